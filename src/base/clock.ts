@@ -1,0 +1,17 @@
+// Wall clock in nanoseconds. Date.now has milliseconds only; hrtime gives the digits below, anchored once.
+const anchor = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+/** The anchor drifts when the clock is set; past this difference the wall clock wins. */
+const MAX_DRIFT_NS = 2_000_000n;
+let drifted = 0n;
+
+/** Nanoseconds since the epoch. */
+export function nowNs(): bigint {
+  const fine = anchor + drifted + process.hrtime.bigint();
+  const wall = BigInt(Date.now()) * 1_000_000n;
+  const off = wall - fine;
+  if (off > MAX_DRIFT_NS || off < -MAX_DRIFT_NS) {
+    drifted += off;
+    return wall;
+  }
+  return fine;
+}

@@ -1,0 +1,81 @@
+// The face of the metadata engine as the rest of the file system sees it: one method per operation, each a single
+// transaction with the rules of the spec (section 5). Knows no kernel and no pages.
+import type { Caller, Ino, LedgerEntry, SliceId } from '../../base/words.ts';
+import type { Attr, AttrChange, Dirent, NodeType, Slice, VolumeUsage } from './types.ts';
+
+/** A chunk as readers need it: the records in commit order and the ledger rows of every slice they name. */
+export interface ChunkView {
+  readonly slices: readonly Slice[];
+  readonly ledger: readonly LedgerEntry[];
+}
+
+/** One slice ready to be committed: its pages are in the store. */
+export interface SliceCommit {
+  readonly indx: number;
+  readonly slice: Slice;
+  readonly ledger: readonly LedgerEntry[];
+  /** Time of the data, nanoseconds; becomes the file's mtime. */
+  readonly mtime: bigint;
+}
+
+export interface CreateResult {
+  readonly attr: Attr;
+  /** False when the name existed and was opened (create without O_EXCL). */
+  readonly created: boolean;
+}
+
+/**
+ * Errors are FsError with errno codes as the spec section of each operation has them; `name` is bytes, checked here
+ * (1..255, no '/' or NUL, not '.' or '..'). Methods that change something are idempotent under `caller.request`.
+ */
+export interface Meta {
+  readonly readOnly: boolean;
+
+  lookup(caller: Caller, parent: Ino, name: Buffer): Promise<Attr>;
+  getattr(ino: Ino): Promise<Attr>;
+  setattr(caller: Caller, ino: Ino, change: AttrChange): Promise<Attr>;
+  readlink(ino: Ino): Promise<Buffer>;
+
+  create(caller: Caller, parent: Ino, name: Buffer, mode: number, exclusive: boolean): Promise<CreateResult>;
+  mknod(caller: Caller, parent: Ino, name: Buffer, type: NodeType, mode: number, rdev: number): Promise<Attr>;
+  mkdir(caller: Caller, parent: Ino, name: Buffer, mode: number): Promise<Attr>;
+  symlink(caller: Caller, parent: Ino, name: Buffer, target: Buffer): Promise<Attr>;
+  link(caller: Caller, ino: Ino, parent: Ino, name: Buffer): Promise<Attr>;
+  /** `flags` as renameat2: 1 NOREPLACE, 2 EXCHANGE. */
+  rename(caller: Caller, parent: Ino, name: Buffer, newParent: Ino, newName: Buffer, flags: number): Promise<void>;
+  unlink(caller: Caller, parent: Ino, name: Buffer): Promise<void>;
+  rmdir(caller: Caller, parent: Ino, name: Buffer): Promise<void>;
+
+  /** A page of a directory in byte order of names, strictly after `after`; without '.' and '..'. */
+  readdir(ino: Ino, after: Buffer | undefined, limit: number, plus: boolean): Promise<Dirent[]>;
+  /** The same page by position; for a directory handle whose names were lost with a worker. */
+  readdirAt(ino: Ino, position: number, limit: number, plus: boolean): Promise<Dirent[]>;
+
+  getxattr(ino: Ino, name: string): Promise<Buffer>;
+  listxattr(ino: Ino): Promise<string[]>;
+  /** `flags` as setxattr(2): 1 create only, 2 replace only. */
+  setxattr(caller: Caller, ino: Ino, name: string, value: Buffer, flags: number): Promise<void>;
+  removexattr(caller: Caller, ino: Ino, name: string): Promise<void>;
+
+  truncate(caller: Caller, ino: Ino, length: number): Promise<Attr>;
+  fallocate(caller: Caller, ino: Ino, mode: number, offset: number, size: number): Promise<Attr>;
+  readChunk(ino: Ino, indx: number): Promise<ChunkView>;
+  /** Chunk indexes of a file that have a row, ascending, from `from`; for lseek and checks. */
+  chunkIndexes(ino: Ino, from: number, limit: number): Promise<number[]>;
+  /** Appends records in the order given, in one transaction; answers the file's attributes after it. */
+  commitSlices(caller: Caller, ino: Ino, commits: readonly SliceCommit[]): Promise<Attr>;
+  /** A slice id never used before, from this session's batch. */
+  newSliceId(): Promise<SliceId>;
+  /** Waits until everything committed so far survives a power cut. */
+  sync(): Promise<void>;
+
+  /** Handle counting: an unlinked file with handles stays (sustained row) until the last close. */
+  opened(ino: Ino): void;
+  closed(ino: Ino): Promise<void>;
+  /** The kernel dropped the inode: a sustained file without handles of ours (a predecessor's) goes now. */
+  forgotten(ino: Ino): void;
+
+  statfs(root: Ino): Promise<VolumeUsage>;
+  /** Flushes deltas, ends the session (unless `keepSession`: a successor will go on with it), closes the database. */
+  close(options?: { readonly keepSession?: boolean }): Promise<void>;
+}

@@ -1,0 +1,51 @@
+// What opening a file system takes and gives; open.ts does it.
+import type { LedgerMode } from '../base/words.ts';
+import type { StoreSettings } from './store/store.ts';
+import type { UncommittedMarks } from './vfs/marks.ts';
+import type { Vfs } from './vfs/vfs.ts';
+
+/** Where the private key comes from. Buffers are wiped once the key is open. */
+export type KeySource =
+  | { readonly kind: 'pem'; readonly pem: Buffer; readonly passphrase?: Buffer }
+  | { readonly kind: 'in-metadata'; readonly passphrase?: Buffer }
+  /** PKCS#8 DER in clear: what a predecessor left in the sealed part of the state memfd. */
+  | { readonly kind: 'unlocked'; readonly der: Buffer };
+
+export interface OpenOptions {
+  readonly metaUrl: string;
+  /**
+   * Present: the volume must be encrypted, whatever its record says (the caller decides, never metadata). 'in-metadata'
+   * is what a caller without a key of its own passes for a record that has an EncryptKey. Absent: the volume must be
+   * unencrypted, else key-required.
+   */
+  readonly key?: KeySource;
+  readonly readOnly?: boolean;
+  /** Directory to serve as root, a path inside the file system; must exist. */
+  readonly subdir?: string;
+  /** Overrides of the record (fixtures were moved; credentials from a Secret). */
+  readonly store?: Partial<StoreSettings>;
+  /** Default: strict for self-managed volumes, lenient for keys in metadata. */
+  readonly ledger?: LedgerMode;
+  /** Mount point for the session row, and the session a successor goes on with. */
+  readonly mountPoint?: string;
+  readonly sessionId?: bigint;
+  readonly marks?: UncommittedMarks;
+  /** Handles of an earlier epoch belong to a predecessor (worker restarts under one mount count up from 0). */
+  readonly epoch?: number;
+  /** Bytes of opened pages kept in memory. */
+  readonly cacheBytes?: number;
+}
+
+export interface FileSystem {
+  readonly vfs: Vfs;
+  readonly name: string;
+  readonly uuid: string;
+  readonly encrypted: boolean;
+  /** SHA-256 of the SPKI in hex; undefined for unencrypted volumes. */
+  readonly keyId: string | undefined;
+  readonly sessionId: bigint | undefined;
+  /** PKCS#8 DER of M for the state memfd; the caller wipes it. */
+  unlockedKey(): Buffer | undefined;
+  /** Flushes and closes. With keepSession the session row stays for a successor. */
+  close(options?: { readonly keepSession?: boolean }): Promise<void>;
+}

@@ -1,0 +1,91 @@
+// Metadata operations as generators: one implementation of each rule for every database (DESIGN section 5).
+//
+//   function* mkdir(...): Op<Attr> {
+//     const [dirs, clash] = yield* read(nodeById(parent), edgeByName(parent, name));   // flight 1
+//     ...                                                                              // rules, pure
+//     yield* write(insertNode(...), must(1, touch(parent), () => fail('ENOENT', ...))); // flight 2, commits
+//     return attr;                                                                     // computed without flight 2
+//   }
+//
+// Rules: an engine runs a *factory* of the generator, maybe several times (retries), so a body has no outside effects;
+// `write` is the last yield of an operation, and nothing after it uses its results (the runner asks for the return value
+// before it sends the flight, to store the answer of a resendable request in the same transaction).
+//
+// SQL text is written once with the canonical table names jfs_* and pageseal_*, '?' placeholders, a trailing FOR UPDATE
+// where rows are to be locked, and BYTES(column) around byte columns that are read; engines rewrite these.
+import type { FsError } from '../../base/errors.ts';
+
+/** Integers are always bigint, both ways; a JavaScript number would bind as REAL in SQLite. */
+export type SqlValue = bigint | string | Uint8Array | null;
+export type Row = readonly SqlValue[];
+
+export interface Query<T> {
+  readonly kind: 'query';
+  readonly sql: string;
+  readonly params: readonly SqlValue[];
+  readonly decode: (row: Row) => T;
+}
+
+export interface Change {
+  readonly kind: 'change';
+  readonly sql: string;
+  readonly params: readonly SqlValue[];
+  /** A wrong number of changed rows fails the transaction with this error. */
+  readonly expect?: { readonly rows: number; readonly error: () => FsError };
+}
+
+export type Flight =
+  | { readonly kind: 'read'; readonly queries: readonly Query<unknown>[] }
+  | { readonly kind: 'write'; readonly changes: readonly Change[] };
+
+export type Op<R> = Generator<Flight, R, unknown>;
+
+type Results<Q extends readonly Query<unknown>[]> = {
+  -readonly [K in keyof Q]: Q[K] extends Query<infer T> ? T[] : never;
+};
+
+/** One flight of reads; answers the decoded rows of each query. */
+export function* read<const Q extends readonly Query<unknown>[]>(
+  ...queries: Q
+): Generator<Flight, Results<Q>, unknown> {
+  return (yield { kind: 'read', queries }) as Results<Q>;
+}
+
+/** The committing flight. */
+export function* write(...changes: readonly Change[]): Generator<Flight, void, unknown> {
+  yield { kind: 'write', changes };
+}
+
+export const query = <T>(sql: string, params: readonly SqlValue[], decode: (row: Row) => T): Query<T> => ({
+  kind: 'query',
+  sql,
+  params,
+  decode,
+});
+
+export const change = (sql: string, ...params: readonly SqlValue[]): Change => ({ kind: 'change', sql, params });
+
+/** The change must touch exactly `rows` rows, else the operation fails with `error` and nothing is written. */
+export const must = (rows: number, inner: Change, error: () => FsError): Change => ({
+  ...inner,
+  expect: { rows, error },
+});
+
+export interface RunOptions {
+  /** The commit must survive a power cut before the promise resolves (counters, fsync, before objects are deleted). */
+  readonly durable?: boolean;
+}
+
+/** A database that runs operations. Implemented by SQLite (sql/sqlite.ts); PostgreSQL comes beside it. */
+export interface Engine {
+  readonly description: string;
+  /** In one write transaction; retried as a whole when the database asks for it. */
+  run<R>(operation: () => Op<R>, options?: RunOptions): Promise<R>;
+  /** Reads only, in one consistent view. */
+  view<R>(operation: () => Op<R>): Promise<R>;
+  /** DDL and other statements outside any operation. */
+  execute(script: string): Promise<void>;
+  /** All commits so far survive a power cut. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}

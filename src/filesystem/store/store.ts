@@ -1,0 +1,32 @@
+// Bytes under a key. Keys are relative to the bucket and include the volume name ("demo/chunks/0/0/1_0_4194304").
+
+export interface ObjectInfo {
+  readonly key: string;
+  readonly size: number;
+  /** Milliseconds since the epoch. */
+  readonly mtime: number;
+}
+
+export interface ObjectStore {
+  /** For messages: "file:///data/objects/"; never with credentials. */
+  readonly description: string;
+  /** Whole object. Rejects object-missing, store-unavailable. */
+  get(key: string, signal?: AbortSignal): Promise<Buffer>;
+  /** Durable when it resolves; replaces atomically. Parts are written one after the other. Rejects store-full. */
+  put(key: string, parts: readonly Buffer[], signal?: AbortSignal): Promise<void>;
+  /** A missing object is success. */
+  delete(key: string): Promise<void>;
+  head(key: string): Promise<ObjectInfo | undefined>;
+  /** All objects whose key starts with `prefix`, in byte order of keys, as a stream of bounded pages. */
+  list(prefix: string): AsyncIterable<ObjectInfo>;
+  close(): Promise<void>;
+}
+
+/** What names a store in the setting record or a Secret. */
+export interface StoreSettings {
+  /** 'file' or 'mem' now; lower case. */
+  readonly storage: string;
+  readonly bucket: string;
+  readonly accessKey?: string;
+  readonly secretKey?: string;
+}

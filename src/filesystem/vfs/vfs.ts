@@ -1,0 +1,108 @@
+// File-system behaviour keyed by inode: the face the kernel's side (fuse/) and library users call. Knows no kernel and
+// no SQL. Inodes here are the file system's own; the FUSE side translates node id 1 to the mounted directory.
+import type { Caller, Ino } from '../../base/words.ts';
+import type { Attr, AttrChange, NodeType, VolumeUsage } from '../meta/types.ts';
+
+export type { Attr, AttrChange, Caller, Ino, VolumeUsage };
+export { NodeType } from '../meta/types.ts';
+
+/** An inode and for how long the kernel may believe it, milliseconds. */
+export interface Entry {
+  readonly attr: Attr;
+  readonly entryTimeout: number;
+  readonly attrTimeout: number;
+}
+
+/** A handle is 64 bits: what it was opened with is in it, so that a successor can rebuild it (see vfs/handles.ts). */
+export type HandleId = bigint;
+
+export interface Opened {
+  readonly handle: HandleId;
+  /** The kernel may keep its pages: mtime and ctime are what they were at the last close. */
+  readonly keepCache: boolean;
+  readonly directIo: boolean;
+}
+
+export interface DirectoryEntry {
+  readonly name: Buffer;
+  readonly ino: Ino;
+  readonly type: NodeType;
+  /** Where the next read goes on. */
+  readonly nextOffset: bigint;
+  /** Only in readdirplus, and not for '.' and '..'. */
+  readonly entry?: Entry;
+}
+
+/** setattr with the two things that are no attribute of the node row. */
+export interface VfsAttrChange extends AttrChange {
+  /** Truncate to this many bytes. */
+  readonly size?: number;
+}
+
+/**
+ * Every method rejects with FsError. `handle` is what open/create answered, also by a predecessor of this process.
+ * Methods that answer promises may be called concurrently; ordering between writes of one inode is theirs to keep.
+ */
+export interface Vfs {
+  /** Inode of the mounted directory (subdir mounts: not 1). */
+  readonly root: Ino;
+  readonly readOnly: boolean;
+
+  lookup(caller: Caller, parent: Ino, name: Buffer): Promise<Entry>;
+  forget(ino: Ino, count: bigint): void;
+  getattr(caller: Caller, ino: Ino, handle: HandleId | undefined): Promise<Entry>;
+  setattr(caller: Caller, ino: Ino, change: VfsAttrChange, handle: HandleId | undefined): Promise<Entry>;
+  readlink(caller: Caller, ino: Ino): Promise<Buffer>;
+  /** As access(2): mask of 4 read, 2 write, 1 execute, 0 exists; EACCES. For callers without default_permissions. */
+  access(caller: Caller, ino: Ino, mask: number): Promise<void>;
+
+  mknod(caller: Caller, parent: Ino, name: Buffer, mode: number, rdev: number): Promise<Entry>;
+  mkdir(caller: Caller, parent: Ino, name: Buffer, mode: number): Promise<Entry>;
+  symlink(caller: Caller, parent: Ino, name: Buffer, target: Buffer): Promise<Entry>;
+  link(caller: Caller, ino: Ino, parent: Ino, name: Buffer): Promise<Entry>;
+  rename(caller: Caller, parent: Ino, name: Buffer, newParent: Ino, newName: Buffer, flags: number): Promise<void>;
+  unlink(caller: Caller, parent: Ino, name: Buffer): Promise<void>;
+  rmdir(caller: Caller, parent: Ino, name: Buffer): Promise<void>;
+
+  /** `flags` are open(2)'s. O_TRUNC is done here when the kernel leaves it to us (FUSE_ATOMIC_O_TRUNC). */
+  open(caller: Caller, ino: Ino, flags: number): Promise<Opened>;
+  create(caller: Caller, parent: Ino, name: Buffer, mode: number, flags: number): Promise<[Entry, Opened]>;
+  /** At most `size` bytes from `offset`, as the pieces they lie in; fewer only at the end of the file. */
+  read(caller: Caller, ino: Ino, handle: HandleId, offset: number, size: number): Promise<readonly Buffer[]>;
+  /** Takes a copy of `data` before it returns its promise: the caller reuses the buffer at once. */
+  write(caller: Caller, ino: Ino, handle: HandleId, offset: number, data: Buffer): Promise<number>;
+  /** close(2) of one descriptor: uploads and commits what is dirty and reports errors. */
+  flush(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
+  /** Like flush, and then it also survives a power cut. */
+  fsync(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
+  release(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
+  fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: number, size: number): Promise<void>;
+  /** SEEK_DATA 3 and SEEK_HOLE 4 of lseek(2); ENXIO. */
+  lseek(caller: Caller, ino: Ino, handle: HandleId, offset: number, whence: number): Promise<number>;
+
+  opendir(caller: Caller, ino: Ino): Promise<HandleId>;
+  /**
+   * Entries from `offset` (0 is the start; '.' and '..' first). `take` is called for each in turn and answers false when
+   * its buffer is full; that entry is then the first of the next call.
+   */
+  readdir(
+    caller: Caller,
+    ino: Ino,
+    handle: HandleId,
+    offset: bigint,
+    plus: boolean,
+    take: (entry: DirectoryEntry) => boolean,
+  ): Promise<void>;
+  releasedir(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
+  /** All that was done in the directory survives a power cut. */
+  fsyncdir(caller: Caller, ino: Ino): Promise<void>;
+
+  getxattr(caller: Caller, ino: Ino, name: string): Promise<Buffer>;
+  listxattr(caller: Caller, ino: Ino): Promise<string[]>;
+  setxattr(caller: Caller, ino: Ino, name: string, value: Buffer, flags: number): Promise<void>;
+  removexattr(caller: Caller, ino: Ino, name: string): Promise<void>;
+
+  statfs(caller: Caller): Promise<VolumeUsage>;
+  /** Uploads and commits everything dirty of every file (syncfs, unmount, SIGTERM). Rejects with the first error. */
+  flushAll(): Promise<void>;
+}
