@@ -1,4 +1,4 @@
 // Hands the arguments to cli/, nothing else.
 import { run } from './cli/run.ts';
 
-await run(process.argv);
+await run(process.argv.slice(2));

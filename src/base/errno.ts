@@ -1,5 +1,5 @@
 // FsError to Linux errno numbers (asm-generic/errno.h): what a FUSE reply carries.
-import { type ErrorCode, type ErrnoCode, FsError, isErrnoCode } from './errors.ts';
+import { type ErrnoCode, type ErrorCode, FsError, isErrnoCode } from './errors.ts';
 
 export const errnoNumbers: Readonly<Record<ErrnoCode, number>> = {
   EPERM: 1, ENOENT: 2, EINTR: 4, EIO: 5, ENXIO: 6, EBADF: 9, EAGAIN: 11, EACCES: 13, EBUSY: 16, EEXIST: 17, EXDEV: 18,

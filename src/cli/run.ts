@@ -1,8 +1,86 @@
-// Parses the command line and runs one command; errors end here, printed once, with their exit code.
+// Parses the command line and runs one command; every error ends here, printed once, with its exit code. A command is a
+// file with `register`; only the file of the command that was typed is loaded, so that the short ones start fast.
+import { Command, CommanderError, Option } from 'commander';
 import { FsError } from '../base/errors.ts';
+import { exitCodeOf, exitCodes, usageExitCode } from './exit-codes.ts';
+import { takePassphraseFromEnvironment } from './passphrase.ts';
 
-export async function run(argv: readonly string[]): Promise<void> {
-  const error = new FsError('bad-input', `unknown command: ${argv[2] ?? ''}`);
-  process.stderr.write(`pageseal: ${error.message}\n`);
-  process.exitCode = 2;
+interface CommandFile {
+  /** Adds the command to the program; its action imports what it needs when it runs. */
+  register(program: Command): void;
 }
+
+/** To add a command: its file, and its line here. */
+const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
+  format: () => import('./format.ts'),
+  fsck: () => import('./fsck.ts'),
+  info: () => import('./info.ts'),
+
+  status: () => import('./status.ts'),
+  version: () => import('./version.ts'),
+};
+
+const logLevels = ['error', 'warn', 'info', 'debug'] as const;
+
+/** Runs `args` (without interpreter and script). Answers nothing: the outcome is process.exitCode. */
+export async function run(args: readonly string[]): Promise<void> {
+  // Here and not where it is used: no command may start a child that inherits it.
+  takePassphraseFromEnvironment();
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error; // the reader of a pipe may leave early
+  });
+  try {
+    const program = newProgram();
+    await addCommands(program, args);
+    await program.parseAsync([...args], { from: 'user' });
+  } catch (thrown) {
+    process.exitCode = report(thrown, args);
+  }
+}
+
+function newProgram(): Command {
+  const program = new Command('pageseal')
+    .description('POSIX volumes whose data is encrypted before it reaches object storage')
+    .addOption(new Option('--log-level <level>', 'how much is logged to stderr').choices(logLevels).default('info'))
+    .helpCommand(true)
+    .showSuggestionAfterError(true)
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined }); // errors are printed by report()
+  program.addHelpText('after', exitCodeHelp);
+  program.hook('preAction', async () => {
+    const { logLevel } = program.opts<{ logLevel: (typeof logLevels)[number] }>();
+    if (logLevel !== 'info') (await import('../base/log.ts')).setLogLevel(logLevel);
+  });
+  return program;
+}
+
+async function addCommands(program: Command, args: readonly string[]): Promise<void> {
+  // A level's value may stand before the command; `help` and typing errors need all names.
+  const typed = args.find((arg) => Object.hasOwn(commands, arg));
+  const wanted = typed !== undefined && args[0] !== 'help' ? [typed] : Object.keys(commands);
+  for (const name of wanted) (await commands[name]?.())?.register(program);
+}
+
+/** Prints what was thrown and answers the exit code. */
+function report(thrown: unknown, args: readonly string[]): number {
+  if (thrown instanceof CommanderError) {
+    if (thrown.exitCode === 0) return 0; // --help
+    // Without a command commander has printed the help; that is still bad usage.
+    if (thrown.code !== 'commander.help') {
+      process.stderr.write(`pageseal: ${thrown.message.replace(/^error: /, '').replace(/\n/g, ' ')}\n`);
+      process.stderr.write('hint: pageseal --help lists the commands, pageseal COMMAND --help the flags\n');
+    }
+    return usageExitCode;
+  }
+  const error = FsError.from(thrown, 'unexpected failure');
+  process.stderr.write(`pageseal: ${error.message}\n`);
+  if (error.hint !== undefined) process.stderr.write(`hint: ${error.hint}\n`);
+  if (args.includes('debug') && error.stack !== undefined) process.stderr.write(`${error.stack}\n`);
+  return exitCodeOf(error.code);
+}
+
+const exitCodeHelp = `
+Exit codes:
+${Object.entries(exitCodes)
+  .map(([code, meaning]) => `  ${code}  ${meaning}`)
+  .join('\n')}`;

@@ -3,8 +3,8 @@
 import type { Caller, Ino } from '../../base/words.ts';
 import type { Attr, AttrChange, NodeType, VolumeUsage } from '../meta/types.ts';
 
-export type { Attr, AttrChange, Caller, Ino, VolumeUsage };
 export { NodeType } from '../meta/types.ts';
+export type { Attr, AttrChange, Caller, Ino, VolumeUsage };
 
 /** An inode and for how long the kernel may believe it, milliseconds. */
 export interface Entry {

@@ -1,0 +1,54 @@
+// The key flags that format, mount and fsck share, and what they name as a KeySource.
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { fail } from '../base/errors.ts';
+import type { KeySource } from '../filesystem/options.ts';
+import { type PassphraseFlags, passphraseFor } from './passphrase.ts';
+
+export interface KeyFlags extends PassphraseFlags {
+  /** PEM of a self-managed volume. */
+  readonly rsaKey?: string;
+  /** PEM that format puts into the metadata; elsewhere another name for rsaKey. */
+  readonly encryptRsaKey?: string;
+}
+
+/** Adds the flags to a command. */
+export function addKeyOptions(command: Command): Command {
+  return command
+    .option('--rsa-key <file>', 'RSA key (PEM) that stays with you: its private half is never stored')
+    .option('--encrypt-rsa-key <file>', 'RSA key (PEM); format stores it in the metadata, as the original client does')
+    .option('--passphrase-file <file>', 'passphrase of the key; one newline at the end is dropped');
+}
+
+/** A PEM whose private half is sealed under a passphrase: PKCS#8 and the traditional form say so in clear. */
+export const isSealedPem = (pem: Buffer): boolean =>
+  pem.includes('BEGIN ENCRYPTED PRIVATE KEY') || pem.includes('4,ENCRYPTED');
+
+/** The key that the flags name, with its passphrase; undefined when they name none. */
+export async function keyFromFlags(flags: KeyFlags): Promise<KeySource | undefined> {
+  if (flags.rsaKey !== undefined && flags.encryptRsaKey !== undefined)
+    throw fail('bad-input', 'a volume has one key: give --rsa-key or --encrypt-rsa-key, not both');
+  const file = flags.rsaKey ?? flags.encryptRsaKey;
+  if (file === undefined) return undefined;
+  const pem = readKeyFile(file);
+  const passphrase = await passphraseFor(flags, isSealedPem(pem), `Passphrase of ${file}`);
+  return { kind: 'pem', pem, ...(passphrase && { passphrase }) };
+}
+
+/** The key in the volume's record, for a caller who has none; `sealed` is the record's KeyEncrypted. */
+export async function keyInMetadata(flags: PassphraseFlags, sealed: boolean): Promise<KeySource> {
+  const passphrase = await passphraseFor(flags, sealed, "Passphrase of the volume's key");
+  return { kind: 'in-metadata', ...(passphrase && { passphrase }) };
+}
+
+function readKeyFile(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw fail('bad-input', `reading the RSA key failed: ${reason}`, {
+      cause: error,
+      hint: 'openssl genrsa -aes256 -out volume.pem 4096 makes one',
+    });
+  }
+}
