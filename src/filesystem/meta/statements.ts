@@ -1,0 +1,128 @@
+// Statements that several operations share, built but never run. Texts are constants per shape, so that engines prepare
+// each once. Relative arithmetic wherever another client may change the same column (spec 6.3).
+import { fail } from '../../base/errors.ts';
+import { type Change, change, must, type Query, query } from '../sql/op.ts';
+import { attrColumns, attrParams, bigintAt, bytesAt, decodeAttr, INSERT_NODE, nodeTypeAt, storedTime } from './rows.ts';
+import type { Attr, Ino, NodeType } from './types.ts';
+
+const lockSuffix = (lock: boolean): string => (lock ? ' FOR UPDATE' : '');
+
+/** The node row, locked until the commit if the operation acts on it. */
+export const nodeById = (ino: Ino, lock = false): Query<Attr> =>
+  query(`SELECT ${attrColumns('n')} FROM jfs_node n WHERE n.inode = ?${lockSuffix(lock)}`, [ino], decodeAttr);
+
+export interface Edge {
+  readonly ino: Ino;
+  readonly type: NodeType;
+}
+
+/** The bare edge, whether or not its node exists. */
+export const edgeByName = (parent: Ino, name: Buffer): Query<Edge> =>
+  query('SELECT e.inode, e.type FROM jfs_edge e WHERE e.parent = ? AND e.name = ?', [parent, name], (row) => ({
+    ino: bigintAt(row, 0),
+    type: nodeTypeAt(row, 1),
+  }));
+
+/** The node behind a name; an edge without its node row is invisible. */
+export const childByName = (parent: Ino, name: Buffer, lock = false): Query<Attr> =>
+  query(
+    `SELECT ${attrColumns('n')} FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ? AND e.name = ?${lockSuffix(lock)}`,
+    [parent, name],
+    (row) => decodeAttr(row),
+  );
+
+/** Answers a row when the directory has any edge. */
+export const anyChild = (parent: Ino): Query<Ino> =>
+  query('SELECT e.inode FROM jfs_edge e WHERE e.parent = ? LIMIT 1', [parent], (row) => bigintAt(row, 0));
+
+/** Parents of a hard-linked node (node.parent is 0), once per edge. */
+export const parentsOf = (ino: Ino): Query<Ino> =>
+  query('SELECT e.parent FROM jfs_edge e WHERE e.inode = ?', [ino], (row) => bigintAt(row, 0));
+
+export const symlinkTarget = (ino: Ino): Query<Buffer> =>
+  query('SELECT BYTES(target) FROM jfs_symlink WHERE inode = ?', [ino], (row) => bytesAt(row, 0));
+
+export const insertNode = (attr: Attr): Change => change(INSERT_NODE, ...attrParams(attr));
+
+export const insertEdge = (parent: Ino, name: Buffer, ino: Ino, type: NodeType): Change =>
+  change('INSERT INTO jfs_edge (parent, name, inode, type) VALUES (?, ?, ?, ?)', parent, name, ino, BigInt(type));
+
+/** Of exactly this node: a name that meanwhile leads elsewhere fails the transaction with ENOENT. */
+export const deleteEdge = (parent: Ino, name: Buffer, ino: Ino): Change =>
+  must(1, change('DELETE FROM jfs_edge WHERE parent = ? AND name = ? AND inode = ?', parent, name, ino), () =>
+    fail('ENOENT', `entry of inode ${ino} in directory ${parent}: it is gone`),
+  );
+
+export const insertSymlink = (ino: Ino, target: Buffer): Change =>
+  change('INSERT INTO jfs_symlink (inode, target) VALUES (?, ?)', ino, target);
+
+/** Columns of a node that an operation may set. nlink of directories is changed by touch only. */
+export type NodeUpdate = Partial<Omit<Attr, 'ino' | 'type'>>;
+
+const columnOf: Readonly<Record<Exclude<keyof NodeUpdate, 'atime' | 'mtime' | 'ctime'>, string>> = {
+  flags: 'flags', mode: 'mode', uid: 'uid', gid: 'gid', nlink: 'nlink', length: 'length', rdev: 'rdev', parent: 'parent',
+  accessAcl: 'access_acl_id', defaultAcl: 'default_acl_id', tier: 'tier_id',
+}; // biome-ignore format: a table reads better than a column
+
+/** Sets the given columns; the row must be there (ENOENT). */
+export function updateNode(ino: Ino, update: NodeUpdate): Change {
+  const sets: string[] = [];
+  const params: bigint[] = [];
+  for (const [key, value] of Object.entries(update) as [keyof NodeUpdate, number | bigint | undefined][]) {
+    if (value === undefined) continue;
+    if (key === 'atime' || key === 'mtime' || key === 'ctime') {
+      sets.push(`${key} = ?`, `${key}nsec = ?`);
+      params.push(...storedTime(BigInt(value)));
+    } else {
+      sets.push(`${columnOf[key]} = ?`);
+      params.push(BigInt(value));
+    }
+  }
+  return must(1, change(`UPDATE jfs_node SET ${sets.join(', ')} WHERE inode = ?`, ...params, ino), () =>
+    fail('ENOENT', `inode ${ino}: it is gone`),
+  );
+}
+
+/** Times of a directory whose entries changed, and its nlink by `links` child directories; ENOENT when it is gone. */
+export function touch(ino: Ino, now: bigint, links = 0): Change {
+  const [time, rest] = storedTime(now);
+  const text =
+    'UPDATE jfs_node SET mtime = ?, mtimensec = ?, ctime = ?, ctimensec = ?, nlink = nlink + ? WHERE inode = ?';
+  return must(1, change(text, time, rest, time, rest, BigInt(links), ino), () =>
+    fail('ENOENT', `directory ${ino}: it is gone`),
+  );
+}
+
+/** The node row and what hangs on every node. */
+export const deleteNode = (ino: Ino): Change[] => [
+  must(1, change('DELETE FROM jfs_node WHERE inode = ?', ino), () => fail('ENOENT', `inode ${ino}: it is gone`)),
+  change('DELETE FROM jfs_xattr WHERE inode = ?', ino),
+];
+
+export const deleteSymlink = (ino: Ino): Change => change('DELETE FROM jfs_symlink WHERE inode = ?', ino);
+
+/** A file without a node whose data waits to be deleted; `now` in nanoseconds (the row holds seconds). */
+export const insertDelfile = (ino: Ino, length: number, now: bigint): Change =>
+  change('INSERT INTO jfs_delfile (inode, length, expire) VALUES (?, ?, ?)', ino, BigInt(length), now / 1_000_000_000n);
+
+/** An unlinked file that this session has open. */
+export const insertSustained = (sid: bigint, ino: Ino): Change =>
+  change('INSERT INTO jfs_sustained (sid, inode) VALUES (?, ?)', sid, ino);
+
+export const insertDirStats = (ino: Ino): Change =>
+  change('INSERT INTO jfs_dir_stats (inode, data_length, used_space, used_inodes) VALUES (?, 0, 0, 0)', ino);
+
+export const deleteDirStats = (ino: Ino): Change => change('DELETE FROM jfs_dir_stats WHERE inode = ?', ino);
+
+export const deleteDirQuota = (ino: Ino): Change => change('DELETE FROM jfs_dir_quota WHERE inode = ?', ino);
+
+export const counterValue = (name: string, lock = false): Query<bigint> =>
+  query(`SELECT value FROM jfs_counter WHERE name = ?${lockSuffix(lock)}`, [name], (row) => bigintAt(row, 0));
+
+/** Relative, and from 0 when the row is missing. */
+export const addCounter = (name: string, delta: bigint): Change =>
+  change(
+    'INSERT INTO jfs_counter (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = jfs_counter.value + excluded.value',
+    name,
+    delta,
+  );
