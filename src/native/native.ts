@@ -19,9 +19,45 @@ export interface Native {
   memfdCreate(name: string, flags: number): number;
 
   // process.c
+  /** prctl(PR_SET_DUMPABLE); false also sets RLIMIT_CORE to 0. */
   setDumpable(dumpable: boolean): void;
   /** PR_SET_IO_FLUSHER for this process. */
   setIoFlusher(): void;
+  /** clone3 and execve; returns once exec has happened, throws what failed in the child. */
+  spawn(plan: SpawnPlan): Spawned;
+  /** Calls back once with exit code and signal (one of them 0), then closes the descriptor. */
+  watchExit(pidfd: number, ended: (code: number, signal: number) => void): void;
+  /** pidfd_send_signal(2). */
+  signalProcess(pidfd: number, signal: number): void;
+  /** socketpair(2), unix stream, close-on-exec. */
+  socketPair(): [number, number];
+  /** flock(2), exclusive, at once; false when another description holds it. Lasts as long as the description. */
+  tryLock(fd: number): boolean;
+}
+
+/** How spawn starts a process: no capabilities, no_new_privs, no core file, dies with its parent, own session. */
+export interface SpawnPlan {
+  readonly file: string;
+  /** With argv[0]. */
+  readonly args: readonly string[];
+  /** The whole environment, KEY=value. */
+  readonly env: readonly string[];
+  readonly directory: string;
+  /** Index i becomes descriptor i of the child; it gets no other. */
+  readonly fds: readonly number[];
+  /** Fallen back from when not permitted. */
+  readonly newPidNamespace: boolean;
+  /** Both or neither; neither keeps the caller's. */
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly oomScoreAdj: number;
+}
+
+export interface Spawned {
+  readonly pid: number;
+  readonly pidfd: number;
+  readonly pidNamespace: boolean;
+  readonly ioFlusher: boolean;
 }
 
 const require = createRequire(import.meta.url);
