@@ -4,7 +4,7 @@
 #include <string.h>
 #include <uv.h>
 
-napi_value throw_errno(napi_env env, const char *call, int err) {
+napi_value make_errno(napi_env env, const char *call, int err) {
   char text[160];
   snprintf(text, sizeof text, "%s: %s", call, strerror(err));
   napi_value message, code, error, syscall;
@@ -13,7 +13,11 @@ napi_value throw_errno(napi_env env, const char *call, int err) {
   napi_create_error(env, code, message, &error);
   napi_create_string_utf8(env, call, NAPI_AUTO_LENGTH, &syscall);
   napi_set_named_property(env, error, "syscall", syscall);
-  napi_throw(env, error);
+  return error;
+}
+
+napi_value throw_errno(napi_env env, const char *call, int err) {
+  napi_throw(env, make_errno(env, call, err));
   return NULL;
 }
 

@@ -2,7 +2,43 @@
 // `syscall`. Built by setup/addon.mjs into build/pageseal.node.
 import { createRequire } from 'node:module';
 
-export interface Native {
+/** What statx(2) told; numbers that may pass 2^53 are bigint. */
+export interface Statx {
+  readonly mask: number;
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly devMajor: number;
+  readonly devMinor: number;
+  /** With STATX_MNT_ID (0x1000) or STATX_MNT_ID_UNIQUE (0x4000) in `mask`. */
+  readonly mountId: bigint;
+  /** STATX_ATTR_*: 0x800 encrypted (fscrypt), 0x2000 root of a mount; valid where `attributesMask` has the bit. */
+  readonly attributes: bigint;
+  readonly attributesMask: bigint;
+}
+
+export interface Statfs {
+  /** f_type: the file system's magic number (FUSE 0x65735546, tmpfs 0x01021994). */
+  readonly type: number;
+  readonly blockSize: number;
+  readonly blocks: bigint;
+  readonly free: bigint;
+  readonly available: bigint;
+  readonly files: bigint;
+  readonly filesFree: bigint;
+}
+
+declare const channel: unique symbol;
+/** A /dev/fuse descriptor on the event loop (fuse.c). */
+export interface FuseChannel {
+  readonly [channel]: true;
+}
+
+/** Calls that also exist with the suffix Async: on a pool thread, for what a file system's server may hold up. */
+interface Calls {
   // mount.c
   /** mount(2). */
   mount(source: string, target: string, type: string, flags: number, data: string): void;
@@ -16,7 +52,57 @@ export interface Native {
   mountSetattr(directory: number, path: string, flags: number, set: number, clear: number): void;
 
   // fd.c
+  /** memfd_create(2); flags MFD_CLOEXEC 1, MFD_ALLOW_SEALING 2, MFD_NOEXEC_SEAL 8. */
   memfdCreate(name: string, flags: number): number;
+
+  // inspect.c
+  /** statx(2); flags AT_SYMLINK_NOFOLLOW 0x100, AT_EMPTY_PATH 0x1000, AT_NO_AUTOMOUNT 0x800. */
+  statx(directory: number, path: string, flags: number, mask: number): Statx;
+  /**
+   * openat2(2); resolve NO_XDEV 1, NO_MAGICLINKS 2, NO_SYMLINKS 4, BENEATH 8, IN_ROOT 16. O_CLOEXEC is the caller's to
+   * give.
+   */
+  openat2(directory: number, path: string, flags: number, mode: number, resolve: number): number;
+  /** syncfs(2). */
+  syncfs(descriptor: number): void;
+  statfs(path: string): Statfs;
+}
+
+type Later = {
+  [K in keyof Calls as `${K}Async`]: (...args: Parameters<Calls[K]>) => Promise<ReturnType<Calls[K]>>;
+};
+
+export interface Native extends Calls, Later {
+  // fuse.c
+  /**
+   * Puts a /dev/fuse descriptor on the event loop, not reading yet; it becomes nonblocking and stays the caller's to
+   * close, after fuseClose. `slab` takes the requests, each with room for `largest` bytes; `table` their offset and
+   * length in turn; `control` is read by the channel: word 0 requests in flight, word 1 microseconds to poll before
+   * sleeping when there are none. `onBatch(count, idle)`: requests to be handled before it returns, and for how many
+   * microseconds nothing had come since the last reply. `onEnd(errno)`: ENODEV 19 unmounted, ECONNABORTED 103 aborted.
+   */
+  fuseOpen(
+    descriptor: number,
+    slab: Buffer,
+    table: Uint32Array,
+    control: Int32Array,
+    largest: number,
+    onBatch: (count: number, idle: number) => void,
+    onEnd: (errno: number) => void,
+  ): FuseChannel;
+  fuseRead(channel: FuseChannel, on: boolean): void;
+  fuseClose(channel: FuseChannel): void;
+  /**
+   * One reply in one writev; `error` as the wire has it (negative errno). Answers 0 or the errno of the write: 2 the
+   * request is gone (interrupted, answered by a predecessor), 7 more than 256 pieces, 19 unmounted.
+   */
+  fuseReply(
+    channel: FuseChannel,
+    uniqueLow: number,
+    uniqueHigh: number,
+    error: number,
+    body?: Buffer | readonly Buffer[],
+  ): number;
 
   // process.c
   /** prctl(PR_SET_DUMPABLE); false also sets RLIMIT_CORE to 0. */
