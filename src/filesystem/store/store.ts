@@ -10,8 +10,11 @@ export interface ObjectInfo {
 export interface ObjectStore {
   /** For messages: "file:///data/objects/"; never with credentials. */
   readonly description: string;
-  /** Whole object. Rejects object-missing, store-unavailable. */
-  get(key: string, signal?: AbortSignal): Promise<Buffer>;
+  /**
+   * Whole object. Rejects object-missing, store-unavailable. With `maxBytes`, no more than maxBytes + 1 bytes are read:
+   * a store that hands out something enormous costs no memory, and the caller sees that it is too long.
+   */
+  get(key: string, signal?: AbortSignal, maxBytes?: number): Promise<Buffer>;
   /** Durable when it resolves; replaces atomically. Parts are written one after the other. Rejects store-full. */
   put(key: string, parts: readonly Buffer[], signal?: AbortSignal): Promise<void>;
   /** A missing object is success. */

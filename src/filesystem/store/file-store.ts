@@ -1,0 +1,130 @@
+// Objects as files below a folder, laid out as the original client does (docs/FORMAT.md, file storage): object = file
+// bucket + key. Unlike it, a put survives a power cut once it has resolved, folders included.
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join } from 'node:path';
+import { Folders, replaceFile } from '../../base/atomic-file.ts';
+import { type ErrorCode, FsError, fail } from '../../base/errors.ts';
+import { listFolder } from './list-folder.ts';
+import { checkKey, missing } from './object-name.ts';
+import type { ObjectInfo, ObjectStore } from './store.ts';
+
+/** As the original client makes them; the umask has its say. */
+const FILE_MODE = 0o666;
+/** NAME_MAX less the temporary name's own characters. */
+const MAX_NAME_IN_TEMPORARY = 200;
+
+export class FileStore implements ObjectStore {
+  readonly description: string;
+  /** Ends in '/'. */
+  readonly #bucket: string;
+  readonly #folders: Folders;
+
+  constructor(bucket: string) {
+    if (!isAbsolute(bucket) || !bucket.endsWith('/'))
+      throw fail('bad-input', `bucket ${JSON.stringify(bucket)}: wanted an absolute folder ending in '/'`);
+    this.#bucket = bucket;
+    this.#folders = new Folders(dirname(join(bucket, 'x')));
+    this.description = `file://${bucket}`;
+  }
+
+  async get(key: string, signal?: AbortSignal, maxBytes = Number.POSITIVE_INFINITY): Promise<Buffer> {
+    checkKey(key);
+    try {
+      signal?.throwIfAborted();
+      const file = await open(this.#bucket + key, 'r');
+      try {
+        return await readWhole(file, maxBytes);
+      } finally {
+        await file.close();
+      }
+    } catch (thrown) {
+      throw this.#translate('get', key, thrown);
+    }
+  }
+
+  async put(key: string, parts: readonly Buffer[], signal?: AbortSignal): Promise<void> {
+    checkKey(key);
+    const path = join(this.#bucket, key);
+    const folder = dirname(path);
+    const attempt = async (): Promise<void> => {
+      await this.#folders.ensure(folder);
+      await this.#replace(path, parts, signal);
+    };
+    try {
+      await attempt().catch((thrown: NodeJS.ErrnoException) => {
+        // Somebody removed a folder that was there: once more, from the root.
+        if (thrown.code !== 'ENOENT') throw thrown;
+        this.#folders.forget(folder);
+        return attempt();
+      });
+      await this.#folders.sync(folder);
+    } catch (thrown) {
+      throw this.#translate('put', key, thrown);
+    }
+  }
+
+  /** The hidden name is the original client's: its gc knows left-overs of a crash by it. */
+  #replace(path: string, parts: readonly Buffer[], signal: AbortSignal | undefined): Promise<void> {
+    const name = basename(path).slice(0, MAX_NAME_IN_TEMPORARY);
+    const temporary = join(dirname(path), `.jfs.${name}.tmp.${randomBytes(6).toString('hex')}`);
+    return replaceFile(path, temporary, parts, { mode: FILE_MODE, signal });
+  }
+
+  async delete(key: string): Promise<void> {
+    checkKey(key);
+    await unlink(this.#bucket + key).catch((thrown: NodeJS.ErrnoException) => {
+      if (thrown.code !== 'ENOENT') throw this.#translate('delete', key, thrown);
+    });
+  }
+
+  async head(key: string): Promise<ObjectInfo | undefined> {
+    checkKey(key);
+    try {
+      const found = await stat(this.#bucket + key);
+      return found.isFile() ? { key, size: found.size, mtime: found.mtimeMs } : undefined;
+    } catch (thrown) {
+      const error = this.#translate('head', key, thrown);
+      if (error.code === 'object-missing') return undefined;
+      throw error;
+    }
+  }
+
+  async *list(prefix: string): AsyncIterable<ObjectInfo> {
+    try {
+      yield* listFolder(this.#bucket, prefix);
+    } catch (thrown) {
+      throw this.#translate('list', prefix, thrown);
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  #translate(what: 'get' | 'put' | 'delete' | 'head' | 'list', key: string, thrown: unknown): FsError {
+    if (thrown instanceof FsError) return thrown;
+    const { code = '', name, message } = thrown as NodeJS.ErrnoException;
+    if (name === 'AbortError') return fail('cancelled', `${what} ${key}: cancelled`, { cause: thrown });
+    const reading = what === 'get' || what === 'head';
+    if (reading && (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR'))
+      return missing(key, thrown) as FsError;
+    const full = code === 'ENOSPC' || code === 'EDQUOT';
+    const domain: ErrorCode = full ? 'store-full' : 'store-unavailable';
+    return fail(domain, `${what} ${key}: ${full ? 'no space left' : message} in ${this.description}`, {
+      cause: thrown,
+    });
+  }
+}
+
+/** Reads to the end, or one byte more than `maxBytes`. The buffer's memory is its own: callers hand it to threads. */
+async function readWhole(file: FileHandle, maxBytes: number): Promise<Buffer> {
+  const info = await file.stat();
+  if (info.isDirectory()) throw Object.assign(new Error('is a folder'), { code: 'EISDIR' });
+  const buffer = Buffer.allocUnsafeSlow(Math.min(info.size, maxBytes + 1));
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return length === buffer.length ? buffer : buffer.subarray(0, length);
+}

@@ -1,0 +1,39 @@
+// Chooses the store that settings name. Each is imported only when it is used.
+import { mkdir, stat } from 'node:fs/promises';
+import { fail } from '../../base/errors.ts';
+import { RetryingStore } from './retrying-store.ts';
+import type { ObjectStore, StoreSettings } from './store.ts';
+
+export interface OpenStoreOptions {
+  /** Make the bucket if there is none: format only. A mount must not mistake a disk that is missing for an empty one. */
+  readonly create?: boolean;
+}
+
+/** Rejects: unsupported (storage), bad-input (bucket), store-unavailable (no such bucket). */
+export async function openStore(settings: StoreSettings, options: OpenStoreOptions = {}): Promise<ObjectStore> {
+  switch (settings.storage) {
+    case 'file':
+      return new RetryingStore(await openFolder(settings.bucket, options.create === true));
+    case 'mem': {
+      const { MemStore } = await import('./mem-store.ts');
+      return new MemStore(settings.bucket);
+    }
+    default:
+      throw fail('unsupported', `storage ${JSON.stringify(settings.storage)}: wanted file or mem`);
+  }
+}
+
+async function openFolder(bucket: string, create: boolean): Promise<ObjectStore> {
+  const { FileStore } = await import('./file-store.ts');
+  const store = new FileStore(bucket);
+  try {
+    if (create) await mkdir(bucket, { recursive: true });
+    if ((await stat(bucket)).isDirectory()) return store;
+  } catch (thrown) {
+    throw fail('store-unavailable', `open ${store.description}: ${(thrown as Error).message}`, {
+      cause: thrown,
+      hint: 'is the disk mounted, and may this user read the folder?',
+    });
+  }
+  throw fail('store-unavailable', `open ${store.description}: not a folder`);
+}

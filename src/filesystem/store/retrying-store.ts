@@ -1,0 +1,59 @@
+// A store that tries again what may work the next time: only store-unavailable, never a missing object or a full store.
+import { hasCode } from '../../base/errors.ts';
+import { counter } from '../../base/metrics.ts';
+import { type RetryPolicy, retry } from '../../base/retry.ts';
+import type { ObjectInfo, ObjectStore } from './store.ts';
+
+/** About five seconds in all: an application waits behind it, and a kernel request may not hang for minutes. */
+export const storeRetry: RetryPolicy = {
+  attempts: 6,
+  baseMs: 200,
+  capMs: 3000,
+  when: (thrown) => hasCode(thrown, 'store-unavailable'),
+};
+
+export class RetryingStore implements ObjectStore {
+  readonly description: string;
+  readonly #store: ObjectStore;
+  readonly #policy: RetryPolicy;
+  readonly #retries = counter('pageseal_store_retries_total', 'Requests to the object store that were sent again');
+
+  constructor(store: ObjectStore, policy: RetryPolicy = storeRetry) {
+    this.#store = store;
+    this.description = store.description;
+    this.#policy = {
+      ...policy,
+      when: (thrown) => {
+        const again = policy.when(thrown);
+        if (again) this.#retries.inc();
+        return again;
+      },
+    };
+  }
+
+  get(key: string, signal?: AbortSignal, maxBytes?: number): Promise<Buffer> {
+    return retry(() => this.#store.get(key, signal, maxBytes), this.#policy, signal);
+  }
+
+  /** Every attempt sends the same buffers: an object key never has two contents. */
+  put(key: string, parts: readonly Buffer[], signal?: AbortSignal): Promise<void> {
+    return retry(() => this.#store.put(key, parts, signal), this.#policy, signal);
+  }
+
+  delete(key: string): Promise<void> {
+    return retry(() => this.#store.delete(key), this.#policy);
+  }
+
+  head(key: string): Promise<ObjectInfo | undefined> {
+    return retry(() => this.#store.head(key), this.#policy);
+  }
+
+  /** Not tried again: part of the stream is with the caller already. */
+  list(prefix: string): AsyncIterable<ObjectInfo> {
+    return this.#store.list(prefix);
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+}
