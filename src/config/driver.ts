@@ -1,0 +1,9 @@
+// Names by which Kubernetes knows the driver; said once, since they end up in PVs and can never change.
+
+/** CSIDriver object, StorageClass provisioner, registration path. */
+export const DRIVER_NAME = 'csi.pageseal.dev';
+/** Topology key of embedded mode: the one node that has the database and the folder. */
+export const HOST_TOPOLOGY = 'pageseal.dev/host';
+/** Where a kubelet keeps pods' folders and CSI staging paths unless told otherwise. */
+export const DEFAULT_KUBELET_DIRECTORY = '/var/lib/kubelet';
+export const DEFAULT_KEEPER_SOCKET = '/run/pageseal/keeper.sock';

@@ -1,0 +1,55 @@
+// Mount flags of a PV or StorageClass against an allow-list. What the original client knows and has no meaning here is
+// accepted and named; anything else is refused, so that a flag somebody relies on is never dropped unseen.
+import { fail } from '../base/errors.ts';
+
+export interface MountOptions {
+  readonly readOnly: boolean;
+  /** Directory asked for by a static PV, as the original client's subdir. */
+  readonly subdir: string | undefined;
+  /** For the worker: "buffer-size=64", "ledger=strict". */
+  readonly worker: readonly string[];
+  readonly ignored: readonly string[];
+}
+
+/** Options with a value that the worker understands, and what the value may be. */
+const forWorker: Readonly<Record<string, RegExp>> = {
+  'buffer-size': /^[0-9]{1,6}$/,
+  ledger: /^(strict|lenient)$/,
+};
+
+/** Known to the original client or to mount(8), decided otherwise here. */
+const withoutMeaning: ReadonlySet<string> = new Set([
+  'rw', 'relatime', 'noatime', 'nodev', 'nosuid', 'allow_other', 'default_permissions', 'cache-dir', 'cache-size',
+  'cache-mode', 'cache-partial-only', 'cache-expire', 'cache-eviction', 'cache-scan-interval', 'free-space-ratio',
+  'verify-cache-checksum', 'prefetch', 'max-uploads', 'max-deletes', 'max-downloads', 'max-readahead', 'io-retries',
+  'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'attr-cache',
+  'entry-cache', 'dir-entry-cache', 'negative-entry-cache', 'readdir-cache', 'enable-xattr', 'no-usage-report',
+  'no-syslog', 'no-bgjob', 'backup-meta', 'heartbeat', 'metrics', 'log', 'log-level', 'verbose', 'debug',
+  'fast-statfs', 'atime-mode', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
+]); // biome-ignore format: a table reads better than a column
+
+/** Each flag may itself be a comma-separated list, as in fstab. */
+export function parseMountOptions(flags: readonly string[]): MountOptions {
+  let readOnly = false;
+  let subdir: string | undefined;
+  const worker: string[] = [];
+  const ignored: string[] = [];
+  for (const flag of flags.flatMap((entry) => entry.split(','))) {
+    const item = flag.trim().replace(/^--?/, '');
+    if (item === '') continue;
+    const equals = item.indexOf('=');
+    const name = equals < 0 ? item : item.slice(0, equals);
+    const value = equals < 0 ? '' : item.slice(equals + 1);
+    const wanted = forWorker[name];
+    if (name === 'ro' || name === 'read-only') readOnly = true;
+    else if (name === 'subdir' && value !== '') subdir = value;
+    else if (wanted !== undefined) {
+      if (!wanted.test(value)) throw fail('bad-input', `mount option ${name}: not a usable value`);
+      worker.push(`${name}=${value}`);
+    } else if (withoutMeaning.has(name)) ignored.push(name);
+    // Write-back would answer fsync before a byte is safe; a volume of a pod is never that.
+    else if (name === 'writeback') throw fail('bad-input', 'mount option writeback: not offered for volumes of pods');
+    else throw fail('bad-input', `mount option ${name.slice(0, 64)}: not supported`);
+  }
+  return { readOnly, subdir, worker, ignored };
+}
