@@ -287,13 +287,28 @@ export class SqliteEngine implements Engine {
 
   /** See op.ts: texts are written once for all databases. SQLite locks the whole database, so FOR UPDATE is nothing. */
   #rewrite(sql: string): string {
-    const text = sql.replace(/\bBYTES\(([^()]*)\)/g, 'CAST($1 AS BLOB)').replace(/\s+FOR UPDATE\b/g, '');
+    const text = rewriteBytes(sql).replace(/\s+FOR UPDATE\b/g, '');
     return this.#prefix === '' ? text : text.replace(/(jfs|pageseal)_(?=[a-z])/g, `$1_${this.#prefix}`);
   }
 
   #closedError(): Error {
     return fail('metadata-unavailable', `use ${this.description}: it is closed`);
   }
+}
+
+/** BYTES(x), nested or not, becomes CAST(x AS BLOB). */
+function rewriteBytes(sql: string): string {
+  const start = sql.lastIndexOf('BYTES(');
+  if (start < 0) return sql;
+  const inner = start + 'BYTES('.length;
+  let end = inner;
+  for (let depth = 1; ; end += 1) {
+    if (sql[end] === '(') depth += 1;
+    else if (sql[end] === ')') depth -= 1;
+    if (depth === 0) break;
+    if (end >= sql.length) throw fail('internal', `BYTES( without its end: ${sql}`);
+  }
+  return rewriteBytes(`${sql.slice(0, start)}CAST(${sql.slice(inner, end)} AS BLOB)${sql.slice(end + 1)}`);
 }
 
 /** A view that tries to write is a mistake of ours, found at once. */

@@ -1,0 +1,91 @@
+// Answers to requests that may be asked again. When a worker dies, the kernel sends its requests to the successor, which
+// cannot know whether the first one had committed. So every operation that cannot be repeated leaves its answer in
+// pageseal_request in its own transaction, and a resent request looks there first. A slot is overwritten by the 2048th
+// request after it: far more than a kernel keeps in flight.
+import { Buffer } from 'node:buffer';
+import type { RequestId } from '../../base/words.ts';
+import { type Change, change, type Op, query, read, type SqlValue } from '../sql/op.ts';
+import { attrParams, bytesAt, decodeAttr } from './rows.ts';
+import type { Attr } from './types.ts';
+
+/** Slots per kernel connection. Ids of requests are even (odd ones are notifications), so they are halved first. */
+const SLOTS = 4096n;
+
+/** Turns an answer into bytes and back; exact for 64-bit numbers. */
+export interface Reply<R> {
+  encode(answer: R): Buffer;
+  decode(bytes: Buffer): R;
+}
+
+/** What an operation gives back: the caller's answer, and what is to be done in memory once it is committed. */
+export interface Outcome<R> {
+  readonly answer: R;
+  /** Not called for an answer that was found in the request table: its first run did it. */
+  readonly after?: () => void;
+}
+
+export const emptyReply: Reply<void> = { encode: () => Buffer.alloc(0), decode: () => undefined };
+
+/** The columns of the node row in decimal: a few dozen bytes, and old rows decode whatever the writer's version. */
+export const attrReply: Reply<Attr> = {
+  encode: (attr) => Buffer.from(attrParams(attr).join(' '), 'latin1'),
+  decode: (bytes) => decodeAttr(bytes.toString('latin1').split(' ').map(BigInt) satisfies SqlValue[]),
+};
+
+/** An answer of two states around an Attr, for create. */
+export const createReply: Reply<{ readonly attr: Attr; readonly created: boolean }> = {
+  encode: ({ attr, created }) => Buffer.concat([Buffer.from([created ? 1 : 0]), attrReply.encode(attr)]),
+  decode: (bytes) => ({ attr: attrReply.decode(bytes.subarray(1)), created: bytes[0] === 1 }),
+};
+
+const slotOf = (request: RequestId): bigint => (request.unique / 2n) % SLOTS;
+
+const stored = (request: RequestId) =>
+  query(
+    'SELECT BYTES(reply) FROM pageseal_request WHERE mount = ? AND slot = ? AND "unique" = ?',
+    [request.mount, slotOf(request), request.unique],
+    (row) => bytesAt(row, 0),
+  );
+
+const store = (request: RequestId, sid: bigint, reply: Buffer): Change =>
+  change(
+    'INSERT INTO pageseal_request (mount, slot, "unique", reply, sid) VALUES (?, ?, ?, ?, ?) ON CONFLICT (mount, slot) DO UPDATE SET "unique" = excluded."unique", reply = excluded.reply, sid = excluded.sid',
+    request.mount,
+    slotOf(request),
+    request.unique,
+    reply,
+    sid,
+  );
+
+export const deleteRequests = (sid: bigint): Change => change('DELETE FROM pageseal_request WHERE sid = ?', sid);
+
+/**
+ * The operation under its request's identity. An operation that ends without a write changed nothing, so it may run
+ * again and leaves no row; so may one that failed.
+ */
+export function* underRequest<R>(
+  request: RequestId,
+  sid: bigint,
+  reply: Reply<R>,
+  operation: () => Op<Outcome<R>>,
+): Op<Outcome<R>> {
+  if (request.resent) {
+    const [[answer]] = yield* read(stored(request));
+    if (answer !== undefined) return { answer: reply.decode(answer) };
+  }
+  const op = operation();
+  let step = op.next();
+  while (!step.done) {
+    const flight = step.value;
+    if (flight.kind === 'read') {
+      step = op.next(yield flight);
+      continue;
+    }
+    // The write is the last flight and its results are not used: the answer is there before it is sent.
+    const end = op.next();
+    if (!end.done) throw new Error('an operation went on after its write');
+    yield { kind: 'write', changes: [...flight.changes, store(request, sid, reply.encode(end.value.answer))] };
+    return end.value;
+  }
+  return step.value;
+}

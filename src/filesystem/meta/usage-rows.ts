@@ -1,0 +1,94 @@
+// Statements of usage.ts: counters, dir_stats and dir_quota rows, all by relative arithmetic.
+import { type Change, change, type Query, query } from '../sql/op.ts';
+import { bigintAt } from './rows.ts';
+import { addCounter } from './statements.ts';
+import type { Ino } from './types.ts';
+
+/** What changed: bytes of data, bytes of space (multiples of 4 KiB), inodes. */
+export interface Delta {
+  readonly length: number;
+  readonly space: number;
+  readonly inodes: number;
+}
+
+export const noDelta: Delta = { length: 0, space: 0, inodes: 0 };
+
+export const plus = (a: Delta, b: Delta): Delta => ({
+  length: a.length + b.length,
+  space: a.space + b.space,
+  inodes: a.inodes + b.inodes,
+});
+
+export function addVolumeUsage(delta: Delta): Change[] {
+  const changes: Change[] = [];
+  if (delta.space !== 0) changes.push(addCounter('usedSpace', BigInt(delta.space)));
+  if (delta.inodes !== 0) changes.push(addCounter('totalInodes', BigInt(delta.inodes)));
+  return changes;
+}
+
+/** A row when the directory has its sums, or when it is gone and needs none. */
+export const hasStats = (ino: Ino): Query<bigint> =>
+  query(
+    'SELECT inode FROM jfs_dir_stats WHERE inode = ? UNION ALL SELECT ? WHERE NOT EXISTS (SELECT 1 FROM jfs_node WHERE inode = ?)',
+    [ino, ino, ino],
+    (row) => bigintAt(row, 0),
+  );
+
+export const addDirStats = (ino: Ino, delta: Delta): Change =>
+  change(
+    'UPDATE jfs_dir_stats SET data_length = data_length + ?, used_space = used_space + ?, used_inodes = used_inodes + ? WHERE inode = ?',
+    BigInt(delta.length),
+    BigInt(delta.space),
+    BigInt(delta.inodes),
+    ino,
+  );
+
+/** A directory without sums gets them from its entries, as the original client does when an update finds no row. */
+export const rebuildDirStats = (ino: Ino): Change =>
+  change(
+    `INSERT INTO jfs_dir_stats (inode, data_length, used_space, used_inodes)
+     SELECT ?, COALESCE(SUM(CASE WHEN n.type = 1 THEN n.length ELSE 0 END), 0),
+       COALESCE(SUM(CASE WHEN n.type = 1 AND n.length > 0 THEN (n.length + 4095) / 4096 * 4096 ELSE 4096 END), 0), COUNT(*)
+     FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ?
+     ON CONFLICT (inode) DO NOTHING`,
+    ino,
+    ino,
+  );
+
+export interface QuotaRow {
+  readonly ino: Ino;
+  readonly maxSpace: bigint;
+  readonly maxInodes: bigint;
+  readonly usedSpace: bigint;
+  readonly usedInodes: bigint;
+}
+
+/**
+ * Quotas of a directory and of all above it, nearest first. The depth bound ends the walk on a damaged tree; UNION alone
+ * would not, since the depth differs.
+ */
+export const quotasAbove = (ino: Ino): Query<QuotaRow> =>
+  query(
+    `WITH RECURSIVE up(inode, depth) AS (
+       SELECT CAST(? AS BIGINT), 0 UNION ALL
+       SELECT n.parent, up.depth + 1 FROM up JOIN jfs_node n ON n.inode = up.inode
+       WHERE n.parent > 0 AND n.inode <> 1 AND up.depth < 4096)
+     SELECT q.inode, q.max_space, q.max_inodes, q.used_space, q.used_inodes
+     FROM up JOIN jfs_dir_quota q ON q.inode = up.inode ORDER BY up.depth`,
+    [ino],
+    (row) => ({
+      ino: bigintAt(row, 0),
+      maxSpace: bigintAt(row, 1),
+      maxInodes: bigintAt(row, 2),
+      usedSpace: bigintAt(row, 3),
+      usedInodes: bigintAt(row, 4),
+    }),
+  );
+
+export const addQuotaUsage = (ino: Ino, delta: Delta): Change =>
+  change(
+    'UPDATE jfs_dir_quota SET used_space = used_space + ?, used_inodes = used_inodes + ? WHERE inode = ?',
+    BigInt(delta.space),
+    BigInt(delta.inodes),
+    ino,
+  );
