@@ -1,0 +1,65 @@
+// The original client, as the tests run it: never reports usage, keeps its files in the test's folder, and does nothing
+// in the background unless asked.
+import { mkdirSync } from 'node:fs';
+import { type Outcome, run } from './program.ts';
+import type { Temp } from './temp.ts';
+import { juicefsProgram } from './tools.ts';
+
+/** A program's outcome as an error unless it ended well. */
+export function mustSucceed(what: string, outcome: Outcome): string {
+  if (outcome.code !== 0) throw new Error(`${what}: exit ${outcome.code}\n${outcome.stdout}${outcome.stderr}`);
+  return outcome.stdout + outcome.stderr;
+}
+
+export class Juicefs {
+  readonly #temp: Temp;
+  readonly #env: NodeJS.ProcessEnv;
+  #mounts = 0;
+
+  constructor(temp: Temp, passphrase?: string) {
+    this.#temp = temp;
+    this.#env = { ...temp.env, ...(passphrase !== undefined && { JFS_RSA_PASSPHRASE: passphrase }) };
+  }
+
+  /** Any command; a failure is an outcome. */
+  run(args: readonly string[], timeoutMs = 120_000): Promise<Outcome> {
+    return run(juicefsProgram, args, { env: this.#env, timeoutMs, input: '' });
+  }
+
+  async ok(args: readonly string[]): Promise<string> {
+    return mustSucceed(`juicefs ${args.join(' ')}`, await this.run(args));
+  }
+
+  format(metaUrl: string, name: string, bucket: string, flags: readonly string[] = []): Promise<string> {
+    return this.ok(['format', metaUrl, name, '--storage', 'file', '--bucket', bucket, '--no-update', ...flags]);
+  }
+
+  /** In the background; without caches, so that every look goes to metadata and store. */
+  async mount(metaUrl: string, mountPoint: string, flags: readonly string[] = []): Promise<void> {
+    mkdirSync(mountPoint, { recursive: true });
+    const own = this.#temp.at(`juicefs-${++this.#mounts}`);
+    const caches = ['--attr-cache', '0', '--entry-cache', '0', '--dir-entry-cache', '0', '--cache-size', '0'];
+    const quiet = ['--no-usage-report', '--no-bgjob', '--backup-meta', '0', '--enable-xattr'];
+    const files = ['--cache-dir', `${own}-cache`, '--log', `${own}.log`];
+    await this.ok(['mount', '-d', metaUrl, mountPoint, ...quiet, ...caches, ...files, ...flags]);
+  }
+
+  umount(mountPoint: string): Promise<string> {
+    return this.ok(['umount', '--flush', mountPoint]);
+  }
+
+  /** Answers what it found to complain about; nothing is what is wanted. */
+  async fsck(metaUrl: string): Promise<string[]> {
+    return complaints(await this.ok(['fsck', metaUrl]));
+  }
+
+  /** Leaked or pending objects and slices, as gc counts them. */
+  async gc(metaUrl: string): Promise<string> {
+    const text = await this.ok(['gc', metaUrl]);
+    const line = text.split('\n').findLast((one) => one.includes('scanned'));
+    if (line === undefined) throw new Error(`juicefs gc said nothing of what it scanned:\n${text}`);
+    return line;
+  }
+}
+
+const complaints = (text: string): string[] => text.split('\n').filter((line) => /<(ERROR|FATAL|WARNING)>/.test(line));

@@ -1,0 +1,102 @@
+// A test's own folder. Whatever happened, `remove` ends the processes started through it, takes away every mount below it
+// and then the folder; nothing outside it is touched.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+
+/** What is told to end gets this long before it is killed. */
+const TERM_GRACE_MS = 3000;
+const POLL_MS = 20;
+/** Set in the environment of everything started through a folder. */
+const MARK = 'PAGESEAL_TEST_TEMP';
+
+export class Temp {
+  readonly path = realpathSync(mkdtempSync(join(tmpdir(), 'pageseal-')));
+  /** For children: the test's environment, without a passphrase, and their home and temporary files in the folder. */
+  readonly env: NodeJS.ProcessEnv;
+
+  constructor() {
+    const env: NodeJS.ProcessEnv = { ...process.env, [MARK]: this.path, HOME: this.folder('home') };
+    delete env['JFS_RSA_PASSPHRASE'];
+    delete env['NODE_TEST_CONTEXT'];
+    this.env = env;
+  }
+
+  /** A path inside. */
+  at(...parts: string[]): string {
+    return join(this.path, ...parts);
+  }
+
+  /** A folder inside, made if need be. */
+  folder(...parts: string[]): string {
+    const path = this.at(...parts);
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+
+  /** Mount points below, outermost first. */
+  mounts(): string[] {
+    return mountPoints().filter((point) => point.startsWith(`${this.path}/`));
+  }
+
+  async remove(): Promise<void> {
+    unmount(this.mounts(), []); // lets a healthy server flush and end by itself
+    for (const pid of this.#processes()) signal(pid, 'SIGTERM');
+    const deadline = Date.now() + TERM_GRACE_MS;
+    while (this.#processes().length > 0 && Date.now() < deadline) await new Promise((r) => setTimeout(r, POLL_MS));
+    for (const pid of this.#processes()) signal(pid, 'SIGKILL');
+    unmount(this.mounts(), ['-l']);
+    const left = this.mounts();
+    if (left.length > 0) throw new Error(`still mounted: ${left.join(', ')}`);
+    rmSync(this.path, { recursive: true, force: true });
+  }
+
+  #processes(): number[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+      .map(Number)
+      .filter((pid) => {
+        const own = `${readProc(pid, 'environ')}\0`;
+        const isMarked = own.includes(`${MARK}=${this.path}\0`);
+        return isMarked || readProc(pid, 'cmdline').includes(`${this.path}/`);
+      });
+  }
+}
+
+/** A folder that goes when the hook's owner (a test's context, else the file or the enclosing suite) ends. */
+export function makeTemp(owner: { after(hook: () => Promise<void>): void } = { after }): Temp {
+  const temp = new Temp();
+  owner.after(() => temp.remove());
+  return temp;
+}
+
+function mountPoints(): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .flatMap((line) => line.split(' ')[4] ?? [])
+    .map((point) => point.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))));
+}
+
+/** Innermost first. Never looks through a mount, whose server may be dead or stuck. */
+function unmount(points: readonly string[], flags: readonly string[]): void {
+  for (const point of points.toReversed())
+    spawnSync('umount', [...flags, '--no-canonicalize', point], { stdio: 'ignore', timeout: 10_000 });
+}
+
+function readProc(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return ''; // gone, or not ours to read
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // gone
+  }
+}

