@@ -1,0 +1,110 @@
+// What the operation families of one mount share, and the few rules that all of them keep.
+import { fail } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Caller, Ino } from '../../base/words.ts';
+import type { Meta } from '../meta/meta.ts';
+import type { Attr } from '../meta/types.ts';
+import type { PageStore } from '../page/page-store.ts';
+import type { DirtyFiles } from './dirty-files.ts';
+import { type FileHandle, type Handles, O } from './handles.ts';
+import type { Inodes, OpenInode } from './inodes.ts';
+import type { UncommittedMarks } from './marks.ts';
+import type { Entry, HandleId } from './vfs.ts';
+
+/** How long the kernel may believe names and attributes: what other clients change is seen a second later. */
+export const ENTRY_TIMEOUT_MS = 1000;
+export const ATTR_TIMEOUT_MS = 1000;
+
+export interface Core {
+  readonly meta: Meta;
+  readonly pages: PageStore;
+  readonly log: Log;
+  readonly marks: UncommittedMarks;
+  readonly root: Ino;
+  readonly readOnly: boolean;
+  readonly inodes: Inodes;
+  readonly files: Handles<FileHandle>;
+  readonly dirtyFiles: DirtyFiles;
+  /** Counts this client's own changes: what was read before one may be shown no more. */
+  changes: number;
+}
+
+export function mayChange(core: Core, attempted: string): void {
+  if (core.readOnly) throw fail('EROFS', `${attempted}: mounted read-only`);
+  core.changes++;
+}
+
+/** Every operation that changes something (but write) runs in here. */
+export async function changing<T>(core: Core, attempted: string, work: () => Promise<T>): Promise<T> {
+  mayChange(core, attempted);
+  try {
+    return await work();
+  } finally {
+    core.changes++;
+  }
+}
+
+export function entryOf(core: Core, attr: Attr, since: number): Entry {
+  return {
+    attr: core.inodes.current(attr, since),
+    entryTimeout: ENTRY_TIMEOUT_MS,
+    attrTimeout: ATTR_TIMEOUT_MS,
+  };
+}
+
+/** Asks metadata for attributes and answers them as this client's users have to see them. */
+export async function entry(core: Core, ask: () => Promise<Attr>): Promise<Entry> {
+  const since = core.inodes.now;
+  return entryOf(core, await ask(), since);
+}
+
+export function newFileHandle(
+  core: Core,
+  inode: OpenInode,
+  id: HandleId,
+  flags: number,
+  inherited: boolean,
+): FileHandle {
+  const mode = flags & O.accessMode;
+  return core.files.add({
+    id,
+    inode,
+    readable: mode !== O.writeOnly,
+    writable: mode !== O.readOnly,
+    append: (flags & O.append) !== 0,
+    inherited,
+    // A predecessor's handle cannot have been told what happened to this process's inode.
+    seenErrors: inherited ? 0 : inode.errors,
+    lossTold: false,
+    nextRead: 0,
+    streak: 0,
+    fetchedTo: 0,
+  });
+}
+
+/** The open file behind an id, or a promise of it when a predecessor opened it. */
+export function fileHandle(core: Core, caller: Caller, ino: Ino, id: HandleId): FileHandle | Promise<FileHandle> {
+  const handle = core.files.get(id);
+  if (handle === undefined) return rebuild(core, ino, id);
+  if (handle.inode.ino !== ino) throw fail('EBADF', `use handle ${id} as uid ${caller.uid}: not of inode ${ino}`);
+  return handle;
+}
+
+async function rebuild(core: Core, ino: Ino, id: HandleId): Promise<FileHandle> {
+  const parts = core.files.inherited(ino, id, false);
+  core.meta.opened(ino);
+  try {
+    const since = core.inodes.now;
+    const attr = await core.meta.getattr(ino);
+    const known = core.files.get(id);
+    if (known !== undefined) {
+      await core.meta.closed(ino);
+      return known;
+    }
+    const { inode } = core.inodes.acquire(attr, since);
+    return newFileHandle(core, inode, id, parts.accessMode | (parts.append ? O.append : 0), true);
+  } catch (thrown) {
+    await core.meta.closed(ino);
+    throw thrown;
+  }
+}

@@ -1,0 +1,59 @@
+// Which files of a mount have dirty data, oldest first: flushes what lies idle, makes room when memory runs short.
+import type { Slabs } from './slabs.ts';
+import type { Uploads } from './uploads.ts';
+
+/** Data nobody added to for this long goes up, as in the original client. */
+export const IDLE_MS = 5000;
+/** A file written to all the time still commits this often: it bounds what a crash may lose. */
+export const MAX_AGE_MS = 30_000;
+const TICK_MS = 1000;
+
+export interface DirtyFile {
+  /** Freezes slices that are idle since `idleSince` or were begun before `begunBefore`. */
+  freezeOld(idleSince: number, begunBefore: number): void;
+  freezeAll(): void;
+}
+
+export class DirtyFiles {
+  readonly #files = new Set<DirtyFile>();
+  readonly #slabs: Slabs;
+  readonly #uploads: Uploads;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(slabs: Slabs, uploads: Uploads) {
+    this.#slabs = slabs;
+    this.#uploads = uploads;
+  }
+
+  add(file: DirtyFile): void {
+    this.#files.add(file);
+    this.#timer ??= setInterval(() => this.#tick(), TICK_MS).unref();
+  }
+
+  remove(file: DirtyFile): void {
+    this.#files.delete(file);
+    if (this.#files.size === 0) this.stop();
+  }
+
+  /** Waits while the mount is over its budget, after making sure that enough of it is on its way out. */
+  room(): Promise<void> | undefined {
+    // Bytes of many half-filled pages would otherwise wait for more bytes, and those for room: nothing would move.
+    if (this.#slabs.used > this.#slabs.limit / 2) {
+      for (const file of this.#files) {
+        if (this.#slabs.used - this.#uploads.bytes <= this.#slabs.limit / 2) break;
+        file.freezeAll();
+      }
+    }
+    return this.#slabs.room();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #tick(): void {
+    const now = Date.now();
+    for (const file of this.#files) file.freezeOld(now - IDLE_MS, now - MAX_AGE_MS);
+  }
+}

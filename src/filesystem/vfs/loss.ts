@@ -1,0 +1,35 @@
+// What a predecessor acknowledged and lost: told once to every handle it left, logged and counted once per inode.
+import { fail } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Ino } from '../../base/words.ts';
+import type { FileHandle } from './handles.ts';
+import type { Inodes } from './inodes.ts';
+import type { UncommittedMarks } from './marks.ts';
+
+/** For library users and tools, whose losses nobody inherits. */
+export const noMarks: UncommittedMarks = { mark: () => undefined, clear: () => undefined, inherited: () => [] };
+
+export function logInherited(lost: readonly Ino[], log: Log): void {
+  for (const ino of lost)
+    log.error('data lost: the worker died before what was written to this inode had been committed', { inode: ino });
+}
+
+/** Throws EIO the first time for a handle of a predecessor on an inode that lost data. */
+export function tellLoss(handle: FileHandle, inodes: Inodes): void {
+  if (!handle.inherited || handle.lossTold || !inodes.lost.has(handle.inode.ino)) return;
+  handle.lossTold = true;
+  throw fail('EIO', `use inode ${handle.inode.ino}: data written before was lost when the mount's process died`);
+}
+
+/** Throws what went wrong on the inode since this handle was last told. */
+export function tellErrors(handle: FileHandle): void {
+  const { inode } = handle;
+  if (handle.seenErrors === inode.errors) return;
+  handle.seenErrors = inode.errors;
+  if (inode.lastError !== undefined) throw inode.lastError;
+}
+
+/** The kernel has dropped the inode, so no handle of any epoch is left: nobody remains to be told. */
+export function forgetLoss(ino: Ino, inodes: Inodes, marks: UncommittedMarks): void {
+  if (inodes.lost.delete(ino) && inodes.get(ino)?.writer.dirty !== true) marks.clear(ino);
+}

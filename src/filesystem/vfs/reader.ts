@@ -1,0 +1,151 @@
+// Answers reads out of committed slices with dirty data over them. Bytes come as pieces of opened pages, without a copy;
+// only bytes still in a writer's slab are copied, since the slab goes on to change.
+import { fail, hasCode } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { MiB } from '../../base/units.ts';
+import { CHUNK_SIZE, type Slice } from '../meta/types.ts';
+import type { PagePlace, PageStore } from '../page/page-store.ts';
+import type { View } from './chunk-views.ts';
+import type { DirtySlice } from './dirty-slice.ts';
+import type { OpenInode } from './inodes.ts';
+import { paint } from './overlap.ts';
+
+/** What holes are answered with; never written to. As long as the longest kernel read. */
+const zeros = Buffer.alloc(MiB);
+
+type Piece = Buffer | Promise<Buffer>;
+
+export class Reader {
+  readonly #pages: PageStore;
+  readonly #log: Log;
+
+  constructor(pages: PageStore, log: Log) {
+    this.#pages = pages;
+    this.#log = log;
+  }
+
+  async read(inode: OpenInode, offset: number, size: number): Promise<readonly Buffer[]> {
+    const end = Math.min(offset + size, inode.length);
+    const pieces: Piece[] = [];
+    let pending = false;
+    for (let at = offset; at < end; ) {
+      const indx = Math.floor(at / CHUNK_SIZE);
+      const to = Math.min(end, (indx + 1) * CHUNK_SIZE);
+      const view = inode.views.get(indx) ?? (await inode.views.load(indx));
+      if (this.#chunk(inode, view, indx, at - indx * CHUNK_SIZE, to - indx * CHUNK_SIZE, pieces)) pending = true;
+      at = to;
+    }
+    if (!pending) return pieces as Buffer[];
+    try {
+      return await Promise.all(pieces);
+    } catch (thrown) {
+      if (!hasCode(thrown, 'object-missing')) throw thrown;
+      return this.#again(inode, offset, end, pieces);
+    }
+  }
+
+  /** Another client may have compacted the chunk and deleted its old pages: what is there now counts. */
+  async #again(inode: OpenInode, offset: number, end: number, before: readonly Piece[]): Promise<readonly Buffer[]> {
+    await Promise.allSettled(before);
+    this.#log.debug('page missing, reading the chunk again', { inode: inode.ino, offset });
+    const pieces: Piece[] = [];
+    for (let at = offset; at < end; ) {
+      const indx = Math.floor(at / CHUNK_SIZE);
+      const to = Math.min(end, (indx + 1) * CHUNK_SIZE);
+      inode.views.drop(indx);
+      const view = await inode.views.load(indx);
+      const part: Piece[] = [];
+      this.#chunk(inode, view, indx, at - indx * CHUNK_SIZE, to - indx * CHUNK_SIZE, part);
+      pieces.push(...(await Promise.all(part)));
+      at = to;
+    }
+    return Promise.all(pieces);
+  }
+
+  /** Pushes the pieces of [from, to) of a chunk, all in one turn; answers whether any is a promise. */
+  #chunk(inode: OpenInode, view: View, indx: number, from: number, to: number, into: Piece[]): boolean {
+    const before = into.length;
+    const dirty = inode.writer.slicesOf(indx);
+    if (dirty.length === 0) this.#committed(view, from, to, into);
+    else
+      for (const { pos, len, layer, skip } of paint(dirty, from, to)) {
+        if (layer === undefined) this.#committed(view, pos, pos + len, into);
+        else this.#dirty(layer, skip, len, into);
+      }
+    for (let i = before; i < into.length; i++) {
+      const piece = into[i];
+      if (!(piece instanceof Promise)) continue;
+      // A rejection before Promise.all sees it (a later chunk is still being loaded) must not end the process.
+      piece.catch(() => undefined);
+      return this.#quiet(into, i + 1);
+    }
+    return false;
+  }
+
+  #quiet(pieces: readonly Piece[], from: number): true {
+    for (let i = from; i < pieces.length; i++) {
+      const piece = pieces[i];
+      if (piece instanceof Promise) piece.catch(() => undefined);
+    }
+    return true;
+  }
+
+  #committed(view: View, from: number, to: number, into: Piece[]): void {
+    view.visit(from, to, (slice, skip, len) => {
+      if (slice === undefined) hole(len, into);
+      else this.#slice(view, slice, slice.off + skip, len, into);
+    });
+  }
+
+  #slice(view: View, slice: Slice, from: number, len: number, into: Piece[]): void {
+    const { pageSize } = this.#pages;
+    for (let at = from; at < from + len; ) {
+      const k = Math.floor(at / pageSize);
+      const start = k * pageSize;
+      const to = Math.min(from + len, start + pageSize);
+      const place = { sliceId: slice.id, indx: k, length: Math.min(pageSize, slice.size - start) };
+      const cached = this.#pages.cached(place);
+      const [a, b] = [at - start, to - start];
+      if (cached === undefined)
+        into.push(this.#pages.read(place, view.entry(slice.id, k)).then((page) => page.subarray(a, b)));
+      else into.push(cached.subarray(a, b));
+      at = to;
+    }
+  }
+
+  #dirty(slice: DirtySlice, from: number, len: number, into: Piece[]): void {
+    const { pageSize } = this.#pages;
+    for (let at = from; at < from + len; ) {
+      const k = Math.floor(at / pageSize);
+      const start = k * pageSize;
+      const to = Math.min(from + len, start + pageSize);
+      const page = slice.pages[k];
+      const [a, b] = [at - start, to - start];
+      if (page?.buffer !== undefined) into.push(Buffer.from(page.buffer.subarray(a, b)));
+      else if (page?.state === 'stored' && slice.id !== undefined) {
+        const place = { sliceId: slice.id, indx: k, length: page.length };
+        into.push(this.#pages.read(place, page.entry).then((opened) => opened.subarray(a, b)));
+      } else
+        into.push(Promise.reject(slice.error ?? fail('EIO', `read dirty data of inode ${slice.indx}: it is gone`)));
+      at = to;
+    }
+  }
+
+  /** The pages behind [from, to) of a chunk whose view is at hand, for read-ahead. */
+  places(view: View, from: number, to: number): PagePlace[] {
+    const { pageSize } = this.#pages;
+    const places: PagePlace[] = [];
+    view.visit(from, to, (slice, skip, len) => {
+      if (slice === undefined) return;
+      const first = Math.floor((slice.off + skip) / pageSize);
+      const last = Math.floor((slice.off + skip + len - 1) / pageSize);
+      for (let k = first; k <= last; k++)
+        places.push({ sliceId: slice.id, indx: k, length: Math.min(pageSize, slice.size - k * pageSize) });
+    });
+    return places;
+  }
+}
+
+function hole(len: number, into: Piece[]): void {
+  for (let left = len; left > 0; left -= zeros.length) into.push(zeros.subarray(0, Math.min(left, zeros.length)));
+}

@@ -1,0 +1,81 @@
+// read, write, flush, fsync through open files.
+import { fail } from '../../base/errors.ts';
+import type { Caller, Ino } from '../../base/words.ts';
+import { MAX_LENGTH } from '../meta/types.ts';
+import { type Core, fileHandle, mayChange } from './core.ts';
+import type { FileHandle } from './handles.ts';
+import { tellErrors, tellLoss } from './loss.ts';
+import type { ReadAhead } from './read-ahead.ts';
+import type { Reader } from './reader.ts';
+import type { HandleId } from './vfs.ts';
+
+export class Transfer {
+  readonly #core: Core;
+  readonly #reader: Reader;
+  readonly #readAhead: ReadAhead;
+
+  constructor(core: Core, reader: Reader, readAhead: ReadAhead) {
+    this.#core = core;
+    this.#reader = reader;
+    this.#readAhead = readAhead;
+  }
+
+  async read(caller: Caller, ino: Ino, id: HandleId, offset: number, size: number): Promise<readonly Buffer[]> {
+    const found = fileHandle(this.#core, caller, ino, id);
+    const handle = found instanceof Promise ? await found : found;
+    if (!handle.readable) throw fail('EBADF', `read inode ${ino}: opened for writing only`);
+    if (size <= 0 || offset >= handle.inode.length) return [];
+    this.#readAhead.after(handle, offset, size);
+    return this.#reader.read(handle.inode, offset, size);
+  }
+
+  /** Not async: the data has to be taken before the caller gets its promise. */
+  write(caller: Caller, ino: Ino, id: HandleId, offset: number, data: Buffer): Promise<number> {
+    try {
+      const found = fileHandle(this.#core, caller, ino, id);
+      if (!(found instanceof Promise)) return this.#write(caller, found, offset, data);
+      const copy = Buffer.from(data);
+      return found.then((handle) => this.#write(caller, handle, offset, copy));
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
+  }
+
+  #write(caller: Caller, handle: FileHandle, offset: number, data: Buffer): Promise<number> {
+    const { inode } = handle;
+    mayChange(this.#core, `write to inode ${inode.ino}`);
+    if (!handle.writable) throw fail('EBADF', `write to inode ${inode.ino}: opened for reading only`);
+    tellLoss(handle, this.#core.inodes);
+    tellErrors(handle);
+    // The kernel's idea of the end may lag behind ours; only a request sent again must land where it did the first time.
+    const at = handle.append && caller.request?.resent !== true ? inode.length : offset;
+    if (at < 0 || at + data.length > MAX_LENGTH)
+      throw fail('EFBIG', `write to inode ${inode.ino} at ${at}: longest file is ${MAX_LENGTH} bytes`);
+    const wait = inode.writer.write(caller, at, data);
+    if (wait === undefined) return Promise.resolve(data.length);
+    return wait.then(() => data.length);
+  }
+
+  async flush(caller: Caller, ino: Ino, id: HandleId): Promise<void> {
+    const handle = await fileHandle(this.#core, caller, ino, id);
+    await handle.inode.writer.drain();
+    tellLoss(handle, this.#core.inodes);
+    tellErrors(handle);
+  }
+
+  async fsync(caller: Caller, ino: Ino, id: HandleId): Promise<void> {
+    await this.flush(caller, ino, id);
+    if (!this.#core.readOnly) await this.#core.meta.sync();
+  }
+
+  /** Everything of every file; rejects with the first thing that was lost on the way. */
+  async flushAll(): Promise<void> {
+    const { inodes, meta, readOnly } = this.#core;
+    const files = [...inodes.values()].filter((inode) => inode.writer.dirty);
+    const before = files.map((inode) => inode.errors);
+    await Promise.all(files.map((inode) => inode.writer.drain()));
+    if (!readOnly) await meta.sync();
+    const failed = files.find((inode, i) => inode.errors !== before[i]);
+    if (failed?.lastError !== undefined) throw failed.lastError;
+  }
+}

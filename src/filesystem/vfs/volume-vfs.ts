@@ -1,0 +1,216 @@
+// The Vfs over metadata and pages: puts the operation families together. No rule of its own.
+import type { Log } from '../../base/log.ts';
+import type { Caller, Ino } from '../../base/words.ts';
+import type { Meta } from '../meta/meta.ts';
+import type { PageStore } from '../page/page-store.ts';
+import * as attributes from './attributes.ts';
+import { type Core, changing } from './core.ts';
+import { Directories } from './directories.ts';
+import { DirtyFiles } from './dirty-files.ts';
+import { Handles } from './handles.ts';
+import { Inodes } from './inodes.ts';
+import { forgetLoss, logInherited, noMarks } from './loss.ts';
+import type { UncommittedMarks } from './marks.ts';
+import * as names from './names.ts';
+import * as opening from './opening.ts';
+import { ReadAhead } from './read-ahead.ts';
+import { Reader } from './reader.ts';
+import * as shape from './reshape.ts';
+import { Slabs } from './slabs.ts';
+import { Transfer } from './transfer.ts';
+import { Uploads } from './uploads.ts';
+import type { DirectoryEntry, Entry, HandleId, Opened, Vfs, VfsAttrChange, VolumeUsage } from './vfs.ts';
+
+export interface VfsOptions {
+  readonly meta: Meta;
+  readonly pages: PageStore;
+  readonly root: Ino;
+  readonly log: Log;
+  readonly marks?: UncommittedMarks;
+  readonly epoch?: number;
+  /** Bytes of dirty data in memory. */
+  readonly dirtyBytes?: number;
+}
+
+export class VolumeVfs implements Vfs {
+  readonly root: Ino;
+  readonly readOnly: boolean;
+  /** Inodes of which a predecessor lost data that was acknowledged. */
+  readonly lostInodes: number;
+  readonly #core: Core;
+  readonly #directories: Directories;
+  readonly #transfer: Transfer;
+
+  constructor(options: VfsOptions) {
+    const { meta, pages, root, log, marks = noMarks, epoch = 0 } = options;
+    this.root = root;
+    this.readOnly = meta.readOnly;
+    const slabs = new Slabs(pages.pageSize, options.dirtyBytes);
+    const uploads = new Uploads();
+    const dirtyFiles = new DirtyFiles(slabs, uploads);
+    const lost = [...new Set(marks.inherited())];
+    logInherited(lost, log);
+    this.lostInodes = lost.length;
+    const inodes = new Inodes(meta, { meta, pages, slabs, uploads, dirtyFiles, marks, log }, lost);
+    const files: Core['files'] = new Handles(epoch);
+    const readOnly = this.readOnly;
+    this.#core = { meta, pages, log, marks, root, readOnly, inodes, files, dirtyFiles, changes: 0 };
+    const reader = new Reader(pages, log);
+    this.#transfer = new Transfer(this.#core, reader, new ReadAhead(reader, pages));
+    this.#directories = new Directories(this.#core, epoch);
+  }
+
+  lookup(caller: Caller, parent: Ino, name: Buffer): Promise<Entry> {
+    return names.lookup(this.#core, caller, parent, name);
+  }
+
+  forget(ino: Ino, _count: bigint): void {
+    const { inodes, marks, meta } = this.#core;
+    if ((inodes.get(ino)?.handles ?? 0) > 0) return;
+    forgetLoss(ino, inodes, marks);
+    meta.forgotten(ino);
+  }
+
+  getattr(_caller: Caller, ino: Ino, _handle: HandleId | undefined): Promise<Entry> {
+    return attributes.getattr(this.#core, ino);
+  }
+
+  setattr(caller: Caller, ino: Ino, change: VfsAttrChange, _handle: HandleId | undefined): Promise<Entry> {
+    return attributes.setattr(this.#core, caller, ino, change);
+  }
+
+  readlink(_caller: Caller, ino: Ino): Promise<Buffer> {
+    return this.#core.meta.readlink(ino);
+  }
+
+  access(caller: Caller, ino: Ino, mask: number): Promise<void> {
+    return attributes.access(this.#core, caller, ino, mask);
+  }
+
+  async mknod(caller: Caller, parent: Ino, name: Buffer, mode: number, rdev: number): Promise<Entry> {
+    return names.mknod(this.#core, caller, parent, name, mode, rdev);
+  }
+
+  async mkdir(caller: Caller, parent: Ino, name: Buffer, mode: number): Promise<Entry> {
+    return names.mkdir(this.#core, caller, parent, name, mode);
+  }
+
+  async symlink(caller: Caller, parent: Ino, name: Buffer, target: Buffer): Promise<Entry> {
+    return names.symlink(this.#core, caller, parent, name, target);
+  }
+
+  async link(caller: Caller, ino: Ino, parent: Ino, name: Buffer): Promise<Entry> {
+    return names.link(this.#core, caller, ino, parent, name);
+  }
+
+  async rename(
+    caller: Caller,
+    parent: Ino,
+    name: Buffer,
+    newParent: Ino,
+    newName: Buffer,
+    flags: number,
+  ): Promise<void> {
+    await changing(this.#core, 'rename', () => this.#core.meta.rename(caller, parent, name, newParent, newName, flags));
+  }
+
+  async unlink(caller: Caller, parent: Ino, name: Buffer): Promise<void> {
+    await changing(this.#core, 'unlink', () => this.#core.meta.unlink(caller, parent, name));
+  }
+
+  async rmdir(caller: Caller, parent: Ino, name: Buffer): Promise<void> {
+    await changing(this.#core, 'rmdir', () => this.#core.meta.rmdir(caller, parent, name));
+  }
+
+  open(caller: Caller, ino: Ino, flags: number): Promise<Opened> {
+    return opening.open(this.#core, caller, ino, flags);
+  }
+
+  create(caller: Caller, parent: Ino, name: Buffer, mode: number, flags: number): Promise<[Entry, Opened]> {
+    return opening.create(this.#core, caller, parent, name, mode, flags);
+  }
+
+  read(caller: Caller, ino: Ino, handle: HandleId, offset: number, size: number): Promise<readonly Buffer[]> {
+    return this.#transfer.read(caller, ino, handle, offset, size);
+  }
+
+  write(caller: Caller, ino: Ino, handle: HandleId, offset: number, data: Buffer): Promise<number> {
+    return this.#transfer.write(caller, ino, handle, offset, data);
+  }
+
+  flush(caller: Caller, ino: Ino, handle: HandleId): Promise<void> {
+    return this.#transfer.flush(caller, ino, handle);
+  }
+
+  fsync(caller: Caller, ino: Ino, handle: HandleId): Promise<void> {
+    return this.#transfer.fsync(caller, ino, handle);
+  }
+
+  release(_caller: Caller, ino: Ino, handle: HandleId): Promise<void> {
+    return opening.release(this.#core, ino, handle);
+  }
+
+  fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: number, size: number): Promise<void> {
+    return shape.fallocate(this.#core, caller, ino, handle, mode, offset, size);
+  }
+
+  lseek(caller: Caller, ino: Ino, handle: HandleId, offset: number, whence: number): Promise<number> {
+    return shape.lseek(this.#core, caller, ino, handle, offset, whence);
+  }
+
+  opendir(_caller: Caller, ino: Ino): Promise<HandleId> {
+    return this.#directories.open(ino);
+  }
+
+  readdir(
+    _caller: Caller,
+    ino: Ino,
+    handle: HandleId,
+    offset: bigint,
+    plus: boolean,
+    take: (entry: DirectoryEntry) => boolean,
+  ): Promise<void> {
+    return this.#directories.read(ino, handle, offset, plus, take);
+  }
+
+  async releasedir(_caller: Caller, ino: Ino, handle: HandleId): Promise<void> {
+    this.#directories.close(ino, handle);
+  }
+
+  async fsyncdir(_caller: Caller, _ino: Ino): Promise<void> {
+    if (!this.readOnly) await this.#core.meta.sync();
+  }
+
+  getxattr(_caller: Caller, ino: Ino, name: string): Promise<Buffer> {
+    return this.#core.meta.getxattr(ino, name);
+  }
+
+  listxattr(_caller: Caller, ino: Ino): Promise<string[]> {
+    return this.#core.meta.listxattr(ino);
+  }
+
+  async setxattr(caller: Caller, ino: Ino, name: string, value: Buffer, flags: number): Promise<void> {
+    await changing(this.#core, `set an extended attribute of inode ${ino}`, () =>
+      this.#core.meta.setxattr(caller, ino, name, value, flags),
+    );
+  }
+
+  async removexattr(caller: Caller, ino: Ino, name: string): Promise<void> {
+    await changing(this.#core, `remove an extended attribute of inode ${ino}`, () =>
+      this.#core.meta.removexattr(caller, ino, name),
+    );
+  }
+
+  statfs(_caller: Caller): Promise<VolumeUsage> {
+    return this.#core.meta.statfs(this.root);
+  }
+
+  flushAll(): Promise<void> {
+    return this.#transfer.flushAll();
+  }
+
+  /** Stops timers; nothing may be dirty any more (flushAll). */
+  stop(): void {
+    this.#core.dirtyFiles.stop();
+  }
+}

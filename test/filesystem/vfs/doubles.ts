@@ -1,0 +1,244 @@
+// Stand-ins for metadata and pages with switches for failures: files only, the rules of the format for their contents.
+import { fail } from '../../../src/base/errors.ts';
+import type { Log } from '../../../src/base/log.ts';
+import type { Caller, Ino, LedgerEntry, SliceId } from '../../../src/base/words.ts';
+import type { ChunkView, CreateResult, Meta, SliceCommit } from '../../../src/filesystem/meta/meta.ts';
+import { type Attr, type AttrChange, CHUNK_SIZE, type Dirent, type Slice } from '../../../src/filesystem/meta/types.ts';
+import type { PagePlace, PageStore } from '../../../src/filesystem/page/page-store.ts';
+
+export const caller: Caller = { uid: 0, gid: 0, pid: 1, umask: 0o022 };
+
+export const silent: Log = {
+  error: () => undefined,
+  warn: () => undefined,
+  info: () => undefined,
+  debug: () => undefined,
+  child: () => silent,
+};
+
+interface FileNode {
+  attr: Attr;
+  chunks: Map<number, { slices: Slice[]; ledger: LedgerEntry[] }>;
+}
+
+const unused = (): never => {
+  throw fail('ENOSYS', 'not in this double');
+};
+
+export class MemoryMeta implements Meta {
+  readonly readOnly: boolean = false;
+  readonly names = new Map<string, Ino>();
+  readonly nodes = new Map<Ino, FileNode>();
+  /** Called before each commit; may throw or wait. */
+  beforeCommit: (ino: Ino, commits: readonly SliceCommit[]) => Promise<void> | void = () => undefined;
+  readonly committed: SliceCommit[] = [];
+  readonly handles = new Map<Ino, number>();
+  syncs = 0;
+  #nextIno = 2n;
+  #nextSlice = 1n;
+  #clock = 1_700_000_000_000_000_000n;
+
+  now(): bigint {
+    this.#clock += 1000n;
+    return this.#clock;
+  }
+
+  node(ino: Ino): FileNode {
+    const node = this.nodes.get(ino);
+    if (node === undefined) throw fail('ENOENT', `inode ${ino}`);
+    return node;
+  }
+
+  #set(ino: Ino, change: Partial<Attr>): Attr {
+    const node = this.node(ino);
+    node.attr = { ...node.attr, ...change, ctime: this.now() };
+    return node.attr;
+  }
+
+  #append(ino: Ino, indx: number, slice: Slice): void {
+    const { chunks } = this.node(ino);
+    const chunk = chunks.get(indx) ?? { slices: [], ledger: [] };
+    chunk.slices.push(slice);
+    chunks.set(indx, chunk);
+  }
+
+  #zero(ino: Ino, from: number, to: number): void {
+    for (let at = from; at < to; ) {
+      const indx = Math.floor(at / CHUNK_SIZE);
+      const end = Math.min(to, (indx + 1) * CHUNK_SIZE);
+      this.#append(ino, indx, { pos: at - indx * CHUNK_SIZE, id: 0n, size: 0, off: 0, len: end - at });
+      at = end;
+    }
+  }
+
+  async lookup(_caller: Caller, _parent: Ino, name: Buffer): Promise<Attr> {
+    return this.node(this.names.get(name.toString()) ?? 0n).attr;
+  }
+
+  async getattr(ino: Ino): Promise<Attr> {
+    if (ino === 1n) return { ...this.#blank(1n, 0o755), type: 2 };
+    return this.node(ino).attr;
+  }
+
+  async setattr(_caller: Caller, ino: Ino, change: AttrChange): Promise<Attr> {
+    const { mtime, atime, ...rest } = change;
+    const times = mtime === undefined ? {} : { mtime: mtime === 'now' ? this.now() : mtime };
+    return this.#set(ino, { ...rest, ...times, ...(atime === undefined ? {} : { atime: this.now() }) });
+  }
+
+  #blank(ino: Ino, mode: number): Attr {
+    const now = this.now();
+    const times = { atime: now, mtime: now, ctime: now };
+    const ids = { uid: 0, gid: 0, flags: 0, rdev: 0, parent: 1n, accessAcl: 0, defaultAcl: 0, tier: 0 };
+    return { ino, type: 1, mode, nlink: 1, length: 0, ...ids, ...times };
+  }
+
+  async create(_c: Caller, _p: Ino, name: Buffer, mode: number, exclusive: boolean): Promise<CreateResult> {
+    const known = this.names.get(name.toString());
+    if (known !== undefined && exclusive) throw fail('EEXIST', 'create');
+    if (known !== undefined) return { attr: this.node(known).attr, created: false };
+    const ino = this.#nextIno++;
+    this.nodes.set(ino, { attr: this.#blank(ino, mode), chunks: new Map() });
+    this.names.set(name.toString(), ino);
+    return { attr: this.node(ino).attr, created: true };
+  }
+
+  async truncate(_caller: Caller, ino: Ino, length: number): Promise<Attr> {
+    const { attr } = this.node(ino);
+    this.#zero(ino, Math.min(attr.length, length), Math.max(attr.length, length));
+    return this.#set(ino, { length, mtime: this.now() });
+  }
+
+  async fallocate(_caller: Caller, ino: Ino, mode: number, offset: number, size: number): Promise<Attr> {
+    const { attr } = this.node(ino);
+    if ((mode & 0x12) !== 0) this.#zero(ino, offset, Math.min(offset + size, attr.length));
+    const length = (mode & 1) === 0 ? Math.max(attr.length, offset + size) : attr.length;
+    return this.#set(ino, { length, mtime: this.now() });
+  }
+
+  async readChunk(ino: Ino, indx: number): Promise<ChunkView> {
+    const chunk = this.node(ino).chunks.get(indx);
+    return { slices: [...(chunk?.slices ?? [])], ledger: [...(chunk?.ledger ?? [])] };
+  }
+
+  async chunkIndexes(ino: Ino, from: number, limit: number): Promise<number[]> {
+    const all = [...this.node(ino).chunks.keys()].filter((indx) => indx >= from).sort((a, b) => a - b);
+    return all.slice(0, limit);
+  }
+
+  async commitSlices(_caller: Caller, ino: Ino, commits: readonly SliceCommit[]): Promise<Attr> {
+    await this.beforeCommit(ino, commits);
+    let { length } = this.node(ino).attr;
+    for (const commit of commits) {
+      this.#append(ino, commit.indx, commit.slice);
+      this.node(ino)
+        .chunks.get(commit.indx)
+        ?.ledger.push(...commit.ledger);
+      this.committed.push(commit);
+      length = Math.max(length, commit.indx * CHUNK_SIZE + commit.slice.pos + commit.slice.len);
+    }
+    return this.#set(ino, { length, mtime: commits.at(-1)?.mtime ?? 0n });
+  }
+
+  async newSliceId(): Promise<SliceId> {
+    return this.#nextSlice++;
+  }
+
+  async sync(): Promise<void> {
+    this.syncs++;
+  }
+
+  opened(ino: Ino): void {
+    this.handles.set(ino, (this.handles.get(ino) ?? 0) + 1);
+  }
+
+  async closed(ino: Ino): Promise<void> {
+    this.handles.set(ino, (this.handles.get(ino) ?? 0) - 1);
+  }
+
+  forgotten(): void {
+    // Nothing is sustained here.
+  }
+
+  async readdir(_ino: Ino, after: Buffer | undefined, limit: number, plus: boolean): Promise<Dirent[]> {
+    const names = [...this.names].map(([name, ino]) => ({ name: Buffer.from(name), ino }));
+    const sorted = names.sort((a, b) => a.name.compare(b.name));
+    const rest = sorted.filter(({ name }) => after === undefined || name.compare(after) > 0).slice(0, limit);
+    return rest.map((at) => ({ ...at, type: 1 as const, ...(plus ? { attr: this.node(at.ino).attr } : {}) }));
+  }
+
+  async readdirAt(ino: Ino, position: number, limit: number, plus: boolean): Promise<Dirent[]> {
+    return (await this.readdir(ino, undefined, Number.POSITIVE_INFINITY, plus)).slice(position, position + limit);
+  }
+
+  async unlink(_caller: Caller, _parent: Ino, name: Buffer): Promise<void> {
+    this.names.delete(name.toString());
+  }
+
+  async statfs(): Promise<{ totalBytes: bigint; usedBytes: bigint; totalInodes: bigint; usedInodes: bigint }> {
+    return { totalBytes: 1n, usedBytes: 0n, totalInodes: 1n, usedInodes: 0n };
+  }
+
+  async close(): Promise<void> {
+    // Memory only.
+  }
+
+  readlink = unused;
+  mknod = unused;
+  mkdir = unused;
+  symlink = unused;
+  link = unused;
+  rename = unused;
+  rmdir = unused;
+  getxattr = unused;
+  listxattr = unused;
+  setxattr = unused;
+  removexattr = unused;
+}
+
+/** Pages in a map. `beforeWrite` may throw or wait. */
+export class MemoryPages implements PageStore {
+  readonly pageSize: number;
+  readonly encrypted = true;
+  readonly objects = new Map<string, Buffer>();
+  readonly reads: string[] = [];
+  beforeWrite: (place: PagePlace) => Promise<void> | void = () => undefined;
+  /** Whether `cached` answers. */
+  warm = false;
+
+  constructor(pageSize: number) {
+    this.pageSize = pageSize;
+  }
+
+  key(place: PagePlace): string {
+    return `${place.sliceId}_${place.indx}_${place.length}`;
+  }
+
+  async write(place: PagePlace, plain: Buffer): Promise<LedgerEntry> {
+    if (plain.length !== place.length) throw fail('internal', 'length of a page');
+    if (this.objects.has(this.key(place))) throw fail('internal', `page ${this.key(place)} written twice`);
+    await this.beforeWrite(place);
+    this.objects.set(this.key(place), Buffer.from(plain));
+    return { sliceId: place.sliceId, indx: place.indx, tag: Buffer.alloc(16), pageKey: Buffer.alloc(61) };
+  }
+
+  async read(place: PagePlace, entry: LedgerEntry | undefined): Promise<Buffer> {
+    this.reads.push(this.key(place));
+    if (entry?.sliceId !== place.sliceId || entry.indx !== place.indx) throw fail('page-unledgered', this.key(place));
+    const found = this.objects.get(this.key(place));
+    if (found === undefined) throw fail('object-missing', this.key(place));
+    return found;
+  }
+
+  cached(place: PagePlace): Buffer | undefined {
+    return this.warm ? this.objects.get(this.key(place)) : undefined;
+  }
+
+  async remove(sliceId: SliceId): Promise<void> {
+    for (const key of this.objects.keys()) if (key.startsWith(`${sliceId}_`)) this.objects.delete(key);
+  }
+
+  async close(): Promise<void> {
+    // Memory only.
+  }
+}
