@@ -1,0 +1,164 @@
+// Chunks: reading the records of one with their ledger rows, and committing slices whose pages are in the store.
+
+import { nowNs } from '../../base/clock.ts';
+import { fail } from '../../base/errors.ts';
+import type { LedgerEntry } from '../../base/words.ts';
+import { type Change, change, type Op, type Query, query, read, write } from '../sql/op.ts';
+import type { MetaContext } from './context.ts';
+import type { ChunkView, SliceCommit } from './meta.ts';
+import { attrReply, type Outcome } from './request.ts';
+import { bigintAt, bytesAt, numberAt } from './rows.ts';
+import { decodeSlices, encodeSlices, hole } from './slices.ts';
+import { nodeById, parentsOf, updateNode } from './statements.ts';
+import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeType, type Slice, type SliceId } from './types.ts';
+import { growthOf, type Usage } from './usage.ts';
+
+/** Chunk rows with an index beyond this cannot belong to a file of MAX_LENGTH. */
+const MAX_INDX = Math.floor(MAX_LENGTH / CHUNK_SIZE);
+
+export const chunkRow = (ino: Ino, indx: number, lock = false): Query<Buffer> =>
+  query(
+    `SELECT BYTES(slices) FROM jfs_chunk WHERE inode = ? AND indx = ?${lock ? ' FOR UPDATE' : ''}`,
+    [ino, BigInt(indx)],
+    (row) => bytesAt(row, 0),
+  );
+
+/**
+ * Appends records in SQL, whatever others appended meanwhile. The original client's own append turns the value into
+ * TEXT on SQLite, so both sides are taken as bytes.
+ */
+export const appendSlices = (ino: Ino, indx: number, slices: readonly Slice[]): Change =>
+  change(
+    'INSERT INTO jfs_chunk (inode, indx, slices) VALUES (?, ?, ?) ON CONFLICT (inode, indx) DO UPDATE SET slices = BYTES(BYTES(jfs_chunk.slices) || excluded.slices)',
+    ino,
+    BigInt(indx),
+    encodeSlices(slices),
+  );
+
+/** Zeros over every existing chunk row strictly between two; those without a row are zeros already. */
+export const zeroRowsBetween = (ino: Ino, first: number, last: number): Change =>
+  change(
+    'UPDATE jfs_chunk SET slices = BYTES(BYTES(slices) || ?) WHERE inode = ? AND indx > ? AND indx < ?',
+    encodeSlices([hole(0, CHUNK_SIZE)]),
+    ino,
+    BigInt(first),
+    BigInt(last),
+  );
+
+const insertChunkRef = (id: SliceId, size: number): Change =>
+  change('INSERT INTO jfs_chunk_ref (chunkid, size, refs) VALUES (?, ?, 1)', id, BigInt(size));
+
+const insertLedgerEntry = (entry: LedgerEntry): Change =>
+  change(
+    'INSERT INTO pageseal_page (slice_id, indx, tag, page_key) VALUES (?, ?, ?, ?)',
+    entry.sliceId,
+    BigInt(entry.indx),
+    entry.tag,
+    entry.pageKey,
+  );
+
+export const ledgerOf = (id: SliceId): Query<LedgerEntry> =>
+  query('SELECT slice_id, indx, tag, page_key FROM pageseal_page WHERE slice_id = ? ORDER BY indx', [id], (row) => ({
+    sliceId: bigintAt(row, 0),
+    indx: numberAt(row, 1),
+    tag: bytesAt(row, 2),
+    pageKey: bytesAt(row, 3),
+  }));
+
+const nodeExists = (ino: Ino): Query<bigint> =>
+  query('SELECT inode FROM jfs_node WHERE inode = ?', [ino], (row) => bigintAt(row, 0));
+
+/** Records in commit order. `ledger` is false for volumes without our tables or without pages that are sealed. */
+export function* readChunk(ino: Ino, indx: number, ledger: boolean): Op<ChunkView> {
+  const [[bytes], [exists]] = yield* read(chunkRow(ino, indx), nodeExists(ino));
+  if (exists === undefined) throw fail('ENOENT', `read chunk ${indx} of inode ${ino}: it is gone`);
+  if (bytes === undefined) return { slices: [], ledger: [] };
+  const slices = decodeSlices(bytes, `chunk ${indx} of inode ${ino}`);
+  const ids = [...new Set(slices.map((slice) => slice.id))].filter((id) => id !== 0n);
+  if (!ledger || ids.length === 0) return { slices, ledger: [] };
+  const entries = yield* read(...ids.map(ledgerOf));
+  return { slices, ledger: entries.flat() };
+}
+
+export function* chunkIndexes(ino: Ino, from: number, limit: number): Op<number[]> {
+  const [found] = yield* read(
+    query(
+      'SELECT indx FROM jfs_chunk WHERE inode = ? AND indx >= ? ORDER BY indx LIMIT ?',
+      [ino, BigInt(Math.min(from, MAX_INDX + 1)), BigInt(limit)],
+      (row) => numberAt(row, 0),
+    ),
+  );
+  return found;
+}
+
+/** Directories whose sums and quotas a change of the file's length touches. */
+export function* directoriesOf(attr: Attr): Op<readonly Ino[]> {
+  if (attr.parent !== 0n) return [attr.parent];
+  const [parents] = yield* read(parentsOf(attr.ino));
+  return parents;
+}
+
+/** The first directory's `add` counts the volume too; a hard-linked file counts in each directory but once in total. */
+export function addGrowth(usage: Usage, parents: readonly Ino[], oldLength: number, newLength: number): void {
+  const growth = growthOf(oldLength, newLength);
+  if (growth.length === 0) return;
+  usage.addVolume(growth);
+  for (const parent of parents) {
+    usage.addDirectory(parent, growth);
+    usage.addTree(parent, growth);
+  }
+}
+
+/** EPERM for what is no file, as the format's own client answers. */
+export function checkFile(attr: Attr | undefined, ino: Ino, attempted: string): asserts attr is Attr {
+  if (attr === undefined) throw fail('ENOENT', `${attempted} inode ${ino}: it is gone`);
+  if (attr.type !== NodeType.file) throw fail('EPERM', `${attempted} inode ${ino}: not a file`);
+}
+
+/**
+ * All slices in one transaction. A commit that was sent but not answered is recognised by the chunk_ref rows of its ids,
+ * not by its request: the same kernel request may commit different slices after a takeover.
+ */
+export function commitSlices(ctx: MetaContext, ino: Ino, commits: readonly SliceCommit[]): Promise<Attr> {
+  const ids = commits.map((commit) => commit.slice.id);
+  return ctx.write({}, attrReply, function* (): Op<Outcome<Attr>> {
+    const [[attr], ...refs] = yield* read(nodeById(ino, true), ...ids.map(refOf));
+    checkFile(attr, ino, 'write to');
+    if (ids.length > 0 && refs.every((rows) => rows.length > 0)) return { answer: attr };
+    const length = commits.reduce((longest, commit) => Math.max(longest, endOf(commit)), attr.length);
+    const parents = yield* directoriesOf(attr);
+    yield* ctx.usage.checkGrowth(parents, growthOf(attr.length, length));
+    const ctime = nowNs();
+    const mtime = commits.at(-1)?.mtime ?? attr.mtime;
+    yield* write(
+      ...appends(ino, commits),
+      ...commits.map(({ slice }) => insertChunkRef(slice.id, slice.size)),
+      ...commits.flatMap((commit) => commit.ledger.map(insertLedgerEntry)),
+      updateNode(ino, { length, mtime, ctime }),
+    );
+    return {
+      answer: { ...attr, length, mtime, ctime },
+      after: () => addGrowth(ctx.usage, parents, attr.length, length),
+    };
+  });
+}
+
+const refOf = (id: SliceId): Query<bigint> =>
+  query('SELECT chunkid FROM jfs_chunk_ref WHERE chunkid = ?', [id], (row) => bigintAt(row, 0));
+
+function endOf({ indx, slice }: SliceCommit): number {
+  const end = indx * CHUNK_SIZE + slice.pos + slice.len;
+  if (end > MAX_LENGTH) throw fail('EFBIG', `write up to ${end}: over 2^53 - 1`);
+  return end;
+}
+
+/** One append per chunk, its records in the order given. */
+function appends(ino: Ino, commits: readonly SliceCommit[]): Change[] {
+  const chunks = new Map<number, Slice[]>();
+  for (const { indx, slice } of commits) {
+    const list = chunks.get(indx);
+    if (list === undefined) chunks.set(indx, [slice]);
+    else list.push(slice);
+  }
+  return [...chunks].map(([indx, slices]) => appendSlices(ino, indx, slices));
+}
