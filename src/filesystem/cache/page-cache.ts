@@ -1,0 +1,46 @@
+// Opened pages in memory, bounded by their bytes, least recently used first out. Pages are shared with their readers, so
+// they are not overwritten when they leave: a reader may still be copying from one. Never touches a disk.
+import { sameBytes } from '../../base/bytes.ts';
+import { Lru } from '../../base/lru.ts';
+import type { SliceId } from '../../base/words.ts';
+
+/** A page in the map costs this much beside its bytes. */
+const ENTRY_BYTES = 256;
+
+interface CachedPage {
+  readonly plain: Buffer;
+  /** The tag it was checked against; undefined when nobody vouched for it (no ledger row). */
+  readonly tag: Buffer | undefined;
+}
+
+export class PageCache {
+  readonly #pages: Lru<string, CachedPage>;
+
+  constructor(limitBytes: number) {
+    this.#pages = new Lru(limitBytes, ({ plain }) => plain.buffer.byteLength + ENTRY_BYTES);
+  }
+
+  get bytes(): number {
+    return this.#pages.weight;
+  }
+
+  /** The page, if it was opened with this length, and with this tag when one is given. */
+  get(sliceId: SliceId, indx: number, length: number, tag?: Buffer): Buffer | undefined {
+    const page = this.#pages.get(`${sliceId}_${indx}`);
+    if (page === undefined || page.plain.length !== length) return undefined;
+    if (tag !== undefined && (page.tag === undefined || !sameBytes(tag, page.tag))) return undefined;
+    return page.plain;
+  }
+
+  set(sliceId: SliceId, indx: number, plain: Buffer, tag: Buffer | undefined): void {
+    this.#pages.set(`${sliceId}_${indx}`, { plain, tag });
+  }
+
+  delete(sliceId: SliceId, indx: number): void {
+    this.#pages.delete(`${sliceId}_${indx}`);
+  }
+
+  clear(): void {
+    this.#pages.clear();
+  }
+}
