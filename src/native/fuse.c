@@ -250,6 +250,8 @@ static napi_value fuse_close(napi_env env, napi_callback_info info) {
   if (!ch || ch->closing) return NULL;
   stop_reading(ch);
   ch->closing = true;
+  // A late reply must not go to whatever gets the number next.
+  ch->fd = -1;
   uv_close((uv_handle_t *)&ch->poll, on_closed);
   uv_close((uv_handle_t *)&ch->before_sleep, on_closed);
   uv_close((uv_handle_t *)&ch->stay_awake, on_closed);
@@ -299,7 +301,7 @@ static napi_value fuse_reply(napi_env env, napi_callback_info info) {
   napi_get_value_uint32(env, argv[2], &header.high);
   napi_get_value_int32(env, argv[3], &header.error);
   if (argc > 4) napi_typeof(env, argv[4], &type);
-  if (type != napi_undefined) err = gather(env, argv[4], vec + 1, &used, &total);
+  if (type != napi_undefined) err = gather(env, argv[4], vec, &used, &total);
   if (!err) {
     header.len = (uint32_t)total;
     vec[0].iov_base = &header;

@@ -1,0 +1,56 @@
+// Opcode to operation. What is not here is answered with an errno of its own, ENOSYS for the unknown: the kernel then
+// stops asking and does without.
+import * as attributes from './operations/attributes.ts';
+import * as directories from './operations/directories.ts';
+import * as files from './operations/files.ts';
+import type { Handler } from './operations/handler.ts';
+import * as names from './operations/names.ts';
+import * as volume from './operations/volume.ts';
+import * as xattrs from './operations/xattrs.ts';
+import { Errno, OPCODES, Opcode } from './protocol.ts';
+
+const handlers: readonly (Handler | undefined)[] = (() => {
+  const table: (Handler | undefined)[] = new Array(OPCODES).fill(undefined);
+  table[Opcode.LOOKUP] = names.lookup;
+  table[Opcode.GETATTR] = attributes.getattr;
+  table[Opcode.SETATTR] = attributes.setattr;
+  table[Opcode.READLINK] = attributes.readlink;
+  table[Opcode.SYMLINK] = names.symlink;
+  table[Opcode.MKNOD] = names.mknod;
+  table[Opcode.MKDIR] = names.mkdir;
+  table[Opcode.UNLINK] = names.unlink;
+  table[Opcode.RMDIR] = names.rmdir;
+  table[Opcode.RENAME] = names.rename;
+  table[Opcode.RENAME2] = names.rename2;
+  table[Opcode.LINK] = names.link;
+  table[Opcode.OPEN] = files.open;
+  table[Opcode.CREATE] = files.create;
+  table[Opcode.READ] = files.read;
+  table[Opcode.WRITE] = files.write;
+  table[Opcode.FLUSH] = files.flush;
+  table[Opcode.FSYNC] = files.fsync;
+  table[Opcode.RELEASE] = files.release;
+  table[Opcode.FALLOCATE] = files.fallocate;
+  table[Opcode.LSEEK] = files.lseek;
+  table[Opcode.OPENDIR] = directories.opendir;
+  table[Opcode.READDIR] = directories.readdir;
+  table[Opcode.READDIRPLUS] = directories.readdirplus;
+  table[Opcode.RELEASEDIR] = directories.releasedir;
+  table[Opcode.FSYNCDIR] = directories.fsyncdir;
+  table[Opcode.SETXATTR] = xattrs.setxattr;
+  table[Opcode.GETXATTR] = xattrs.getxattr;
+  table[Opcode.LISTXATTR] = xattrs.listxattr;
+  table[Opcode.REMOVEXATTR] = xattrs.removexattr;
+  table[Opcode.STATFS] = volume.statfs;
+  table[Opcode.SYNCFS] = volume.flushAll;
+  table[Opcode.DESTROY] = volume.flushAll;
+  return table;
+})();
+
+export const handlerOf = (opcode: number): Handler | undefined => handlers[opcode];
+
+/**
+ * For opcodes without a handler. ACCESS among them: the kernel checks permissions itself (default_permissions). Copies
+ * between files fall back to reading and writing, unnamed files to EOPNOTSUPP, statx to getattr.
+ */
+export const refusalOf = (opcode: number): number => (opcode === Opcode.IOCTL ? Errno.ENOTTY : Errno.ENOSYS);

@@ -1,0 +1,90 @@
+// Open files: open, create, read, write, flush, fsync, release, fallocate, lseek.
+import { fail } from '../../base/errors.ts';
+import { MAX_WRITE } from '../negotiate.ts';
+import { OPEN_KILL_SUIDGID, Size, WRITE_KILL_SUIDGID } from '../protocol.ts';
+import { createBody, Held, longBody, numberBody, openBody } from '../reply.ts';
+import type { KernelRequest } from '../request.ts';
+import type { Context, Handler } from './handler.ts';
+
+/** Pieces one writev takes (native/fuse.c). */
+const MAX_PIECES = 256;
+
+export const open: Handler = async (context, request) => {
+  const { vfs, nodes, privileges } = context;
+  const ino = nodes.toIno(request.node);
+  const kill = (request.u32(4) & OPEN_KILL_SUIDGID) !== 0;
+  const opened = await vfs.open(request, ino, request.u32(0));
+  const held = new Held(openBody(opened), () => letGo(context, request, ino, opened.handle));
+  if (kill) await privileges.drop(request, ino);
+  return held;
+};
+
+/** A handle whose number never reached the kernel has no one to close it. */
+function letGo({ vfs }: Context, request: KernelRequest, ino: bigint, handle: bigint): void {
+  vfs.release(request, ino, handle).catch(() => undefined);
+}
+
+export const create: Handler = async (context, request) => {
+  const { vfs, nodes, privileges } = context;
+  const parent = nodes.toIno(request.node);
+  const flags = request.u32(0);
+  const mode = request.u32(4) & 0o7777;
+  request.umask = request.u32(8);
+  const kill = (request.u32(12) & OPEN_KILL_SUIDGID) !== 0;
+  const [entry, opened] = await vfs.create(request, parent, request.text(16), mode, flags);
+  const { ino } = entry.attr;
+  if (kill) await privileges.drop(request, ino);
+  return new Held(createBody(entry, opened, nodes), () => {
+    letGo(context, request, ino, opened.handle);
+    vfs.forget(ino, 1n);
+  });
+};
+
+export const read: Handler = async ({ vfs, nodes }, request) => {
+  const size = Math.min(request.u32(16), MAX_WRITE);
+  const pieces = await vfs.read(request, nodes.toIno(request.node), request.u64(0), request.position(8), size);
+  let total = 0;
+  for (const piece of pieces) total += piece.length;
+  if (total > size) throw fail('EIO', `read of ${size} bytes answered ${total}`);
+  return pieces.length <= MAX_PIECES ? pieces : Buffer.concat(pieces, total);
+};
+
+export const write: Handler = async ({ vfs, nodes, privileges }, request) => {
+  const ino = nodes.toIno(request.node);
+  const length = request.u32(16);
+  const kill = (request.u32(20) & WRITE_KILL_SUIDGID) !== 0;
+  const data = request.bytes(Size.writeIn, length);
+  // The Vfs takes its copy before it returns the promise, so nothing may wait before this call.
+  const writing = vfs.write(request, ino, request.u64(0), request.position(8), data);
+  if (!kill) return numberBody(await writing);
+  const [written] = await Promise.all([writing, privileges.drop(request, ino)]);
+  return numberBody(written);
+};
+
+export const flush: Handler = async ({ vfs, nodes }, request) => {
+  await vfs.flush(request, nodes.toIno(request.node), request.u64(0));
+  return undefined;
+};
+
+export const fsync: Handler = async ({ vfs, nodes }, request) => {
+  await vfs.fsync(request, nodes.toIno(request.node), request.u64(0));
+  return undefined;
+};
+
+export const release: Handler = async ({ vfs, nodes }, request) => {
+  await vfs.release(request, nodes.toIno(request.node), request.u64(0));
+  return undefined;
+};
+
+export const fallocate: Handler = async ({ vfs, nodes }, request) => {
+  const ino = nodes.toIno(request.node);
+  const offset = request.position(8);
+  const size = request.position(16);
+  await vfs.fallocate(request, ino, request.u64(0), request.u32(24), offset, size);
+  return undefined;
+};
+
+export const lseek: Handler = async ({ vfs, nodes }, request) => {
+  const ino = nodes.toIno(request.node);
+  return longBody(await vfs.lseek(request, ino, request.u64(0), request.position(8), request.u32(16)));
+};

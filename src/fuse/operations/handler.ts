@@ -1,0 +1,18 @@
+// What every operation is given and answers.
+import type { Vfs } from '../../filesystem/vfs/vfs.ts';
+import type { NodeIds } from '../nodes.ts';
+import type { Answer } from '../reply.ts';
+import type { KernelRequest } from '../request.ts';
+import type { Privileges } from './privileges.ts';
+
+export interface Context {
+  readonly vfs: Vfs;
+  readonly nodes: NodeIds;
+  readonly privileges: Privileges;
+}
+
+/**
+ * Reads all it needs from the request before it first waits: afterwards the slab holds other requests. Rejects with what
+ * the Vfs rejected with.
+ */
+export type Handler = (context: Context, request: KernelRequest) => Promise<Answer>;

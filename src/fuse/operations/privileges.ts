@@ -1,0 +1,49 @@
+// The server's half of FUSE_HANDLE_KILLPRIV_V2: when a caller without CAP_FSETID writes to or truncates a file, its
+// set-user-id bit goes, and its set-group-id bit if the group may execute it; on a change of owner too. The kernel says
+// when, and then asks no getxattr before each write. File capabilities are taken away by the kernel itself.
+import { type Caller, type Ino, NodeType, type Vfs } from '../../filesystem/vfs/vfs.ts';
+
+const SETUID = 0o4000;
+const SETGID = 0o2000;
+const GROUP_EXECUTE = 0o010;
+/** For how long an inode is known to carry no such bit; as long as attributes are believed. */
+const BELIEVED_MS = 1000;
+/** Inodes remembered; more begin anew, at the price of one getattr each. */
+const MAX_KNOWN = 4096;
+
+export class Privileges {
+  readonly #vfs: Vfs;
+  readonly #plainUntil = new Map<Ino, number>();
+
+  constructor(vfs: Vfs) {
+    this.#vfs = vfs;
+  }
+
+  /** The mode without what has to go, or undefined if nothing has to. */
+  async reduced(caller: Caller, ino: Ino): Promise<number | undefined> {
+    const { attr } = await this.#vfs.getattr(caller, ino, undefined);
+    if (attr.type !== NodeType.file) return undefined;
+    let drop = attr.mode & SETUID;
+    if ((attr.mode & GROUP_EXECUTE) !== 0) drop |= attr.mode & SETGID;
+    return drop === 0 ? undefined : attr.mode & ~drop;
+  }
+
+  async drop(caller: Caller, ino: Ino): Promise<void> {
+    const now = performance.now();
+    if ((this.#plainUntil.get(ino) ?? 0) > now) return;
+    const mode = await this.reduced(caller, ino);
+    // In the name of root: who may write need not be who may change the mode. Not under the request's id, which is
+    // that of the write; doing this twice does no harm.
+    if (mode !== undefined) {
+      const root: Caller = { uid: 0, gid: 0, pid: caller.pid, umask: 0 };
+      await this.#vfs.setattr(root, ino, { mode }, undefined);
+    }
+    if (this.#plainUntil.size >= MAX_KNOWN) this.#plainUntil.clear();
+    this.#plainUntil.set(ino, now + BELIEVED_MS);
+  }
+
+  /** The mode changes: look again. */
+  changed(ino: Ino): void {
+    this.#plainUntil.delete(ino);
+  }
+}

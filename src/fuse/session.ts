@@ -1,0 +1,302 @@
+// One mounted file system as the kernel sees it: takes requests from /dev/fuse, hands them to the Vfs, writes replies.
+// Knows nothing of where the descriptor came from. Every request gets exactly one reply, whatever happens in between.
+import { fail } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { Ino } from '../base/words.ts';
+import type { Vfs } from '../filesystem/vfs/vfs.ts';
+import { type FuseChannel, native } from '../native/native.ts';
+import { handlerOf, refusalOf } from './dispatch.ts';
+import { EdgeLog } from './edge-log.ts';
+import type { InFlightLog } from './inflight.ts';
+import { hasExpireOnly, hasResend, initBody, MAX_WRITE, type NegotiatedState, negotiate } from './negotiate.ts';
+import { NodeIds } from './nodes.ts';
+import { Notifier } from './notify.ts';
+import type { Context } from './operations/handler.ts';
+import { Privileges } from './operations/privileges.ts';
+import { Errno, InHeader, InitFlag2, Notify, Opcode } from './protocol.ts';
+import { type Answer, Held } from './reply.ts';
+import { KernelRequest, type Slab, slabOf } from './request.ts';
+import { maySpin, SpinPolicy } from './spin.ts';
+
+/** Room the kernel wants for one request: the largest payload and a page for its headers. */
+const LARGEST = MAX_WRITE + 4096;
+/** Two of the largest, or a batch of small ones beside one. */
+const SLAB_BYTES = 2 * LARGEST;
+const MAX_BATCH = 128;
+/**
+ * Requests handled at once; beyond, no more are read until one is answered. Callers wait in the kernel then. Far above
+ * what MAX_BACKGROUND and the threads of a usual node produce.
+ */
+const MAX_IN_FLIGHT = 1024;
+
+export type StopReason = 'unmounted' | 'aborted' | 'stopped';
+
+export interface SessionOptions {
+  /** /dev/fuse, mounted; stays the caller's to close after `stopped`. */
+  readonly descriptor: number;
+  readonly vfs: Vfs;
+  readonly log: Log;
+  /** What a predecessor on this descriptor agreed with the kernel; absent for a fresh mount. */
+  readonly predecessor?: NegotiatedState;
+  /** Called before the kernel may send its first request. */
+  readonly onNegotiated?: (state: NegotiatedState) => void;
+  /** Random 63-bit number of this kernel connection; the same for all successors. */
+  readonly connectionId: bigint;
+  /** Whether answers may be asked for again (a keeper holds the descriptor): sets Caller.request. */
+  readonly trackRequests: boolean;
+  /** For kernels without resend. */
+  readonly inflight?: InFlightLog;
+  /** Tests: behave as on a kernel that cannot send requests again. */
+  readonly withoutResend?: boolean;
+}
+
+export interface SessionStats {
+  readonly requests: number;
+  readonly inFlight: number;
+  readonly batches: number;
+  readonly resent: number;
+}
+
+export interface FuseSession {
+  /** Resolves when nothing of the session is left, after everything dirty was flushed if the mount is gone. */
+  readonly stopped: Promise<StopReason>;
+  /** Reads no more, answers what is in flight; for SIGTERM and hand-over. The mount waits for a successor. */
+  stopReading(): Promise<void>;
+  /** Makes the kernel forget attributes, and pages from `offset` (negative: keep pages; length 0: to the end). */
+  notifyInode(ino: Ino, offset: number, length: number): Promise<void>;
+  /** Makes the kernel look the name up again. */
+  notifyEntry(parent: Ino, name: Buffer): Promise<void>;
+  stats(): SessionStats;
+}
+
+class Session implements FuseSession {
+  readonly stopped: Promise<StopReason>;
+  readonly #options: SessionOptions;
+  readonly #channel: FuseChannel;
+  readonly #slab: Slab;
+  readonly #table: Uint32Array;
+  readonly #control = new Int32Array(2);
+  readonly #context: Context;
+  readonly #notifier: Notifier;
+  readonly #edge: EdgeLog;
+  readonly #spin = new SpinPolicy(maySpin());
+  readonly #active = new Map<number, KernelRequest>();
+  readonly #settle: { resolve(reason: StopReason): void; reject(error: unknown): void };
+  #state: NegotiatedState | undefined;
+  #inFlight = 0;
+  #paused = false;
+  #ending: StopReason | undefined;
+  #failure: unknown;
+  #requests = 0;
+  #batches = 0;
+  #resent = 0;
+
+  constructor(options: SessionOptions) {
+    const { vfs, descriptor } = options;
+    this.#options = options;
+    this.#state = options.predecessor;
+    this.#edge = new EdgeLog(options.log);
+    const nodes = new NodeIds(vfs.root);
+    this.#context = { vfs, nodes, privileges: new Privileges(vfs) };
+    this.#notifier = new Notifier(descriptor, nodes);
+    const { promise, resolve, reject } = Promise.withResolvers<StopReason>();
+    this.stopped = promise;
+    this.#settle = { resolve, reject };
+    this.#slab = slabOf(Buffer.allocUnsafeSlow(SLAB_BYTES));
+    // A request is lost for good if the process dies between reading and noting it, so then one at a time.
+    this.#table = new Uint32Array(2 * (options.inflight === undefined ? MAX_BATCH : 1));
+    this.#channel = native.fuseOpen(
+      descriptor,
+      this.#slab.bytes,
+      this.#table,
+      this.#control,
+      LARGEST,
+      (count, idle) => this.#onBatch(count, idle),
+      (errno) => this.#onEnd(errno),
+    );
+  }
+
+  start(): void {
+    const { predecessor, inflight } = this.#options;
+    // Before the first read: the kernel queues again everything that was read, and that must not be ours.
+    if (predecessor !== undefined) {
+      if (hasResend(predecessor)) this.#resend();
+      else if (inflight !== undefined) this.#disown(inflight);
+    }
+    native.fuseRead(this.#channel, true);
+  }
+
+  #resend(): void {
+    const errno = native.fuseReply(this.#channel, 0, 0, Notify.RESEND);
+    if (errno !== 0) this.#options.log.error('the kernel refused to send requests again', { errno });
+  }
+
+  #disown(inflight: InFlightLog): void {
+    const ids = inflight.inherited();
+    for (const id of ids) {
+      // ENOENT where the reply had gone out and only the note was left.
+      native.fuseReply(this.#channel, Number(id & 0xffff_ffffn), Number(id >> 32n), -Errno.EIO);
+      inflight.clear(id);
+    }
+    if (ids.length > 0) this.#options.log.warn('requests of a predecessor ended with EIO', { requests: ids.length });
+  }
+
+  #onBatch(count: number, idle: number): void {
+    this.#batches++;
+    if (this.#inFlight === 0) this.#control[1] = this.#spin.record(idle);
+    for (let i = 0; i < count; i++) this.#take(this.#table[2 * i] ?? 0, this.#table[2 * i + 1] ?? 0);
+    if (this.#inFlight >= MAX_IN_FLIGHT && !this.#paused && this.#ending === undefined) {
+      this.#paused = true;
+      native.fuseRead(this.#channel, false);
+    }
+  }
+
+  #take(offset: number, length: number): void {
+    this.#requests++;
+    if (length < InHeader.size) {
+      this.#edge.once('request without a header', { length });
+      return;
+    }
+    const request = new KernelRequest(this.#slab, offset, length);
+    try {
+      if (request.opcode === Opcode.FORGET) this.#forget(request.node, request.u64(0));
+      else if (request.opcode === Opcode.BATCH_FORGET) this.#forgetBatch(request);
+      else if (request.opcode === Opcode.INTERRUPT) this.#interrupt(request);
+      else if (request.opcode === Opcode.INIT) this.#init(request);
+      else this.#begin(request);
+    } catch (thrown) {
+      // Only what gets no reply ends here.
+      this.#edge.failed(request.name, request.node, thrown);
+    }
+    request.seal();
+  }
+
+  #forget(node: bigint, count: bigint): void {
+    this.#context.vfs.forget(this.#context.nodes.toIno(node), count);
+  }
+
+  #forgetBatch(request: KernelRequest): void {
+    const count = request.u32(0);
+    for (let i = 0; i < count; i++) this.#forget(request.u64(8 + 16 * i), request.u64(16 + 16 * i));
+  }
+
+  #interrupt(request: KernelRequest): void {
+    const id = Number(request.u64(0) & 0x7fff_ffff_ffff_ffffn);
+    // Not there: answered meanwhile.
+    this.#active.get(id)?.interrupt();
+  }
+
+  #init(request: KernelRequest): void {
+    try {
+      const state = negotiate(
+        {
+          major: request.u32(0),
+          minor: request.u32(4),
+          maxReadahead: request.u32(8),
+          flags: request.u32(12),
+          flags2: request.bodyLength >= 20 ? request.u32(16) : 0,
+        },
+        this.#options.withoutResend ? InitFlag2.HAS_RESEND : 0,
+      );
+      this.#state = state;
+      if (state !== undefined) this.#options.onNegotiated?.(state);
+      this.#send(request, 0, initBody(state));
+    } catch (thrown) {
+      this.#send(request, Errno.EPROTO, undefined);
+      this.#fail(thrown);
+    }
+  }
+
+  #begin(request: KernelRequest): void {
+    const handler = handlerOf(request.opcode);
+    if (handler === undefined) return void this.#send(request, refusalOf(request.opcode), undefined);
+    const { trackRequests, connectionId, inflight } = this.#options;
+    const resent = request.resent;
+    if (resent) this.#resent++;
+    if (trackRequests) request.request = { mount: connectionId, unique: request.unique, resent };
+    inflight?.note(request.unique);
+    this.#active.set(request.id, request);
+    this.#control[0] = ++this.#inFlight;
+    Promise.try(handler, this.#context, request).then(
+      (answer) => this.#finish(request, 0, answer),
+      (thrown) => this.#finish(request, this.#edge.failed(request.name, request.node, thrown), undefined),
+    );
+  }
+
+  #finish(request: KernelRequest, error: number, answer: Answer): void {
+    const body = answer instanceof Held ? answer.body : answer;
+    const errno = this.#send(request, error, body);
+    if (errno !== 0 && answer instanceof Held) answer.undo();
+    this.#active.delete(request.id);
+    this.#options.inflight?.clear(request.unique);
+    this.#control[0] = --this.#inFlight;
+    if (this.#paused && this.#inFlight < MAX_IN_FLIGHT && this.#ending === undefined) {
+      this.#paused = false;
+      native.fuseRead(this.#channel, true);
+    }
+    if (this.#inFlight === 0 && this.#ending !== undefined) this.#close(this.#ending);
+  }
+
+  /** Answers the errno of the reply; a reply that the kernel will not have goes out once more as EIO. */
+  #send(request: KernelRequest, error: number, body: Buffer | readonly Buffer[] | undefined): number {
+    const { uniqueLow, uniqueHigh } = request;
+    const errno = native.fuseReply(this.#channel, uniqueLow, uniqueHigh, -error, error === 0 ? body : undefined);
+    // ENOENT: interrupted or already answered by a predecessor. ENODEV: unmounted meanwhile.
+    if (errno === 0 || errno === Errno.ENOENT || errno === Errno.ENODEV) return errno;
+    this.#edge.once('the kernel refused a reply', { operation: request.name, errno });
+    native.fuseReply(this.#channel, uniqueLow, uniqueHigh, -Errno.EIO);
+    return errno;
+  }
+
+  #onEnd(errno: number): void {
+    if (errno === Errno.ENODEV) this.#end('unmounted');
+    else if (errno === Errno.ECONNABORTED) this.#end('aborted');
+    else this.#fail(fail('EIO', `reading /dev/fuse failed with errno ${errno}`));
+  }
+
+  #end(reason: StopReason): void {
+    if (this.#ending !== undefined) return;
+    this.#ending = reason;
+    native.fuseRead(this.#channel, false);
+    // What is in flight is finished, although nobody may wait for it any more: data may hang on it.
+    if (this.#inFlight === 0) this.#close(reason);
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#end('aborted');
+  }
+
+  #close(reason: StopReason): void {
+    native.fuseClose(this.#channel);
+    const flushed = reason === 'stopped' ? Promise.resolve() : this.#context.vfs.flushAll();
+    flushed.then(
+      () => (this.#failure === undefined ? this.#settle.resolve(reason) : this.#settle.reject(this.#failure)),
+      (error) => this.#settle.reject(error),
+    );
+  }
+
+  async stopReading(): Promise<void> {
+    this.#end('stopped');
+    await this.stopped;
+  }
+
+  notifyInode(ino: Ino, offset: number, length: number): Promise<void> {
+    return this.#notifier.inode(ino, offset, length);
+  }
+
+  notifyEntry(parent: Ino, name: Buffer): Promise<void> {
+    const expireOnly = this.#state !== undefined && hasExpireOnly(this.#state);
+    return this.#notifier.entry(parent, name, expireOnly);
+  }
+
+  stats(): SessionStats {
+    return { requests: this.#requests, inFlight: this.#inFlight, batches: this.#batches, resent: this.#resent };
+  }
+}
+
+export function startSession(options: SessionOptions): FuseSession {
+  const session = new Session(options);
+  session.start();
+  return session;
+}

@@ -1,0 +1,43 @@
+// Mounts a Vfs for a test in this very process and takes everything away again, whatever fails. Tests reach the mount
+// through promises of node:fs or through other processes only: a synchronous call would wait for itself.
+import { closeSync, mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { log } from '../../src/base/log.ts';
+import type { Vfs } from '../../src/filesystem/vfs/vfs.ts';
+import { mountFuse, unmountFuse } from '../../src/fuse/mount.ts';
+import { parseMountOptions } from '../../src/fuse/mount-options.ts';
+import { type FuseSession, type SessionOptions, startSession } from '../../src/fuse/session.ts';
+
+export interface Mounted {
+  readonly directory: string;
+  readonly descriptor: number;
+  readonly session: FuseSession;
+  unmount(): Promise<void>;
+}
+
+export function mountPoint(): string {
+  return mkdtempSync(join(tmpdir(), 'pageseal-fuse-'));
+}
+
+/** Lazily, so that a hung test cannot keep it; not mounted any more is fine. */
+export async function takeAway(directory: string): Promise<void> {
+  await unmountFuse(directory, true).catch(() => undefined);
+  rmdirSync(directory);
+}
+
+export function mountVfs(vfs: Vfs, options = 'allow_other,dev,suid', more: Partial<SessionOptions> = {}): Mounted {
+  const directory = mountPoint();
+  const descriptor = mountFuse({ target: directory, source: 'test', options: parseMountOptions([options]) });
+  const session = startSession({ descriptor, vfs, log, connectionId: 7n, trackRequests: false, ...more });
+  return {
+    directory,
+    descriptor,
+    session,
+    async unmount() {
+      await takeAway(directory);
+      await session.stopped;
+      closeSync(descriptor);
+    },
+  };
+}
