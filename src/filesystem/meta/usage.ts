@@ -17,6 +17,7 @@ import {
   hasStats,
   noDelta,
   plus,
+  type QuotaRow,
   quotasAbove,
   rebuildDirStats,
 } from './usage-rows.ts';
@@ -95,15 +96,29 @@ export class Usage {
     if (!this.#hasQuotas || !this.#setting().dirStats) return;
     const list = typeof parents === 'bigint' ? [parents] : parents;
     const found = yield* read(...list.map((parent) => quotasAbove(parent)));
-    for (const quota of found.flat()) {
-      const pending = this.#pendingUnder(quota.ino, list);
-      const over = (max: bigint, used: bigint, by: number): boolean => by > 0 && max > 0n && used + BigInt(by) > max;
-      if (
-        over(quota.maxSpace, quota.usedSpace, growth.space + pending.space) ||
-        over(quota.maxInodes, quota.usedInodes, growth.inodes + pending.inodes)
-      )
-        throw fail('EDQUOT', `quota of directory ${quota.ino} is used up`);
-    }
+    for (const quota of found.flat()) this.#checkTree(quota, list, growth);
+  }
+
+  /**
+   * The same for nodes that move or get another name: the volume's totals stay, and so does every quota that is above
+   * `from` too.
+   */
+  *checkMove(from: Ino | undefined, to: Ino, growth: Pick<Delta, 'space' | 'inodes'>): Op<void> {
+    if (!this.#hasQuotas || !this.#setting().dirStats) return;
+    const [above, before] = yield* read(quotasAbove(to), quotasAbove(from ?? 0n));
+    const unchanged = new Set(before.map(({ ino }) => ino));
+    for (const quota of above) if (!unchanged.has(quota.ino)) this.#checkTree(quota, [to], growth);
+  }
+
+  #checkTree(quota: QuotaRow, parents: readonly Ino[], growth: Pick<Delta, 'space' | 'inodes'>): void {
+    const pending = this.#pendingUnder(quota.ino, parents);
+    const over = (max: bigint, used: bigint, by: number, more: number): boolean =>
+      by > 0 && max > 0n && used + BigInt(by + more) > max;
+    if (
+      over(quota.maxSpace, quota.usedSpace, growth.space, pending.space) ||
+      over(quota.maxInodes, quota.usedInodes, growth.inodes, pending.inodes)
+    )
+      throw fail('EDQUOT', `quota of directory ${quota.ino} is used up`);
   }
 
   #checkVolume(growth: Pick<Delta, 'space' | 'inodes'>): void {
