@@ -1,0 +1,120 @@
+// create, mknod, mkdir and symlink: a new node under a name. Does not open anything.
+import { fail } from '../../base/errors.ts';
+import type { Caller } from '../../base/words.ts';
+import { type Flight, type Op, read, write } from '../sql/op.ts';
+import { inheritRule } from './acl.ts';
+import { ruleById, sameRule } from './acl-rows.ts';
+import type { CreateResult } from './meta.ts';
+import { checkName, checkTarget, isReserved, shown } from './names.ts';
+import { type Done, done, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
+import { checkInto, inheritGroup, MODE_BITS } from './permission.ts';
+import {
+  childByName,
+  edgeByName,
+  insertDirStats,
+  insertEdge,
+  insertNode,
+  insertSymlink,
+  nodeById,
+  touch,
+} from './statements.ts';
+import { type Attr, type Ino, NodeFlag, NodeType } from './types.ts';
+
+const SYMLINK_MODE = 0o777;
+const DIRECTORY_LENGTH = 4096;
+
+export type NewNode =
+  | { readonly type: Exclude<NodeType, typeof NodeType.symlink>; readonly mode: number; readonly rdev?: number }
+  | { readonly type: typeof NodeType.symlink; readonly target: Buffer };
+
+export interface CreateArgs {
+  readonly parent: Ino;
+  readonly name: Buffer;
+  readonly node: NewNode;
+  /** From the session's batch; lost when the operation fails. */
+  readonly ino: Ino;
+  /** Set for create without O_EXCL: a file of that name is the answer. */
+  readonly openExisting?: boolean;
+}
+
+export const createOp = (env: NamespaceEnv, caller: Caller, args: CreateArgs): (() => Op<Done<CreateResult>>) => {
+  const { parent, name, node, ino } = args;
+  checkName(name);
+  if (node.type === NodeType.symlink) checkTarget(node.target);
+  return function* () {
+    const [parents, edges, children] = yield* read(
+      nodeById(parent),
+      edgeByName(parent, name),
+      childByName(parent, name),
+    );
+    const [directory] = parents;
+    checkInto(directory, parent);
+    const [existing] = children;
+    if (args.openExisting === true && existing?.type === NodeType.file)
+      return done(env, { attr: existing, created: false });
+    if (edges.length > 0 || isReserved(parent, name))
+      throw fail('EEXIST', `make ${shown(name)} in directory ${parent}: the name is taken`);
+
+    const plain = newAttr(env, caller, args, directory);
+    const inherited = yield* inheritAcl(env, caller, node, directory, plain);
+    if (inherited instanceof Missing) return { answer: inherited };
+    const attr = inherited;
+    const isDirectory = attr.type === NodeType.directory;
+    const usage = nodeDelta(attr, 1, { directory: parent, quotas: parent, volume: true });
+    yield* env.usage.checkGrowth(parent, usage);
+    yield* write(
+      insertNode(attr),
+      insertEdge(parent, name, ino, attr.type),
+      ...(node.type === NodeType.symlink ? [insertSymlink(ino, node.target)] : []),
+      ...(isDirectory ? [insertDirStats(ino)] : []),
+      touch(parent, env.now(), isDirectory ? 1 : 0),
+    );
+    return done(env, { attr, created: true }, { usage: [usage] });
+  };
+};
+
+function newAttr(env: NamespaceEnv, caller: Caller, { parent, node, ino }: CreateArgs, directory: Attr): Attr {
+  const isSymlink = node.type === NodeType.symlink;
+  const requested = isSymlink ? SYMLINK_MODE : node.mode & MODE_BITS & ~caller.umask;
+  const { gid, mode } = inheritGroup(caller, directory, node.type, requested);
+  const now = env.now();
+  const isDirectory = node.type === NodeType.directory;
+  return {
+    ino,
+    type: node.type,
+    flags: directory.flags & NodeFlag.skipTrash,
+    mode,
+    uid: caller.uid,
+    gid,
+    atime: now,
+    mtime: now,
+    ctime: now,
+    nlink: isDirectory ? 2 : 1,
+    length: isDirectory ? DIRECTORY_LENGTH : isSymlink ? node.target.length : 0,
+    rdev: isSymlink ? 0 : (node.rdev ?? 0),
+    parent,
+    accessAcl: 0,
+    defaultAcl: 0,
+    tier: directory.tier,
+  };
+}
+
+/** A default rule takes the umask's place; its flights happen only below such a directory. */
+function* inheritAcl(
+  env: NamespaceEnv,
+  caller: Caller,
+  node: NewNode,
+  directory: Attr,
+  plain: Attr,
+): Generator<Flight, Attr | Missing, unknown> {
+  if (!env.enableAcl || directory.defaultAcl === 0 || node.type === NodeType.symlink) return plain;
+  const [[rule]] = yield* read(ruleById(directory.defaultAcl));
+  if (rule === undefined) return plain;
+  const { mode: wanted } = inheritGroup(caller, directory, node.type, node.mode & MODE_BITS);
+  const { mode, access } = inheritRule(rule, wanted);
+  const defaultAcl = node.type === NodeType.directory ? directory.defaultAcl : 0;
+  if (access === undefined) return { ...plain, mode, defaultAcl };
+  const [[accessAcl]] = yield* read(sameRule(access));
+  if (accessAcl === undefined) return new Missing({ what: 'rule', rule: access });
+  return { ...plain, mode, accessAcl, defaultAcl };
+}

@@ -1,0 +1,51 @@
+// Statements of the tree's operations beyond those all operations share: rows found through a name and locked, trees up
+// and down.
+import { type Change, change, type Query, query } from '../sql/op.ts';
+import { attrColumns, bigintAt, decodeAttr, numberAt } from './rows.ts';
+import type { Attr, Ino } from './types.ts';
+
+const CHILD = '(SELECT e.inode FROM jfs_edge e WHERE e.parent = ? AND e.name = ?)';
+
+/** The node behind a name, locked; the edge is not, as in the original client. */
+export const lockedChild = (parent: Ino, name: Buffer): Query<Attr> =>
+  query(`SELECT ${attrColumns('n')} FROM jfs_node n WHERE n.inode = ${CHILD} FOR UPDATE`, [parent, name], (row) =>
+    decodeAttr(row),
+  );
+
+/** The nodes behind two names, locked in ascending order; one row when they are the same. */
+export const lockedChildren = (a: Ino, nameA: Buffer, b: Ino, nameB: Buffer): Query<Attr> =>
+  query(
+    `SELECT ${attrColumns('n')} FROM jfs_node n WHERE n.inode IN (${CHILD}, ${CHILD}) ORDER BY n.inode FOR UPDATE`,
+    [a, nameA, b, nameB],
+    (row) => decodeAttr(row),
+  );
+
+/** A row when the directory of that name has an entry. */
+export const childrenOf = (parent: Ino, name: Buffer): Query<Ino> =>
+  query(`SELECT c.inode FROM jfs_edge c WHERE c.parent = ${CHILD} LIMIT 1`, [parent, name], (row) => bigintAt(row, 0));
+
+/** Deeper than any path of a kernel (PATH_MAX / 2), so that a damaged loop ends. */
+const MAX_DEPTH = 65_536n;
+
+/** The directory itself and all above it. */
+export const ancestors = (directory: Ino): Query<Ino> =>
+  query(
+    'WITH RECURSIVE up (inode, depth) AS (SELECT CAST(? AS BIGINT), 0 UNION ALL' +
+      ' SELECT n.parent, up.depth + 1 FROM jfs_node n JOIN up ON n.inode = up.inode' +
+      ' WHERE n.parent > 0 AND n.parent <> n.inode AND up.depth < ?) SELECT inode FROM up',
+    [directory, MAX_DEPTH],
+    (row) => bigintAt(row, 0),
+  );
+
+/** Space and nodes of everything below a directory, itself not counted; hard links once per entry. */
+export const treeUsage = (directory: Ino): Query<{ readonly space: number; readonly inodes: number }> =>
+  query(
+    'WITH RECURSIVE down (inode, depth) AS (SELECT CAST(? AS BIGINT), 0 UNION ALL' +
+      ' SELECT e.inode, down.depth + 1 FROM jfs_edge e JOIN down ON e.parent = down.inode WHERE e.type = 2 AND down.depth < ?)' +
+      ' SELECT CAST(COALESCE(SUM(CASE WHEN n.type = 1 AND n.length > 0 THEN (n.length + 4095) / 4096 * 4096 ELSE 4096 END), 0) AS BIGINT),' +
+      ' COUNT(*) FROM down JOIN jfs_edge e ON e.parent = down.inode JOIN jfs_node n ON n.inode = e.inode',
+    [directory, MAX_DEPTH],
+    (row) => ({ space: numberAt(row, 0), inodes: numberAt(row, 1) }),
+  );
+
+export const deleteXattrs = (ino: Ino): Change => change('DELETE FROM jfs_xattr WHERE inode = ?', ino);

@@ -1,0 +1,87 @@
+// What the tree's operations need from outside, and what they leave to be done after their commit. They have no outside
+// effects themselves: they answer these values, and namespace.ts acts on them.
+import { align4K } from '../../base/units.ts';
+import type { Op } from '../sql/op.ts';
+import type { AclRule } from './acl.ts';
+import type { Outcome } from './request.ts';
+import { type Attr, type Ino, NodeType } from './types.ts';
+
+/** Facts that change while a volume is mounted, asked afresh by each run of an operation. */
+export interface NamespaceEnv {
+  /** Nanoseconds since the epoch. */
+  now(): bigint;
+  readonly trashDays: number;
+  readonly enableAcl: boolean;
+  /** 0 for tools without a session: they cannot keep unlinked files. */
+  readonly sid: bigint;
+  /** Whether this client holds handles of the file. */
+  isOpen(ino: Ino): boolean;
+  readonly usage: UsageChecks;
+  /** The trash directory of that hour, if it is known. */
+  trashDirectory(hour: string): Ino | undefined;
+  /** What is to be done in memory after the commit. */
+  apply(effects: Effects): void;
+}
+
+/** Limits, asked inside an operation before it writes. */
+export interface UsageChecks {
+  readonly hasQuotas: boolean;
+  checkGrowth(parent: Ino, growth: { readonly space: number; readonly inodes: number }): Op<void>;
+  checkMove(from: Ino | undefined, to: Ino, growth: { readonly space: number; readonly inodes: number }): Op<void>;
+}
+
+/** Changes of the usage figures (spec 5.10), applied after the commit and stored later. */
+export interface UsageDelta {
+  /** Whose entries they are: that directory's figures change. */
+  readonly directory?: Ino;
+  /** The quotas on this directory and above it change. */
+  readonly quotas?: Ino;
+  /** The volume's totals change. */
+  readonly volume?: boolean;
+  readonly length: number;
+  readonly space: number;
+  readonly inodes: number;
+}
+
+export interface Effects {
+  readonly usage: readonly UsageDelta[];
+  /** In delfile now: its data can be deleted. */
+  readonly deleted?: Ino;
+  /** Unlinked while open: goes with its last handle. */
+  readonly sustained?: Ino;
+}
+
+export type Want =
+  | { readonly what: 'trash-hour'; readonly hour: string }
+  | { readonly what: 'rule'; readonly rule: AclRule };
+
+/** The operation wrote nothing: provide this and run it again. */
+export class Missing {
+  readonly want: Want;
+
+  constructor(want: Want) {
+    this.want = want;
+  }
+}
+
+export type Done<T> = Outcome<T | Missing>;
+
+export const done = <T>(env: NamespaceEnv, answer: T, effects: Effects = { usage: [] }): Done<T> => ({
+  answer,
+  after: () => env.apply(effects),
+});
+
+/** What a node adds to its directory's data_length. */
+const dataLength = (attr: Attr): number => (attr.type === NodeType.file ? attr.length : 0);
+
+/** One node more (1) or less (-1) somewhere; the rest says where. */
+export const nodeDelta = (
+  attr: Attr,
+  sign: 1 | -1,
+  where: Omit<UsageDelta, 'length' | 'space' | 'inodes'>,
+): UsageDelta => ({
+  ...where,
+  length: sign * dataLength(attr),
+  space: sign * align4K(dataLength(attr)),
+  inodes: sign,
+});

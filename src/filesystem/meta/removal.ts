@@ -1,0 +1,99 @@
+// What happens to a node whose entry goes: by unlink, rmdir, or a rename over it. Into the trash, kept while open, or
+// gone. Makes changes and effects only; the entry itself, the checks and the parent are the caller's.
+import { type Change, type Flight, read } from '../sql/op.ts';
+import { deleteXattrs } from './namespace-statements.ts';
+import { type Effects, Missing, type NamespaceEnv, nodeDelta, type UsageDelta } from './outcome.ts';
+import { inTrash, isTrash } from './permission.ts';
+import {
+  deleteDirQuota,
+  deleteDirStats,
+  deleteNode,
+  deleteSymlink,
+  edgeByName,
+  insertDelfile,
+  insertEdge,
+  insertSustained,
+  updateNode,
+} from './statements.ts';
+import { hourName, trashName } from './trash.ts';
+import { type Attr, type Ino, NodeFlag, NodeType } from './types.ts';
+
+export interface Removal {
+  readonly changes: readonly Change[];
+  readonly effects: Effects;
+}
+
+export type Removing = Generator<Flight, Removal | Missing, unknown>;
+
+/** The trash takes what is deleted outside of it, unless the node is marked to skip it. */
+const usesTrash = (env: NamespaceEnv, directory: Attr, node: Attr): boolean =>
+  env.trashDays > 0 && !isTrash(directory.ino) && !inTrash(directory) && (node.flags & NodeFlag.skipTrash) === 0;
+
+/** The directory's figures and quotas lose the entry. Nothing in the trash counts towards quotas. */
+const leaving = (directory: Attr, node: Attr): UsageDelta =>
+  nodeDelta(node, -1, {
+    directory: directory.ino,
+    ...(isTrash(directory.ino) ? {} : { quotas: directory.ino }),
+  });
+
+const gone = (node: Attr): UsageDelta => nodeDelta(node, -1, { volume: true });
+
+/** `node` is locked. */
+export function* remove(env: NamespaceEnv, directory: Attr, name: Buffer, node: Attr): Removing {
+  if (usesTrash(env, directory, node)) {
+    const hour = hourName(env.now());
+    const trash = env.trashDirectory(hour);
+    if (trash === undefined) return new Missing({ what: 'trash-hour', hour });
+    const entry = trashName(directory.ino, node.ino, name);
+    // Only a node with several names can be there already under this one.
+    const taken = node.type !== NodeType.directory && node.nlink > 1 ? yield* read(edgeByName(trash, entry)) : [[]];
+    if (taken[0].length === 0) return intoTrash(env, directory, node, trash, entry);
+  }
+  return node.type === NodeType.directory ? removeDirectory(directory, node) : removeLink(env, directory, node);
+}
+
+function intoTrash(env: NamespaceEnv, directory: Attr, node: Attr, trash: Ino, entry: Buffer): Removal {
+  const isDirectory = node.type === NodeType.directory;
+  const changes = [
+    updateNode(node.ino, { ctime: env.now(), ...(node.parent > 0n ? { parent: trash } : {}) }),
+    insertEdge(trash, entry, node.ino, node.type),
+    ...(isDirectory ? withDirectory(node.ino) : []),
+  ];
+  const usage = [leaving(directory, node), nodeDelta(node, 1, { directory: trash })];
+  return { changes, effects: { usage } };
+}
+
+/** Rows that exist only for directories in use. */
+const withDirectory = (ino: Ino): Change[] => [deleteDirStats(ino), deleteDirQuota(ino)];
+
+const removeDirectory = (directory: Attr, node: Attr): Removal => ({
+  changes: [...deleteNode(node.ino), ...withDirectory(node.ino)],
+  effects: { usage: [leaving(directory, node), gone(node)] },
+});
+
+function removeLink(env: NamespaceEnv, directory: Attr, node: Attr): Removal {
+  const usage = [leaving(directory, node)];
+  const now = env.now();
+  if (node.nlink > 1)
+    return {
+      changes: [updateNode(node.ino, { nlink: node.nlink - 1, ctime: now })],
+      effects: { usage },
+    };
+  if (node.type !== NodeType.file) {
+    const rest = node.type === NodeType.symlink ? [deleteSymlink(node.ino)] : [];
+    return { changes: [...deleteNode(node.ino), ...rest], effects: { usage: [...usage, gone(node)] } };
+  }
+  if (env.sid !== 0n && env.isOpen(node.ino))
+    return {
+      changes: [
+        updateNode(node.ino, { nlink: 0, ctime: now }),
+        deleteXattrs(node.ino),
+        insertSustained(env.sid, node.ino),
+      ],
+      effects: { usage, sustained: node.ino },
+    };
+  return {
+    changes: [...deleteNode(node.ino), insertDelfile(node.ino, node.length, now)],
+    effects: { usage: [...usage, gone(node)], deleted: node.ino },
+  };
+}

@@ -1,0 +1,230 @@
+// rename: plain, NOREPLACE and EXCHANGE. Locks both nodes in ascending order, changes them, then the parents.
+import { fail } from '../../base/errors.ts';
+import type { Caller } from '../../base/words.ts';
+import { type Change, change, must, type Op, read, write } from '../sql/op.ts';
+import { checkName, isReserved, shown } from './names.ts';
+import { ancestors, childrenOf, lockedChildren, treeUsage } from './namespace-statements.ts';
+import { type Done, done, Missing, type NamespaceEnv, nodeDelta, type UsageDelta } from './outcome.ts';
+import { checkInto, checkLoose, checkOutOf, checkSticky, isTrash } from './permission.ts';
+import { type Removal, remove } from './removal.ts';
+import { deleteEdge, type Edge, edgeByName, nodeById, touch, updateNode } from './statements.ts';
+import { type Attr, type Ino, NodeType } from './types.ts';
+
+/** Flags of renameat2(2). */
+export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
+const RENAME_WHITEOUT = 4;
+
+export interface RenameArgs {
+  readonly parent: Ino;
+  readonly name: Buffer;
+  readonly newParent: Ino;
+  readonly newName: Buffer;
+  readonly flags: number;
+}
+
+/** Both sides after the checks that all renames share. */
+interface Sides {
+  readonly from: Attr;
+  readonly to: Attr;
+  readonly source: Attr;
+  readonly target: Attr | undefined;
+  /** The edge in the target's place: it may lead to no node. */
+  readonly targetEdge: Edge | undefined;
+  readonly targetHasEntries: boolean;
+}
+
+export const renameOp = (env: NamespaceEnv, caller: Caller, args: RenameArgs): (() => Op<Done<void>>) => {
+  const { parent, name, newParent, newName, flags } = args;
+  checkFlags(flags);
+  checkName(name);
+  checkName(newName);
+  if (isReserved(parent, name) || isReserved(newParent, newName))
+    throw fail('EPERM', `rename ${shown(name)} to ${shown(newName)}: the name is reserved in the root`);
+  return function* () {
+    const sides = yield* readSides(caller, args);
+    const { source, target } = sides;
+    // The same entry, or two names of one node: nothing to do.
+    if (source.ino === target?.ino) return done(env, undefined);
+    for (const [directory, node] of [
+      [sides.from, source],
+      [sides.to, target],
+    ] as const) {
+      if (node === undefined) continue;
+      checkLoose(node);
+      checkSticky(caller, directory, node);
+    }
+    const exchanges = flags === RENAME_EXCHANGE;
+    yield* checkLoops(sides, exchanges);
+    const moves = yield* checkQuotas(env, sides, exchanges);
+    if (exchanges) return yield* exchange(env, args, sides, moves);
+    return yield* replace(env, args, sides, moves);
+  };
+};
+
+function* readSides(caller: Caller, { parent, name, newParent, newName }: RenameArgs): Op<Sides> {
+  const [nodes, [sourceEdge], [targetEdge], [from], [to], inTarget] = yield* read(
+    lockedChildren(parent, name, newParent, newName),
+    edgeByName(parent, name),
+    edgeByName(newParent, newName),
+    nodeById(parent),
+    nodeById(newParent),
+    childrenOf(newParent, newName),
+  );
+  checkOutOf(caller, from, parent);
+  checkInto(to, newParent);
+  const source = nodes.find(({ ino }) => ino === sourceEdge?.ino);
+  if (source === undefined) throw fail('ENOENT', `rename ${shown(name)} in directory ${parent}: no such entry`);
+  const target = nodes.find(({ ino }) => ino === targetEdge?.ino);
+  return { from, to, source, target, targetEdge, targetHasEntries: inTarget.length > 0 };
+}
+
+/** The flight of a plain rename, over what is there unless that is forbidden. */
+function* replace(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: readonly UsageDelta[]): Op<Done<void>> {
+  const { from, to, source, target, targetEdge } = sides;
+  const { newParent, newName } = args;
+  if (targetEdge !== undefined && args.flags === RENAME_NOREPLACE)
+    throw fail('EEXIST', `rename to ${shown(newName)} in directory ${newParent}: the name is taken`);
+  let replaced: Removal = { changes: [], effects: { usage: [] } };
+  if (target !== undefined) {
+    checkReplace(source, target, sides.targetHasEntries);
+    const removal = yield* remove(env, to, newName, target);
+    if (removal instanceof Missing) return { answer: removal };
+    replaced = removal;
+  }
+  yield* write(
+    ...inOrder(replaced.changes, sourceUpdate(env, source, from, to), source, target),
+    ...(targetEdge === undefined ? [] : [deleteEdge(newParent, newName, targetEdge.ino)]),
+    moveEdge(args, source.ino),
+    ...touchParents(env, sides, {
+      from: -directories(source),
+      // It gains a link by the source and loses one by a replaced directory.
+      to: directories(source) - directories(targetEdge),
+    }),
+  );
+  const usage = [...entriesMoved(from, to, source), ...moves, ...replaced.effects.usage];
+  return done(env, undefined, { ...replaced.effects, usage });
+}
+
+function* exchange(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: readonly UsageDelta[]): Op<Done<void>> {
+  const { from, to, source, target } = sides;
+  checkInto(from, args.parent);
+  if (target === undefined)
+    throw fail('ENOENT', `exchange with ${shown(args.newName)} in ${args.newParent}: no such entry`);
+  const links = directories(target) - directories(source);
+  yield* write(
+    ...inOrder([sourceUpdate(env, target, to, from)], sourceUpdate(env, source, from, to), source, target),
+    turnEdge(args.parent, args.name, source, target),
+    turnEdge(args.newParent, args.newName, target, source),
+    ...touchParents(env, sides, { from: links, to: -links }),
+  );
+  const usage = [...entriesMoved(from, to, source), ...entriesMoved(to, from, target), ...moves];
+  return done(env, undefined, { usage });
+}
+
+function checkFlags(flags: number): void {
+  if (flags === 0 || flags === RENAME_NOREPLACE || flags === RENAME_EXCHANGE) return;
+  if ((flags & ~RENAME_NOREPLACE) === RENAME_WHITEOUT)
+    throw fail('ENOTSUP', 'rename leaving a whiteout: not supported');
+  throw fail('EINVAL', `rename with flags ${flags}: wanted 0, 1 or 2`);
+}
+
+const isDirectory = (attr: Pick<Attr, 'type'> | undefined): boolean => attr?.type === NodeType.directory;
+
+/** The links that a node gives its parent. */
+const directories = (attr: Pick<Attr, 'type'> | undefined): number => (isDirectory(attr) ? 1 : 0);
+
+function checkReplace(source: Attr, target: Attr, hasEntries: boolean): void {
+  if (isDirectory(source) && !isDirectory(target))
+    throw fail('ENOTDIR', `rename directory ${source.ino} over inode ${target.ino}: not a directory`);
+  if (!isDirectory(source) && isDirectory(target))
+    throw fail('EISDIR', `rename inode ${source.ino} over inode ${target.ino}: it is a directory`);
+  if (hasEntries) throw fail('ENOTEMPTY', `rename over directory ${target.ino}: it has entries`);
+}
+
+/** The kernel keeps a directory from going below itself; a library caller is kept from it here. */
+function* checkLoops({ from, to, source, target }: Sides, exchange: boolean): Op<void> {
+  if (from.ino === to.ino) return;
+  if (isDirectory(source) && (yield* isBelow(to.ino, source.ino)))
+    throw fail('EINVAL', `rename directory ${source.ino} into directory ${to.ino}: that lies below it`);
+  if (exchange && target !== undefined && isDirectory(target) && (yield* isBelow(from.ino, target.ino)))
+    throw fail('EINVAL', `exchange directory ${target.ino} with an entry below it`);
+}
+
+function* isBelow(directory: Ino, above: Ino): Op<boolean> {
+  const [all] = yield* read(ancestors(directory));
+  return all.includes(above);
+}
+
+/** What moves between quota trees: a file with its entry, a directory with everything below it. */
+function* checkQuotas(env: NamespaceEnv, { from, to, source, target }: Sides, exchange: boolean): Op<UsageDelta[]> {
+  if (!env.usage.hasQuotas || from.ino === to.ino) return [];
+  const forth = yield* treeDelta(source);
+  const back = exchange && target !== undefined ? yield* treeDelta(target) : { length: 0, space: 0, inodes: 0 };
+  const growth = { length: 0, space: forth.space - back.space, inodes: forth.inodes - back.inodes };
+  yield* env.usage.checkMove(from.ino, to.ino, growth);
+  const loss = { length: 0, space: -growth.space, inodes: -growth.inodes };
+  return [{ ...growth, quotas: to.ino }, ...(isTrash(from.ino) ? [] : [{ ...loss, quotas: from.ino }])];
+}
+
+function* treeDelta(node: Attr): Op<UsageDelta> {
+  const own = nodeDelta(node, 1, {});
+  if (!isDirectory(node)) return own;
+  const [[below]] = yield* read(treeUsage(node.ino));
+  return { length: 0, space: own.space + (below?.space ?? 0), inodes: 1 + (below?.inodes ?? 0) };
+}
+
+/** Only a node with a single parent has it written down. */
+function sourceUpdate(env: NamespaceEnv, node: Attr, from: Attr, to: Attr): Change {
+  const moves = from.ino !== to.ino && (isDirectory(node) || node.parent !== 0n);
+  return updateNode(node.ino, { ctime: env.now(), ...(moves ? { parent: to.ino } : {}) });
+}
+
+/** The rows are locked in ascending order already; written in it too, they read as the rule says. */
+const inOrder = (replaced: readonly Change[], update: Change, source: Attr, target: Attr | undefined): Change[] =>
+  target !== undefined && target.ino < source.ino ? [...replaced, update] : [update, ...replaced];
+
+const moveEdge = ({ parent, name, newParent, newName }: RenameArgs, ino: Ino): Change =>
+  must(
+    1,
+    change(
+      'UPDATE jfs_edge SET parent = ?, name = ? WHERE parent = ? AND name = ? AND inode = ?',
+      newParent,
+      newName,
+      parent,
+      name,
+      ino,
+    ),
+    () => fail('ENOENT', `rename ${shown(name)} in directory ${parent}: it is gone`),
+  );
+
+const turnEdge = (parent: Ino, name: Buffer, was: Attr, becomes: Attr): Change =>
+  must(
+    1,
+    change(
+      'UPDATE jfs_edge SET inode = ?, type = ? WHERE parent = ? AND name = ? AND inode = ?',
+      becomes.ino,
+      BigInt(becomes.type),
+      parent,
+      name,
+      was.ino,
+    ),
+    () => fail('ENOENT', `exchange ${shown(name)} in directory ${parent}: it is gone`),
+  );
+
+/** Lower inode first, once when they are the same. Trash directories keep their links and times. */
+function touchParents(env: NamespaceEnv, { from, to }: Sides, links: { from: number; to: number }): Change[] {
+  const now = env.now();
+  if (from.ino === to.ino) return [touch(from.ino, now, links.from + links.to)];
+  const both = [
+    ...(isTrash(from.ino) ? [] : [{ ino: from.ino, links: links.from }]),
+    { ino: to.ino, links: links.to },
+  ].sort((a, b) => (a.ino < b.ino ? -1 : 1));
+  return both.map((one) => touch(one.ino, now, one.links));
+}
+
+/** The figures of both directories; quotas are checkQuotas' part. */
+function entriesMoved(from: Attr, to: Attr, node: Attr): UsageDelta[] {
+  if (from.ino === to.ino) return [];
+  return [nodeDelta(node, -1, { directory: from.ino }), nodeDelta(node, 1, { directory: to.ino })];
+}
