@@ -1,0 +1,91 @@
+// What a node must remember about its volumes between calls: on disk, so that the plugin may be replaced at any time. No
+// secret is ever written. What is mounted at this moment is the keeper's to say, not this file's.
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { log } from '../base/log.ts';
+
+const targetSchema = z.object({
+  path: z.string(),
+  /** Digest of the arguments: the same target with others is ALREADY_EXISTS. */
+  digest: z.string(),
+  singleWriter: z.boolean(),
+});
+const stateSchema = z.object({
+  volumeId: z.string(),
+  /** Mounts end with the boot; a state of an earlier one says nothing. */
+  bootId: z.string(),
+  /** What the handle stands for; '' while no Secret has told. */
+  fileSystemUuid: z.string(),
+  staging: z.object({ path: z.string(), digest: z.string() }).nullable(),
+  targets: z.array(targetSchema),
+});
+export type VolumeState = z.infer<typeof stateSchema>;
+export type Target = z.infer<typeof targetSchema>;
+
+export class NodeState {
+  readonly #directory: string;
+  readonly #bootId: string;
+
+  private constructor(directory: string, bootId: string) {
+    this.#directory = directory;
+    this.#bootId = bootId;
+  }
+
+  static async open(directory: string): Promise<NodeState> {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    return new NodeState(directory, (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim());
+  }
+
+  /** The volume's state, or an empty one. */
+  async read(volumeId: string): Promise<VolumeState> {
+    const fresh = { volumeId, bootId: this.#bootId, fileSystemUuid: '', staging: null, targets: [] };
+    let text: string;
+    try {
+      text = await readFile(this.#file(volumeId), 'utf8');
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return fresh;
+      throw thrown;
+    }
+    const parsed = stateSchema.safeParse(parseJson(text));
+    if (!parsed.success) {
+      // Only a disk that lost a rename gets here; the keeper still knows what is mounted.
+      log.warn('state of a volume is not readable and starts anew', { volume: volumeId });
+      return fresh;
+    }
+    return parsed.data.bootId === this.#bootId && parsed.data.volumeId === volumeId ? parsed.data : fresh;
+  }
+
+  async write(state: VolumeState): Promise<void> {
+    const file = this.#file(state.volumeId);
+    const temporary = `${file}.${randomUUID()}`;
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      await handle.writeFile(JSON.stringify(state));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  }
+
+  async remove(volumeId: string): Promise<void> {
+    await unlink(this.#file(volumeId)).catch((thrown: NodeJS.ErrnoException) => {
+      if (thrown.code !== 'ENOENT') throw thrown;
+    });
+  }
+
+  /** Handles of static volumes are any text; their digest is a file name. */
+  #file(volumeId: string): string {
+    return join(this.#directory, `${createHash('sha256').update(volumeId).digest('hex')}.json`);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
