@@ -77,7 +77,7 @@ export function placeOf(given: Connection, options: PlaceOptions): Place {
   const database = databaseFile(metaUrl, options.embedded);
   const bucket = bucketFolder(storage, needed(connection.bucket, secretNames.bucket), options.embedded);
   const { accessKey, secretKey } = connection;
-  return { name, metaUrl, storage, bucket, accessKey, secretKey, files: { database, bucket } };
+  return { name, metaUrl, storage, bucket: `${bucket}/`, accessKey, secretKey, files: { database, bucket } };
 }
 
 function checkedName(name: string): string {
