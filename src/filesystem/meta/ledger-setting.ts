@@ -1,0 +1,99 @@
+// Our own settings beside the record: who keeps the key, how to recognise it, the sealed ledger key, the ledger mode.
+// Bytes in, bytes out; the keys themselves are never here.
+import { fail } from '../../base/errors.ts';
+import type { LedgerMode } from '../../base/words.ts';
+import { type Change, change, type Engine, type Op, query, read, write } from '../sql/op.ts';
+import { bytesAt, textAt } from './rows.ts';
+import { completeTables, hasOurTables } from './schema.ts';
+
+export type Custody = 'self-managed' | 'in-metadata' | 'unencrypted';
+
+export interface LedgerSetting {
+  /** Undefined for volumes that the original client made. */
+  readonly custody?: Custody;
+  /** SHA-256 of the SPKI; undefined while no key has been seen (unclaimed). */
+  readonly keyCheck?: Buffer;
+  /** L sealed under M (docs/FORMAT.md). */
+  readonly ledger?: Buffer;
+  readonly mode?: LedgerMode;
+}
+
+const custodies: ReadonlySet<string> = new Set(['self-managed', 'in-metadata', 'unencrypted']);
+const modes: ReadonlySet<string> = new Set(['strict', 'lenient']);
+
+const allSettings = query('SELECT name, BYTES(value) FROM pageseal_setting', [], (row) => ({
+  name: textAt(row, 0),
+  value: bytesAt(row, 1),
+}));
+
+function* readAll(): Op<LedgerSetting> {
+  const [rows] = yield* read(allSettings);
+  const value = (name: string): Buffer | undefined => rows.find((row) => row.name === name)?.value;
+  const custody = value('custody')?.toString();
+  const mode = value('ledger-mode')?.toString();
+  if (custody !== undefined && !custodies.has(custody))
+    throw fail('newer-format', `custody of the key: wanted self-managed, in-metadata or unencrypted, found ${custody}`);
+  if (mode !== undefined && !modes.has(mode))
+    throw fail('newer-format', `ledger mode: wanted strict or lenient, found ${mode}`);
+  const keyCheck = value('key-check');
+  const ledger = value('ledger');
+  return {
+    ...(custody === undefined ? {} : { custody: custody as Custody }),
+    ...(mode === undefined ? {} : { mode: mode as LedgerMode }),
+    ...(keyCheck === undefined ? {} : { keyCheck }),
+    ...(ledger === undefined ? {} : { ledger }),
+  };
+}
+
+/** Nothing for a volume without our tables. */
+export async function readLedgerSetting(engine: Engine): Promise<LedgerSetting> {
+  return (await hasOurTables(engine)) ? engine.view(readAll) : {};
+}
+
+/** For the transaction that makes the volume, or that changes custody. */
+export function putSetting(name: 'custody' | 'key-check' | 'ledger' | 'ledger-mode' | 'uuid', value: Buffer): Change {
+  return change(
+    'INSERT INTO pageseal_setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+    name,
+    value,
+  );
+}
+
+export const ledgerSettingChanges = (uuid: string, setting: LedgerSetting): Change[] => [
+  putSetting('uuid', Buffer.from(uuid)),
+  ...(setting.custody === undefined ? [] : [putSetting('custody', Buffer.from(setting.custody))]),
+  ...(setting.mode === undefined ? [] : [putSetting('ledger-mode', Buffer.from(setting.mode))]),
+  ...(setting.keyCheck === undefined ? [] : [putSetting('key-check', setting.keyCheck)]),
+  ...(setting.ledger === undefined ? [] : [putSetting('ledger', setting.ledger)]),
+];
+
+/**
+ * Compare-and-set by whoever opened M: the first one's key check and ledger stand, later ones must agree. Answers what
+ * stands. `ledger` is made by the caller beforehand and dropped when there is one already.
+ */
+export async function claimKey(
+  engine: Engine,
+  uuid: string,
+  claim: { readonly keyCheck: Buffer; readonly ledger: Buffer; readonly custody: Custody },
+): Promise<LedgerSetting & { readonly keyCheck: Buffer; readonly ledger: Buffer }> {
+  await completeTables(engine);
+  return engine.run(
+    function* () {
+      const current = yield* readAll();
+      const keyCheck = current.keyCheck ?? claim.keyCheck;
+      if (!keyCheck.equals(claim.keyCheck))
+        throw fail(
+          'wrong-key',
+          `open the file system ${uuid}: wanted key ${short(keyCheck)}, found key ${short(claim.keyCheck)}`,
+        );
+      const ledger = current.ledger ?? claim.ledger;
+      const settled = { ...current, custody: current.custody ?? claim.custody, keyCheck, ledger };
+      if (current.keyCheck === undefined || current.ledger === undefined || current.custody === undefined)
+        yield* write(...ledgerSettingChanges(uuid, settled));
+      return settled;
+    },
+    { durable: true },
+  );
+}
+
+const short = (keyCheck: Buffer): string => keyCheck.toString('hex').slice(0, 16);

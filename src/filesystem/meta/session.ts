@@ -1,0 +1,168 @@
+// The session row of a writing mount: made at open, renewed by heartbeats, ended at close; and the elected job that ends
+// other clients' sessions which stopped renewing. A successor of a died worker goes on with the same id, so its
+// unlinked open files stay.
+import { hostname, networkInterfaces } from 'node:os';
+import type { Log } from '../../base/log.ts';
+import { change, type Engine, type Op, query, read, write } from '../sql/op.ts';
+import { electJob } from './counters.ts';
+import { dropSustained, sustainedOf } from './open-files.ts';
+import { deleteRequests } from './request.ts';
+import { bigintAt } from './rows.ts';
+import { CLIENT_VERSION } from './setting.ts';
+import { addCounter, counterValue } from './statements.ts';
+import type { Ino } from './types.ts';
+import type { Usage } from './usage.ts';
+
+/** The original client's default; its stale limit of five heartbeats is the format's. */
+export const HEARTBEAT_MS = 12_000;
+const EXPIRE_SECONDS = 60n;
+/** After a gap of this length somebody may have ended the session: looked at before the next write. */
+const GAP_MS = 45_000;
+/** 9/10 of a heartbeat, as the original client elects this job. */
+const CLEANUP_INTERVAL = 10n;
+const STALE_LIMIT = 1000n;
+
+export const nowSeconds = (): bigint => BigInt(Math.floor(Date.now() / 1000));
+
+export interface SessionOptions {
+  readonly mountPoint: string;
+  /** Of a predecessor whose row is kept. */
+  readonly sid?: bigint;
+}
+
+/** Fields and order of the original client; its `status` and `config` read them. */
+function describe(mountPoint: string): Buffer {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const info = {
+    Version: `${CLIENT_VERSION}+pageseal`,
+    HostName: hostname(),
+    IPAddrs: addresses.filter(({ internal, family }) => !internal && family === 'IPv4').map(({ address }) => address),
+    MountPoint: mountPoint,
+    MountTime: new Date().toISOString(),
+    ProcessID: process.pid,
+  };
+  return Buffer.from(JSON.stringify(info));
+}
+
+const sessionRow = (sid: bigint) =>
+  query('SELECT sid FROM jfs_session2 WHERE sid = ? FOR UPDATE', [sid], (row) => bigintAt(row, 0));
+
+const highestSession = query('SELECT COALESCE(MAX(sid), 0) FROM jfs_session2', [], (row) => bigintAt(row, 0));
+
+/** Renews the row, or begins a session with the next free id. */
+function* renew(sid: bigint, info: Buffer): Op<bigint> {
+  const expire = nowSeconds() + EXPIRE_SECONDS;
+  const [own, [counter = 0n], [highest = 0n]] = yield* read(
+    sessionRow(sid),
+    counterValue('nextSession', true),
+    highestSession,
+  );
+  if (own.length > 0) {
+    yield* write(change('UPDATE jfs_session2 SET expire = ?, info = ? WHERE sid = ?', expire, info, sid));
+    return sid;
+  }
+  let next = counter + 1n;
+  if (highest >= next) next = highest + 1n;
+  yield* write(
+    addCounter('nextSession', next - counter),
+    change('INSERT INTO jfs_session2 (sid, expire, info) VALUES (?, ?, ?)', next, expire, info),
+  );
+  return next;
+}
+
+export class Session {
+  readonly #engine: Engine;
+  readonly #log: Log;
+  readonly #info: Buffer;
+  #sid = 0n;
+  #renewed = 0;
+  #renewing: Promise<void> | undefined;
+
+  private constructor(engine: Engine, log: Log, info: Buffer) {
+    this.#engine = engine;
+    this.#log = log;
+    this.#info = info;
+  }
+
+  static async begin(engine: Engine, log: Log, options: SessionOptions): Promise<Session> {
+    const session = new Session(engine, log, describe(options.mountPoint));
+    session.#sid = options.sid ?? 0n;
+    await session.renew();
+    return session;
+  }
+
+  get sid(): bigint {
+    return this.#sid;
+  }
+
+  /** Whether so much time went by that the session must be renewed before anything is written. */
+  get overdue(): boolean {
+    return performance.now() - this.#renewed > GAP_MS;
+  }
+
+  renew(): Promise<void> {
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #renew(): Promise<void> {
+    const before = this.#sid;
+    // The id itself must never be given out twice, so a new one is durable before it is used.
+    const sid = await this.#engine.run(() => renew(before, this.#info), { durable: this.#renewed === 0 });
+    this.#renewed = performance.now();
+    this.#sid = sid;
+    if (before !== 0n && before !== sid)
+      this.#log.warn('session was ended by another client, going on with a new one', { before, sid });
+  }
+
+  /** Ends the session as any client would end a stale one. */
+  async end(usage: Usage, deleted: (ino: Ino) => void): Promise<void> {
+    await endSession(this.#engine, usage, this.#sid, deleted);
+  }
+}
+
+async function endSession(engine: Engine, usage: Usage, sid: bigint, deleted: (ino: Ino) => void): Promise<void> {
+  for (;;) {
+    const inodes = await engine.view(() => sustainedOf(sid));
+    if (inodes.length === 0) break;
+    for (const ino of inodes) await dropSustained(engine, usage, sid, ino, deleted);
+  }
+  await engine.run(function* () {
+    yield* write(
+      change('DELETE FROM jfs_flock WHERE sid = ?', sid),
+      change('DELETE FROM jfs_plock WHERE sid = ?', sid),
+      deleteRequests(sid),
+      change('DELETE FROM jfs_session2 WHERE sid = ?', sid),
+    );
+  });
+}
+
+/** Elected: ends the sessions of clients that stopped renewing, their locks and unlinked files with them. */
+export async function endStaleSessions(
+  engine: Engine,
+  usage: Usage,
+  own: bigint,
+  log: Log,
+  deleted: (ino: Ino) => void,
+): Promise<void> {
+  const now = nowSeconds();
+  // Looking costs no write transaction; most of the time there is none.
+  const stale = await engine.view(function* () {
+    const [sids] = yield* read(
+      query(
+        'SELECT sid FROM jfs_session2 WHERE expire < ? AND sid <> ? ORDER BY sid LIMIT ?',
+        [now, own, STALE_LIMIT],
+        (row) => bigintAt(row, 0),
+      ),
+    );
+    return sids;
+  });
+  if (stale.length === 0) return;
+  if (!(await engine.run(() => electJob('lastCleanupSessions', now, CLEANUP_INTERVAL)))) return;
+  for (const sid of stale) {
+    log.info('ending a stale session', { sid });
+    await endSession(engine, usage, sid, deleted);
+  }
+}

@@ -1,0 +1,182 @@
+// One opened volume's shared state: the MetaContext that operations get, kept current by the heartbeat. Begins and ends
+// the session, the timers and the background deletions.
+import { FsError, fail } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Caller, Ino, SliceId } from '../../base/words.ts';
+import type { Engine, Op, RunOptions } from '../sql/op.ts';
+import type { MetaContext } from './context.ts';
+import { IdBatches, INODE_BATCH, SLICE_BATCH } from './counters.ts';
+import { DataDeletion, type RemoveSlice } from './delete-data.ts';
+import { HourlyJobs, type Job } from './jobs.ts';
+import { dropSustained, OpenFileTable, sustainedOf } from './open-files.ts';
+import { readSetting } from './read-setting.ts';
+import { type Outcome, type Reply, underRequest } from './request.ts';
+import { endStaleSessions, HEARTBEAT_MS, Session, type SessionOptions } from './session.ts';
+import type { Setting } from './setting.ts';
+import { Usage } from './usage.ts';
+
+/** How long close waits for data that is being deleted; rows remember the rest. */
+const DELETION_TIMEOUT_MS = 5000;
+const DAY_SECONDS = 86_400n;
+
+export interface VolumeStateOptions {
+  readonly engine: Engine;
+  readonly setting: Setting;
+  readonly log: Log;
+  /** Absent: read-only, without a session. */
+  readonly session?: SessionOptions;
+  readonly removeSlice: RemoveSlice;
+  /** Tools and short-lived callers leave housekeeping to mounts. */
+  readonly backgroundJobs: boolean;
+}
+
+export class VolumeState implements MetaContext {
+  readonly engine: Engine;
+  readonly log: Log;
+  readonly usage: Usage;
+  readonly files: OpenFileTable;
+  readonly readOnly: boolean;
+  readonly deletion: DataDeletion;
+  readonly #inodes: IdBatches;
+  readonly #slices: IdBatches;
+  readonly #session: Session | undefined;
+  readonly #jobs: HourlyJobs | undefined;
+  #setting: Setting;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #beating: Promise<void> = Promise.resolve();
+  #lost: FsError | undefined;
+
+  private constructor(options: VolumeStateOptions, session: Session | undefined) {
+    const { engine, log } = options;
+    this.engine = engine;
+    this.log = log;
+    this.#setting = options.setting;
+    this.#session = session;
+    this.readOnly = session === undefined;
+    this.usage = new Usage(engine, log, () => this.#setting);
+    this.deletion = new DataDeletion(engine, log, options.removeSlice);
+    this.files = new OpenFileTable((ino) => this.#dropSustained(ino), log);
+    this.#inodes = new IdBatches(engine, 'nextInode', INODE_BATCH);
+    this.#slices = new IdBatches(engine, 'nextChunk', SLICE_BATCH);
+    if (session !== undefined && options.backgroundJobs) this.#jobs = new HourlyJobs(engine, log, this.#hourly());
+  }
+
+  static async open(options: VolumeStateOptions): Promise<VolumeState> {
+    const { engine, log } = options;
+    const session = options.session && (await Session.begin(engine, log, options.session));
+    const state = new VolumeState(options, session);
+    await state.usage.refresh();
+    if (session === undefined) return state;
+    if (options.session?.sid === session.sid) state.files.adopt(await engine.view(() => sustainedOf(session.sid)));
+    state.#schedule();
+    return state;
+  }
+
+  get setting(): Setting {
+    return this.#setting;
+  }
+
+  get sid(): bigint {
+    return this.#session?.sid ?? 0n;
+  }
+
+  newInode(): Promise<Ino> {
+    return this.#inodes.next();
+  }
+
+  newSliceId(): Promise<SliceId> {
+    return this.#slices.next();
+  }
+
+  async write<R>(
+    caller: Pick<Caller, 'request'>,
+    reply: Reply<R>,
+    operation: () => Op<Outcome<R>>,
+    options?: RunOptions,
+  ): Promise<R> {
+    if (this.#session === undefined) throw fail('EROFS', `write to ${this.engine.description}: opened read-only`);
+    if (this.#session.overdue) await this.#session.renew();
+    if (this.#lost !== undefined) throw this.#lost;
+    const { request } = caller;
+    const outcome = await this.engine.run(
+      request === undefined ? operation : () => underRequest(request, this.sid, reply, operation),
+      options,
+    );
+    outcome.after?.();
+    return outcome.answer;
+  }
+
+  deleteData(ino: Ino): void {
+    this.deletion.start(ino);
+  }
+
+  async #dropSustained(ino: Ino): Promise<void> {
+    await dropSustained(this.engine, this.usage, this.sid, ino, (gone) => this.deletion.start(gone));
+  }
+
+  #hourly(): Job[] {
+    return [
+      { counter: 'lastCleanupFiles', run: (now) => this.deletion.deleteExpiredFiles(now) },
+      { counter: 'nextCleanupSlices', run: () => this.deletion.deleteLostSlices() },
+    ];
+  }
+
+  /** Part of the trash job, which is elected by its own counter: compacted slices are kept as long as trash is. */
+  deleteDelayedSlices(now: bigint): Promise<void> {
+    return this.deletion.deleteDelayedSlices(now - BigInt(this.#setting.trashDays) * DAY_SECONDS);
+  }
+
+  #schedule(): void {
+    this.#heartbeat = setTimeout(() => {
+      this.#beating = this.#beat().finally(() => {
+        if (this.#heartbeat !== undefined) this.#schedule();
+      });
+    }, HEARTBEAT_MS).unref();
+  }
+
+  /** Renews the session, then looks at what other clients changed. Never rejects. */
+  async #beat(): Promise<void> {
+    try {
+      await this.#session?.renew();
+      await this.#reload();
+      await this.usage.refresh();
+      await endStaleSessions(this.engine, this.usage, this.sid, this.log, (ino) => this.deletion.start(ino));
+    } catch (thrown) {
+      this.log.warn('heartbeat failed', { reason: String(thrown) });
+    }
+  }
+
+  /** A volume that is another one now, or a newer format, must not be written to by this process any more. */
+  async #reload(): Promise<void> {
+    try {
+      const { setting } = await readSetting(this.engine);
+      if (setting.uuid !== this.#setting.uuid)
+        throw fail('EIO', `file system ${this.#setting.uuid} was replaced by ${setting.uuid}`);
+      this.#setting = setting;
+      this.#lost = undefined;
+    } catch (thrown) {
+      const error = FsError.from(thrown);
+      if (error.code === 'metadata-unavailable') throw error;
+      this.#lost = fail('EIO', `file system ${this.#setting.name} can no longer be written to`, { cause: error });
+      this.log.error('the file system was changed under this mount: writes fail from now on', {
+        reason: error.message,
+      });
+    }
+  }
+
+  /** Deltas, session, deletions. The engine stays open for the caller to close. */
+  async close(keepSession: boolean): Promise<void> {
+    clearTimeout(this.#heartbeat);
+    this.#heartbeat = undefined;
+    await this.#beating;
+    await this.#jobs?.stop();
+    if (this.#session !== undefined && this.#lost === undefined) {
+      if (!keepSession) await this.#session.end(this.usage, (ino) => this.deletion.start(ino));
+      await this.deletion.stop(DELETION_TIMEOUT_MS);
+      await this.usage.close();
+      await this.engine.sync();
+    } else {
+      await this.deletion.stop(0);
+    }
+  }
+}
