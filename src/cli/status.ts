@@ -1,9 +1,66 @@
-// `pageseal status`.
+// `pageseal status META-URL`: record, sessions, usage. Needs no key and shows none.
 import type { Command } from 'commander';
-import { fail } from '../base/errors.ts';
+import type { Session, Status } from '../filesystem/describe.ts';
 
 export function register(program: Command): void {
-  program.command('status').action(() => {
-    throw fail('unsupported', 'status is not built yet');
-  });
+  program
+    .command('status')
+    .description('show the record, the sessions and the usage of a volume')
+    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .option('--json', 'as JSON, in the form of the original client')
+    .action(async (metaUrl: string, flags: { json?: boolean }) => {
+      const { readStatus } = await import('../filesystem/describe.ts');
+      const status = await readStatus(metaUrl);
+      console.log(flags.json ? asJson(status) : asText(status));
+    });
 }
+
+function asJson(status: Status): string {
+  const shown = {
+    Setting: JSON.parse(status.record) as unknown,
+    Sessions: status.sessions.map((session) => ({
+      Sid: Number(session.sid),
+      ...session.info,
+      Expire: expiry(session),
+    })),
+    Statistic: {
+      UsedSpace: Number(status.usedSpace),
+      UsedInodes: Number(status.usedInodes),
+      TrashInodes: Number(status.trashInodes),
+    },
+    Custody: status.custody,
+  };
+  return JSON.stringify(shown, null, 2);
+}
+
+const expiry = (session: Session): string => new Date(Number(session.expires) * 1000).toISOString();
+
+function asText(status: Status): string {
+  const { setting } = status;
+  const key = {
+    none: 'none: pages are not encrypted',
+    'self-managed': 'kept by the user',
+    'in metadata': 'in metadata',
+  };
+  const lines = [
+    ['volume', `${setting.name} (${setting.uuid})`],
+    ['objects', `${setting.storage} ${setting.bucket}${setting.name}/`],
+    ['pages', `${setting.pageSize / 1024} KiB, ${setting.compression}${setting.hashPrefix ? ', hash prefix' : ''}`],
+    ['key', `${key[status.custody]}${status.custody === 'none' ? '' : `, ${setting.encryptAlgo}`}`],
+    ['trash', setting.trashDays === 0 ? 'off' : `${setting.trashDays} days, ${status.trashInodes} entries`],
+    [
+      'used',
+      `${status.usedSpace} bytes${limit(setting.capacity)}, ${status.usedInodes} inodes${limit(setting.inodes)}`,
+    ],
+    ['sessions', String(status.sessions.length)],
+    ...status.sessions.map((session) => ['', describe(session)]),
+  ];
+  return lines.map(([label = '', text]) => `${label.padEnd(10)}${text}`).join('\n');
+}
+
+const limit = (value: bigint): string => (value === 0n ? '' : ` of ${value}`);
+
+const describe = ({ sid, info, expires }: Session): string =>
+  `${sid}: ${info['HostName'] ?? '?'} ${info['MountPoint'] ?? ''}, version ${info['Version'] ?? '?'}, until ${new Date(
+    Number(expires) * 1000,
+  ).toISOString()}`;

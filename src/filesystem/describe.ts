@@ -1,0 +1,169 @@
+// What a file system says about itself: record, sessions, usage, and where a file's bytes lie. Reads metadata only, needs
+// no key, and gives no secret away.
+import { fail } from '../base/errors.ts';
+import type { Ino, SliceId } from '../base/words.ts';
+import { bigintAt, bytesAt, numberAt, textAt } from './meta/rows.ts';
+import { PAGESEAL_META_VERSION, parseSetting, printRecord, type Setting } from './meta/setting.ts';
+import { decodeSlices } from './meta/slices.ts';
+import { childByName, nodeById, symlinkTarget } from './meta/statements.ts';
+import { type Attr, NodeType, ROOT, type Slice, TRASH } from './meta/types.ts';
+import { pageCount, pageLength } from './page/geometry.ts';
+import { pageObjectKey } from './page/object-key.ts';
+import { type Engine, type Op, query, type Row, read } from './sql/op.ts';
+import { openEngine } from './sql/open-engine.ts';
+
+/** Fields of the record that are secrets, in clear or sealed. */
+const secretFields: ReadonlySet<string> = new Set(['encryptkey', 'secretkey', 'sessiontoken']);
+
+export interface Session {
+  readonly sid: bigint;
+  /** Seconds since the epoch. */
+  readonly expires: bigint;
+  /** What the client wrote about itself; empty when it is no JSON. */
+  readonly info: Readonly<Record<string, unknown>>;
+}
+
+export interface Status {
+  readonly setting: Setting;
+  /** The record as JSON text, with secrets replaced by "removed". */
+  readonly record: string;
+  readonly custody: 'none' | 'self-managed' | 'in metadata';
+  readonly sessions: readonly Session[];
+  readonly usedSpace: bigint;
+  readonly usedInodes: bigint;
+  readonly trashInodes: bigint;
+}
+
+export const custodyOf = (setting: Setting): Status['custody'] => {
+  if (setting.metaVersion === PAGESEAL_META_VERSION) return 'self-managed';
+  return setting.encryptKey === '' ? 'none' : 'in metadata';
+};
+
+/** Opens the database for reading, runs `work`, closes it. */
+async function reading<T>(metaUrl: string, work: (engine: Engine, setting: Setting) => Promise<T>): Promise<T> {
+  const engine = await openEngine(metaUrl, { readOnly: true });
+  try {
+    return await work(engine, await readSetting(engine));
+  } finally {
+    await engine.close();
+  }
+}
+
+/** The record of an open database. */
+export async function readSetting(engine: Engine): Promise<Setting> {
+  const found = await engine.view(function* () {
+    const [texts] = yield* read(
+      query("SELECT value FROM jfs_setting WHERE name = 'format'", [], (row) => textAt(row, 0)),
+    );
+    return texts;
+  });
+  if (found[0] === undefined) throw fail('not-formatted', `read ${engine.description}: no volume there`);
+  return parseSetting(found[0]);
+}
+
+export const readStatus = (metaUrl: string): Promise<Status> =>
+  reading(metaUrl, async (engine, setting) => {
+    const rest = await engine.view(function* () {
+      const [sessions, counters, trash] = yield* read(
+        query('SELECT sid, expire, BYTES(info) FROM jfs_session2 ORDER BY sid', [], decodeSession),
+        query('SELECT name, value FROM jfs_counter', [], (row) => [textAt(row, 0), bigintAt(row, 1)] as const),
+        query('SELECT COUNT(*) FROM jfs_node WHERE parent > ?', [TRASH], (row) => bigintAt(row, 0)),
+      );
+      return { sessions, counters: new Map(counters), trash: trash[0] ?? 0n };
+    });
+    const shown = [...setting.record].map(([name, value]) => {
+      const hidden = secretFields.has(name.toLowerCase()) && value !== '';
+      return [name, hidden ? 'removed' : value] as const;
+    });
+    return {
+      setting,
+      record: printRecord(new Map(shown)),
+      custody: custodyOf(setting),
+      sessions: rest.sessions,
+      usedSpace: rest.counters.get('usedSpace') ?? 0n,
+      usedInodes: rest.counters.get('totalInodes') ?? 0n,
+      trashInodes: rest.trash,
+    };
+  });
+
+function decodeSession(row: Row): Session {
+  let info: Record<string, unknown> = {};
+  try {
+    info = JSON.parse(bytesAt(row, 2).toString()) as Record<string, unknown>;
+  } catch {
+    // Another client's row: what it says about itself is for show only.
+  }
+  return { sid: bigintAt(row, 0), expires: bigintAt(row, 1), info };
+}
+
+export interface SliceInfo extends Slice {
+  readonly chunk: number;
+  /** Keys of the objects of the whole slice. */
+  readonly objects: readonly string[];
+}
+
+export interface FileInfo {
+  readonly path: string;
+  readonly attr: Attr;
+  readonly type: string;
+  readonly target: string | undefined;
+  /** Records in commit order, holes included. */
+  readonly slices: readonly SliceInfo[];
+}
+
+const typeNames = new Map<number, string>(Object.entries(NodeType).map(([name, code]) => [code, name]));
+
+/** `path` inside the file system, absolute; ".trash" leads to the trash. Links are not followed. */
+export const readInfo = (metaUrl: string, path: string): Promise<FileInfo> =>
+  reading(metaUrl, async (engine, setting) => {
+    const found = await engine.view(() => inspect(path));
+    const layout = { volumeName: setting.name, hashPrefix: setting.hashPrefix };
+    const objectsOf = (sliceId: SliceId, size: number): string[] =>
+      Array.from({ length: pageCount(size, setting.pageSize) }, (_, indx) =>
+        pageObjectKey(layout, { sliceId, indx, length: pageLength(size, indx, setting.pageSize) }),
+      );
+    return {
+      path,
+      attr: found.attr,
+      type: typeNames.get(found.attr.type) ?? '',
+      target: found.target?.toString(),
+      slices: found.chunks.flatMap(({ indx, slices }) =>
+        slices.map((slice) => ({
+          ...slice,
+          chunk: indx,
+          objects: slice.id === 0n ? [] : objectsOf(slice.id, slice.size),
+        })),
+      ),
+    };
+  });
+
+interface Found {
+  readonly attr: Attr;
+  readonly target: Buffer | undefined;
+  readonly chunks: readonly { readonly indx: number; readonly slices: readonly Slice[] }[];
+}
+
+function* inspect(path: string): Op<Found> {
+  const attr = yield* walk(path);
+  const [targets, chunks] = yield* read(
+    symlinkTarget(attr.ino),
+    query('SELECT indx, BYTES(slices) FROM jfs_chunk WHERE inode = ? ORDER BY indx', [attr.ino], (row) => ({
+      indx: numberAt(row, 0),
+      slices: decodeSlices(bytesAt(row, 1), `chunk ${numberAt(row, 0)} of inode ${attr.ino}`),
+    })),
+  );
+  return { attr, target: targets[0], chunks };
+}
+
+function* walk(path: string): Op<Attr> {
+  let [attr] = (yield* read(nodeById(ROOT)))[0];
+  if (attr === undefined) throw fail('metadata-damaged', 'the root directory has no row');
+  for (const name of path.split('/').filter((part) => part !== '' && part !== '.')) {
+    const parent: Ino = attr.ino;
+    const isTrash = parent === ROOT && name === '.trash';
+    const [found]: Attr[] = (yield* read(isTrash ? nodeById(TRASH) : childByName(parent, Buffer.from(name))))[0];
+    if (found === undefined) throw fail('not-found', `look up ${path}: no ${JSON.stringify(name)} in inode ${parent}`);
+    attr = found;
+  }
+  return attr;
+}

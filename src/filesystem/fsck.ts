@@ -1,0 +1,104 @@
+// Checks a whole file system: the tree's shape, slices and their counts, ledger rows, objects; with a key also every
+// page's contents. Reads only, also of volumes in use (totals are then left out); repairs nothing.
+
+import { readSetting } from './describe.ts';
+import { checkObjects, checkSlices, countUnledgered, placesOf } from './fsck-slices.ts';
+import { bounded, checkTree, sessionCount } from './fsck-tree.ts';
+import { hasOurTables } from './meta/schema.ts';
+import { PAGESEAL_META_VERSION, type Setting } from './meta/setting.ts';
+import type { PagePlace } from './page/page-store.ts';
+import type { Engine } from './sql/op.ts';
+import { openEngine } from './sql/open-engine.ts';
+import { openStore } from './store/open-store.ts';
+import type { StoreSettings } from './store/store.ts';
+
+/** Opens one page and throws what is wrong with it; how is open-reader.ts's business. */
+export type PageReader = (place: PagePlace) => Promise<void>;
+
+export interface FsckOptions {
+  readonly metaUrl: string;
+  /** Overrides of the record. */
+  readonly store?: Partial<StoreSettings>;
+  /** Reads every page: given by callers who have the key, or whose volume has none. */
+  readonly deep?: (engine: Engine, setting: Setting) => Promise<PageReader>;
+  /** Called now and then during the long part. */
+  readonly progress?: (done: number, total: number) => void;
+}
+
+export interface FsckReport {
+  readonly name: string;
+  readonly uuid: string;
+  readonly slices: number;
+  readonly pages: number;
+  /** What must not be; empty for a sound volume. */
+  readonly findings: readonly string[];
+  /** What may be, and is worth knowing. */
+  readonly notes: readonly string[];
+}
+
+/** Rejects only when the check itself cannot be made. */
+export async function fsck(options: FsckOptions): Promise<FsckReport> {
+  const engine = await openEngine(options.metaUrl, { readOnly: true });
+  try {
+    return await checkVolume(engine, options);
+  } finally {
+    await engine.close();
+  }
+}
+
+async function checkVolume(engine: Engine, options: FsckOptions): Promise<FsckReport> {
+  const setting = await readSetting(engine);
+  const sessions = await sessionCount(engine);
+  const findings = await checkTree(engine, sessions === 0n);
+  const notes = sessions === 0n ? [] : [`${sessions} sessions are open: totals were not compared`];
+  const { slices, findings: wrongSlices } = await checkSlices(engine);
+  findings.push(...wrongSlices);
+  const places = [...placesOf(slices, setting.pageSize)];
+
+  const strict = setting.metaVersion === PAGESEAL_META_VERSION;
+  if (strict || setting.encryptKey !== '') {
+    const bare = (await hasOurTables(engine)) ? await countUnledgered(engine, slices, setting.pageSize) : places.length;
+    if (bare > 0) (strict ? findings : notes).push(`${bare} of ${places.length} pages have no ledger row`);
+  }
+  const store = await openStore({
+    storage: options.store?.storage ?? setting.storage,
+    bucket: options.store?.bucket ?? setting.bucket,
+  });
+  try {
+    const layout = { volumeName: setting.name, hashPrefix: setting.hashPrefix };
+    findings.push(...(await checkObjects(store, layout, slices, setting.pageSize)));
+  } finally {
+    await store.close();
+  }
+  if (options.deep !== undefined) {
+    const read = await options.deep(engine, setting);
+    findings.push(...(await readPages(places, read, options.progress)));
+  }
+  return { name: setting.name, uuid: setting.uuid, slices: slices.size, pages: places.length, findings, notes };
+}
+
+/** Enough to keep the codec threads busy; each holds a page or two in memory. */
+const READS_AT_ONCE = 4;
+
+async function readPages(
+  places: readonly PagePlace[],
+  read: PageReader,
+  progress: FsckOptions['progress'],
+): Promise<string[]> {
+  const findings: string[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (let at = next++; at < places.length; at = next++) {
+      const place = places[at];
+      if (place === undefined) return;
+      try {
+        await read(place);
+      } catch (error) {
+        findings.push(error instanceof Error ? error.message : String(error));
+      }
+      progress?.(at + 1, places.length);
+    }
+  };
+  await Promise.all(Array.from({ length: READS_AT_ONCE }, work));
+  return bounded(findings);
+}
