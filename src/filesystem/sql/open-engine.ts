@@ -1,4 +1,6 @@
 // The engine that a metadata url names.
+import { stat } from 'node:fs/promises';
+import { fail } from '../../base/errors.ts';
 import type { Engine } from './op.ts';
 import { openSqlite } from './sqlite.ts';
 import { parseMetaUrl } from './url.ts';
@@ -11,4 +13,14 @@ export interface OpenEngineOptions {
 export function openEngine(url: string, options: OpenEngineOptions = {}): Promise<Engine> {
   const location = parseMetaUrl(url);
   return openSqlite({ file: location.file, tablePrefix: location.tablePrefix, ...options });
+}
+
+/** Whether there is a database to open; false also for a file that is still empty. */
+export async function databaseExists(url: string): Promise<boolean> {
+  const { file } = parseMetaUrl(url);
+  const found = await stat(file).catch((thrown: NodeJS.ErrnoException) => {
+    if (thrown.code === 'ENOENT') return undefined;
+    throw fail('metadata-unavailable', `open metadata ${file}: ${thrown.message}`, { cause: thrown });
+  });
+  return found !== undefined && found.size > 0;
 }

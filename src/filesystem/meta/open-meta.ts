@@ -1,0 +1,148 @@
+// Opens the metadata of one volume: the Meta interface over its operations. Holds no rules; each method is one line.
+import { fail } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Caller } from '../../base/words.ts';
+import type { Engine } from '../sql/op.ts';
+import { chunkIndexes, commitSlices, readChunk } from './chunk.ts';
+import type { RemoveSlice } from './delete-data.ts';
+import { fallocate } from './fallocate.ts';
+import type { ChunkView, Meta, SliceCommit } from './meta.ts';
+import { Namespace } from './namespace.ts';
+import { readSetting } from './read-setting.ts';
+import { completeTables, hasOurTables } from './schema.ts';
+import type { SessionOptions } from './session.ts';
+import type { Setting } from './setting.ts';
+import { truncate } from './truncate.ts';
+import type { Attr, Ino, SliceId, VolumeUsage } from './types.ts';
+import { VolumeState } from './volume-state.ts';
+
+export interface OpenMetaOptions {
+  /** Opened read-only when `readOnly`. Closed by Meta.close, and here when opening fails. */
+  readonly engine: Engine;
+  readonly readOnly?: boolean;
+  readonly log: Log;
+  readonly session?: SessionOptions;
+  readonly removeSlice: RemoveSlice;
+  /** False for tools that do one thing and end. Default true. */
+  readonly backgroundJobs?: boolean;
+}
+
+export interface OpenedMeta extends Meta {
+  readonly setting: Setting;
+  /** For a successor; undefined when read-only. */
+  readonly sessionId: bigint | undefined;
+}
+
+export async function openMeta(options: OpenMetaOptions): Promise<OpenedMeta> {
+  const { engine, log, removeSlice } = options;
+  const readOnly = options.readOnly === true;
+  try {
+    const { setting } = await readSetting(engine);
+    if (!readOnly) {
+      refuseUnsupported(setting);
+      await completeTables(engine);
+    }
+    const ledger = !readOnly || (await hasOurTables(engine));
+    const state = await VolumeState.open({
+      engine,
+      setting,
+      log,
+      removeSlice,
+      backgroundJobs: options.backgroundJobs !== false,
+      ...(readOnly ? {} : { session: options.session ?? { mountPoint: '' } }),
+    });
+    return new VolumeMeta(state, ledger);
+  } catch (thrown) {
+    await engine.close();
+    throw thrown;
+  }
+}
+
+/** What other clients of the volume rely on every writer to keep up, and we do not. */
+function refuseUnsupported(setting: Setting): void {
+  const refuse = (what: string): Error =>
+    fail(
+      'unsupported',
+      `open file system ${setting.name} for writing: it has ${what}, which only reading is offered for`,
+      {
+        hint: 'mount it read-only',
+      },
+    );
+  if (setting.changeLog) throw refuse('a change log');
+  if (setting.userGroupQuota) throw refuse('user and group quotas');
+  if (setting.shards > 1) throw refuse('a sharded bucket');
+}
+
+class VolumeMeta extends Namespace implements OpenedMeta {
+  readonly #state: VolumeState;
+  /** Whether our tables exist; they do not in a volume of the original client that is only read. */
+  readonly #ledger: boolean;
+  #closing: Promise<void> | undefined;
+
+  constructor(state: VolumeState, ledger: boolean) {
+    super(state);
+    this.#state = state;
+    this.#ledger = ledger;
+  }
+
+  get readOnly(): boolean {
+    return this.#state.readOnly;
+  }
+
+  get setting(): Setting {
+    return this.#state.setting;
+  }
+
+  get sessionId(): bigint | undefined {
+    return this.#state.readOnly ? undefined : this.#state.sid;
+  }
+
+  truncate(caller: Caller, ino: Ino, length: number): Promise<Attr> {
+    return truncate(this.#state, caller, ino, length);
+  }
+
+  fallocate(caller: Caller, ino: Ino, mode: number, offset: number, size: number): Promise<Attr> {
+    return fallocate(this.#state, caller, ino, mode, offset, size);
+  }
+
+  readChunk(ino: Ino, indx: number): Promise<ChunkView> {
+    return this.#state.engine.view(() => readChunk(ino, indx, this.#ledger));
+  }
+
+  chunkIndexes(ino: Ino, from: number, limit: number): Promise<number[]> {
+    return this.#state.engine.view(() => chunkIndexes(ino, from, limit));
+  }
+
+  commitSlices(_caller: Caller, ino: Ino, commits: readonly SliceCommit[]): Promise<Attr> {
+    return commitSlices(this.#state, ino, commits);
+  }
+
+  newSliceId(): Promise<SliceId> {
+    return this.#state.newSliceId();
+  }
+
+  sync(): Promise<void> {
+    return this.#state.engine.sync();
+  }
+
+  opened(ino: Ino): void {
+    this.#state.files.opened(ino);
+  }
+
+  closed(ino: Ino): Promise<void> {
+    return this.#state.files.closed(ino);
+  }
+
+  forgotten(ino: Ino): void {
+    this.#state.files.forgotten(ino);
+  }
+
+  statfs(root: Ino): Promise<VolumeUsage> {
+    return this.#state.usage.statfs(root);
+  }
+
+  close(options: { readonly keepSession?: boolean } = {}): Promise<void> {
+    this.#closing ??= this.#state.close(options.keepSession === true).finally(() => this.#state.engine.close());
+    return this.#closing;
+  }
+}
