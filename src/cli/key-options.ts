@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
+import { isSealedPem } from '../filesystem/keys/read-key.ts';
 import type { KeySource } from '../filesystem/options.ts';
 import { type PassphraseFlags, passphraseFor } from './passphrase.ts';
 
@@ -19,10 +20,6 @@ export function addKeyOptions(command: Command): Command {
     .option('--encrypt-rsa-key <file>', 'RSA key (PEM); format stores it in the metadata, as the original client does')
     .option('--passphrase-file <file>', 'passphrase of the key; one newline at the end is dropped');
 }
-
-/** A PEM whose private half is sealed under a passphrase: PKCS#8 and the traditional form say so in clear. */
-export const isSealedPem = (pem: Buffer): boolean =>
-  pem.includes('BEGIN ENCRYPTED PRIVATE KEY') || pem.includes('4,ENCRYPTED');
 
 /** The key that the flags name, with its passphrase; undefined when they name none. */
 export async function keyFromFlags(flags: KeyFlags): Promise<KeySource | undefined> {

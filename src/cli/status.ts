@@ -29,6 +29,7 @@ function asJson(status: Status): string {
       TrashInodes: Number(status.trashInodes),
     },
     Custody: status.custody,
+    KeyCheck: status.keyId,
   };
   return JSON.stringify(shown, null, 2);
 }
@@ -38,15 +39,15 @@ const expiry = (session: Session): string => new Date(Number(session.expires) * 
 function asText(status: Status): string {
   const { setting } = status;
   const key = {
-    none: 'none: pages are not encrypted',
-    'self-managed': 'kept by the user',
-    'in metadata': 'in metadata',
+    unencrypted: 'none: pages are not encrypted',
+    'self-managed': 'with the user',
+    'in-metadata': 'in metadata',
   };
   const lines = [
     ['volume', `${setting.name} (${setting.uuid})`],
     ['objects', `${setting.storage} ${setting.bucket}${setting.name}/`],
     ['pages', `${setting.pageSize / 1024} KiB, ${setting.compression}${setting.hashPrefix ? ', hash prefix' : ''}`],
-    ['key', `${key[status.custody]}${status.custody === 'none' ? '' : `, ${setting.encryptAlgo}`}`],
+    ['key', `${key[status.custody]}${sealing(status)}`],
     ['trash', setting.trashDays === 0 ? 'off' : `${setting.trashDays} days, ${status.trashInodes} entries`],
     [
       'used',
@@ -56,6 +57,11 @@ function asText(status: Status): string {
     ...status.sessions.map((session) => ['', describe(session)]),
   ];
   return lines.map(([label = '', text]) => `${label.padEnd(10)}${text}`).join('\n');
+}
+
+function sealing({ custody, keyId, setting }: Status): string {
+  if (custody === 'unencrypted') return '';
+  return `, ${setting.encryptAlgo}${keyId === undefined ? '' : `, ${keyId.slice(0, 16)}`}`;
 }
 
 const limit = (value: bigint): string => (value === 0n ? '' : ` of ${value}`);

@@ -1,9 +1,11 @@
 // What a file system says about itself: record, sessions, usage, and where a file's bytes lie. Reads metadata only, needs
 // no key, and gives no secret away.
 import { fail } from '../base/errors.ts';
-import type { Ino, SliceId } from '../base/words.ts';
+import type { Ino, LedgerMode, SliceId } from '../base/words.ts';
+import type { Custody } from './meta/ledger-setting.ts';
+import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { bigintAt, bytesAt, numberAt, textAt } from './meta/rows.ts';
-import { PAGESEAL_META_VERSION, parseSetting, printRecord, type Setting } from './meta/setting.ts';
+import { PAGESEAL_META_VERSION, printRecord, type Setting } from './meta/setting.ts';
 import { decodeSlices } from './meta/slices.ts';
 import { childByName, nodeById, symlinkTarget } from './meta/statements.ts';
 import { type Attr, NodeType, ROOT, type Slice, TRASH } from './meta/types.ts';
@@ -27,20 +29,27 @@ export interface Status {
   readonly setting: Setting;
   /** The record as JSON text, with secrets replaced by "removed". */
   readonly record: string;
-  readonly custody: 'none' | 'self-managed' | 'in metadata';
+  readonly custody: Custody;
+  /** Hex; undefined while no key has been seen. */
+  readonly keyId: string | undefined;
   readonly sessions: readonly Session[];
   readonly usedSpace: bigint;
   readonly usedInodes: bigint;
   readonly trashInodes: bigint;
 }
 
-export const custodyOf = (setting: Setting): Status['custody'] => {
+/** What our table says; for volumes of the original client, what the record shows. */
+export function custodyOf({ setting, ours }: VolumeSetting): Custody {
+  if (ours.custody !== undefined) return ours.custody;
   if (setting.metaVersion === PAGESEAL_META_VERSION) return 'self-managed';
-  return setting.encryptKey === '' ? 'none' : 'in metadata';
-};
+  return setting.encryptKey === '' ? 'unencrypted' : 'in-metadata';
+}
+
+export const ledgerModeOf = (volume: VolumeSetting): LedgerMode =>
+  volume.ours.mode ?? (custodyOf(volume) === 'self-managed' ? 'strict' : 'lenient');
 
 /** Opens the database for reading, runs `work`, closes it. */
-async function reading<T>(metaUrl: string, work: (engine: Engine, setting: Setting) => Promise<T>): Promise<T> {
+async function reading<T>(metaUrl: string, work: (engine: Engine, volume: VolumeSetting) => Promise<T>): Promise<T> {
   const engine = await openEngine(metaUrl, { readOnly: true });
   try {
     return await work(engine, await readSetting(engine));
@@ -49,20 +58,9 @@ async function reading<T>(metaUrl: string, work: (engine: Engine, setting: Setti
   }
 }
 
-/** The record of an open database. */
-export async function readSetting(engine: Engine): Promise<Setting> {
-  const found = await engine.view(function* () {
-    const [texts] = yield* read(
-      query("SELECT value FROM jfs_setting WHERE name = 'format'", [], (row) => textAt(row, 0)),
-    );
-    return texts;
-  });
-  if (found[0] === undefined) throw fail('not-formatted', `read ${engine.description}: no volume there`);
-  return parseSetting(found[0]);
-}
-
 export const readStatus = (metaUrl: string): Promise<Status> =>
-  reading(metaUrl, async (engine, setting) => {
+  reading(metaUrl, async (engine, volume) => {
+    const { setting } = volume;
     const rest = await engine.view(function* () {
       const [sessions, counters, trash] = yield* read(
         query('SELECT sid, expire, BYTES(info) FROM jfs_session2 ORDER BY sid', [], decodeSession),
@@ -78,7 +76,8 @@ export const readStatus = (metaUrl: string): Promise<Status> =>
     return {
       setting,
       record: printRecord(new Map(shown)),
-      custody: custodyOf(setting),
+      custody: custodyOf(volume),
+      keyId: volume.ours.keyCheck?.toString('hex'),
       sessions: rest.sessions,
       usedSpace: rest.counters.get('usedSpace') ?? 0n,
       usedInodes: rest.counters.get('totalInodes') ?? 0n,
@@ -115,7 +114,7 @@ const typeNames = new Map<number, string>(Object.entries(NodeType).map(([name, c
 
 /** `path` inside the file system, absolute; ".trash" leads to the trash. Links are not followed. */
 export const readInfo = (metaUrl: string, path: string): Promise<FileInfo> =>
-  reading(metaUrl, async (engine, setting) => {
+  reading(metaUrl, async (engine, { setting }) => {
     const found = await engine.view(() => inspect(path));
     const layout = { volumeName: setting.name, hashPrefix: setting.hashPrefix };
     const objectsOf = (sliceId: SliceId, size: number): string[] =>

@@ -1,11 +1,11 @@
 // Checks a whole file system: the tree's shape, slices and their counts, ledger rows, objects; with a key also every
 // page's contents. Reads only, also of volumes in use (totals are then left out); repairs nothing.
 
-import { readSetting } from './describe.ts';
+import { custodyOf, ledgerModeOf } from './describe.ts';
 import { checkObjects, checkSlices, countUnledgered, placesOf } from './fsck-slices.ts';
 import { bounded, checkTree, sessionCount } from './fsck-tree.ts';
+import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { hasOurTables } from './meta/schema.ts';
-import { PAGESEAL_META_VERSION, type Setting } from './meta/setting.ts';
 import type { PagePlace } from './page/page-store.ts';
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
@@ -20,7 +20,7 @@ export interface FsckOptions {
   /** Overrides of the record. */
   readonly store?: Partial<StoreSettings>;
   /** Reads every page: given by callers who have the key, or whose volume has none. */
-  readonly deep?: (engine: Engine, setting: Setting) => Promise<PageReader>;
+  readonly deep?: (engine: Engine, volume: VolumeSetting) => Promise<PageReader>;
   /** Called now and then during the long part. */
   readonly progress?: (done: number, total: number) => void;
 }
@@ -47,7 +47,8 @@ export async function fsck(options: FsckOptions): Promise<FsckReport> {
 }
 
 async function checkVolume(engine: Engine, options: FsckOptions): Promise<FsckReport> {
-  const setting = await readSetting(engine);
+  const volume = await readSetting(engine);
+  const { setting } = volume;
   const sessions = await sessionCount(engine);
   const findings = await checkTree(engine, sessions === 0n);
   const notes = sessions === 0n ? [] : [`${sessions} sessions are open: totals were not compared`];
@@ -55,10 +56,12 @@ async function checkVolume(engine: Engine, options: FsckOptions): Promise<FsckRe
   findings.push(...wrongSlices);
   const places = [...placesOf(slices, setting.pageSize)];
 
-  const strict = setting.metaVersion === PAGESEAL_META_VERSION;
-  if (strict || setting.encryptKey !== '') {
+  if (custodyOf(volume) !== 'unencrypted') {
     const bare = (await hasOurTables(engine)) ? await countUnledgered(engine, slices, setting.pageSize) : places.length;
-    if (bare > 0) (strict ? findings : notes).push(`${bare} of ${places.length} pages have no ledger row`);
+    if (bare > 0)
+      (ledgerModeOf(volume) === 'strict' ? findings : notes).push(
+        `${bare} of ${places.length} pages have no ledger row`,
+      );
   }
   const store = await openStore({
     storage: options.store?.storage ?? setting.storage,
@@ -71,7 +74,7 @@ async function checkVolume(engine: Engine, options: FsckOptions): Promise<FsckRe
     await store.close();
   }
   if (options.deep !== undefined) {
-    const read = await options.deep(engine, setting);
+    const read = await options.deep(engine, volume);
     findings.push(...(await readPages(places, read, options.progress)));
   }
   return { name: setting.name, uuid: setting.uuid, slices: slices.size, pages: places.length, findings, notes };

@@ -1,0 +1,54 @@
+// The command line as a user meets it: exit codes, one line per error, a hint, no command that answers bad usage with 0.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { domainCodes, errnoCodes } from '../../src/base/errors.ts';
+import { exitCodeOf, exitCodes } from '../../src/cli/exit-codes.ts';
+import { pagesealProgram } from '../harness/pageseal.ts';
+import { run } from '../harness/program.ts';
+
+test('every error has an explained exit code, and none is success', () => {
+  for (const code of [...errnoCodes, ...domainCodes]) {
+    assert.ok(exitCodeOf(code) in exitCodes);
+    assert.notEqual(exitCodeOf(code), 0, code);
+  }
+});
+
+const badUsage: readonly (readonly [args: string[], said: RegExp])[] = [
+  [['fromat'], /unknown command 'fromat'/],
+  [['status'], /missing required argument 'META-URL'/],
+  [['version', '--nope'], /unknown option '--nope'/],
+  [['--log-level', 'loud', 'version'], /argument 'loud' is invalid/],
+  [['status', 'redis://localhost'], /metadata engine redis/],
+];
+
+for (const [args, said] of badUsage)
+  test(`bad usage is refused: ${args.join(' ')}`, async () => {
+    const { code, stdout, stderr } = await run(pagesealProgram, args);
+    assert.ok(code === 2 || code === 8, `exit ${code}`);
+    assert.match(stderr, said);
+    assert.match(stderr, /^pageseal: .*\nhint: .*\n$/);
+    assert.equal(stdout, '');
+  });
+
+test('no command is bad usage too', async () => {
+  assert.equal((await run(pagesealProgram, [])).code, 2);
+});
+
+test('version starts without loading the rest', async () => {
+  const { code, stdout } = await run(pagesealProgram, ['version', '--json']);
+  assert.equal(code, 0);
+  assert.match((JSON.parse(stdout) as { version: string }).version, /^\d+\.\d+\.\d+$/);
+});
+
+test('help explains the exit codes', async () => {
+  const { code, stdout } = await run(pagesealProgram, ['--help']);
+  assert.equal(code, 0);
+  for (const meaning of Object.values(exitCodes)) assert.ok(stdout.includes(meaning));
+});
+
+test('a volume that is not there is said in one line', async () => {
+  const { code, stderr } = await run(pagesealProgram, ['status', 'sqlite3:///nowhere/at/all.db']);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /^pageseal: .*nowhere.*\n/);
+  assert.doesNotMatch(stderr, /\n\s+at /);
+});
