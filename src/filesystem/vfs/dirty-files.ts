@@ -1,6 +1,5 @@
 // Which files of a mount have dirty data, oldest first: flushes what lies idle, makes room when memory runs short.
 import type { Slabs } from './slabs.ts';
-import type { Uploads } from './uploads.ts';
 
 /** Data nobody added to for this long goes up, as in the original client. */
 export const IDLE_MS = 5000;
@@ -17,12 +16,10 @@ export interface DirtyFile {
 export class DirtyFiles {
   readonly #files = new Set<DirtyFile>();
   readonly #slabs: Slabs;
-  readonly #uploads: Uploads;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(slabs: Slabs, uploads: Uploads) {
+  constructor(slabs: Slabs) {
     this.#slabs = slabs;
-    this.#uploads = uploads;
   }
 
   add(file: DirtyFile): void {
@@ -40,7 +37,7 @@ export class DirtyFiles {
     // Bytes of many half-filled pages would otherwise wait for more bytes, and those for room: nothing would move.
     if (this.#slabs.used > this.#slabs.limit / 2) {
       for (const file of this.#files) {
-        if (this.#slabs.used - this.#uploads.bytes <= this.#slabs.limit / 2) break;
+        if (this.#slabs.used - this.#slabs.leaving <= this.#slabs.limit / 2) break;
         file.freezeAll();
       }
     }

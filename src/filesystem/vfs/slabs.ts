@@ -8,11 +8,15 @@ export const SLAB_BUDGET = 64 * MiB;
 const SMALLEST = 4 * KiB;
 /** Each class is this many times the one before: growing to 4 MiB copies a third of the data once. */
 const STEP = 4;
+/** Larger pages are sealed on codec threads, which see shared memory without a copy. */
+const SHARED_ABOVE = 64 * KiB;
 /** Unused buffers kept for reuse; first touch of memory is dearer than a copy into it. */
 const KEPT_FREE = 24 * MiB;
 
 export class Slabs {
   readonly limit: number;
+  /** Bytes of buffers that are on their way to the store, and so will be free soon. */
+  leaving = 0;
   readonly #largest: number;
   readonly #free = new Map<number, Buffer[]>();
   #freeBytes = 0;
@@ -35,7 +39,8 @@ export class Slabs {
     size = Math.min(size, this.#largest);
     this.#used += size;
     const kept = this.#free.get(size)?.pop();
-    if (kept === undefined) return Buffer.allocUnsafeSlow(size);
+    if (kept === undefined)
+      return size > SHARED_ABOVE ? Buffer.from(new SharedArrayBuffer(size)) : Buffer.allocUnsafeSlow(size);
     this.#freeBytes -= size;
     return kept;
   }

@@ -18,7 +18,6 @@ import { Reader } from './reader.ts';
 import * as shape from './reshape.ts';
 import { Slabs } from './slabs.ts';
 import { Transfer } from './transfer.ts';
-import { Uploads } from './uploads.ts';
 import type { DirectoryEntry, Entry, HandleId, Opened, Vfs, VfsAttrChange, VolumeUsage } from './vfs.ts';
 
 export interface VfsOptions {
@@ -46,12 +45,11 @@ export class VolumeVfs implements Vfs {
     this.root = root;
     this.readOnly = meta.readOnly;
     const slabs = new Slabs(pages.pageSize, options.dirtyBytes);
-    const uploads = new Uploads();
-    const dirtyFiles = new DirtyFiles(slabs, uploads);
+    const dirtyFiles = new DirtyFiles(slabs);
     const lost = [...new Set(marks.inherited())];
     logInherited(lost, log);
     this.lostInodes = lost.length;
-    const inodes = new Inodes(meta, { meta, pages, slabs, uploads, dirtyFiles, marks, log }, lost);
+    const inodes = new Inodes(meta, { meta, pages, slabs, dirtyFiles, marks, log }, lost);
     const files: Core['files'] = new Handles(epoch);
     const readOnly = this.readOnly;
     this.#core = { meta, pages, log, marks, root, readOnly, inodes, files, dirtyFiles, changes: 0 };

@@ -12,7 +12,6 @@ import type { DirtyFile, DirtyFiles } from './dirty-files.ts';
 import { DirtySlice } from './dirty-slice.ts';
 import type { UncommittedMarks } from './marks.ts';
 import type { Slabs } from './slabs.ts';
-import type { Uploads } from './uploads.ts';
 
 /** Slices of one chunk that still take bytes: some writers keep a few positions going (mkfs, databases, torrents). */
 const OPEN_SLICES = 4;
@@ -25,7 +24,6 @@ export interface WriterParts {
   readonly meta: Meta;
   readonly pages: PageStore;
   readonly slabs: Slabs;
-  readonly uploads: Uploads;
   readonly dirtyFiles: DirtyFiles;
   readonly marks: UncommittedMarks;
   readonly log: Log;
@@ -182,14 +180,16 @@ export class Writer implements DirtyFile {
       page.entry = await this.#parts.pages.write({ sliceId, indx: k, length }, buffer.subarray(0, length));
       page.state = 'stored';
     };
-    void this.#parts.uploads
-      .run(buffer.length, upload)
+    // How many go up at once is the page store's to bound; what waits for it holds slabs, and those are bounded.
+    this.#parts.slabs.leaving += buffer.length;
+    void upload()
       .catch((thrown: unknown) => {
         slice.error ??= FsError.from(thrown, `upload of page ${k} of inode ${this.#owner.ino}`);
         slice.frozen = true;
       })
       .then(() => {
         slice.inFlight--;
+        this.#parts.slabs.leaving -= buffer.length;
         slice.freePage(k);
         this.#pump();
       });
