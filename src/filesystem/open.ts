@@ -130,7 +130,9 @@ async function openLedger(
   const custody = custodyOf(volume);
   const mode = options.ledger ?? ours.mode ?? (custody === 'self-managed' ? 'strict' : 'lenient');
   // A key out of the record is the volume's by definition; any other has to prove it before it is written down.
-  if (ours.keyCheck === undefined && options.key?.kind !== 'in-metadata')
+  // The exception is a volume that was made without any key: the first one to be shown becomes its own.
+  const unclaimed = ours.custody === 'self-managed' && ours.keyCheck === undefined;
+  if (ours.keyCheck === undefined && !unclaimed && options.key?.kind !== 'in-metadata')
     await proveKey(store, setting.name, setting.uuid, parseEncryptAlgo(setting.encryptAlgo), key);
   let sealed = ours.ledger;
   if (!readOnly && (sealed === undefined || ours.keyCheck === undefined)) {
