@@ -1,9 +1,87 @@
-// `pageseal format`.
+// `pageseal format META-URL NAME`: makes a volume. The flags carry the original client's names and units.
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
+import type { FormatKey } from '../filesystem/format-record.ts';
+import { addKeyOptions, type KeyFlags, keyFromFlags } from './key-options.ts';
+import { parseCount, parseSize } from './sizes.ts';
+
+/** Where the original client puts objects when nothing is said and root formats. */
+const DEFAULT_BUCKET = '/var/jfs/';
+
+interface Flags extends KeyFlags {
+  readonly storage: string;
+  readonly bucket: string;
+  readonly blockSize: string;
+  readonly compress: string;
+  readonly hashPrefix?: boolean;
+  readonly trashDays: string;
+  readonly encryptAlgo: string;
+  readonly capacity: string;
+  readonly inodes: string;
+  /** Commander's form of --no-update. */
+  readonly update: boolean;
+  readonly json?: boolean;
+}
 
 export function register(program: Command): void {
-  program.command('format').action(() => {
-    throw fail('unsupported', 'format is not built yet');
+  const command = program
+    .command('format')
+    .description('make a volume')
+    .argument('<META-URL>', 'where its metadata is to be: sqlite3://FILE')
+    .argument('<NAME>', 'its name, the prefix of all its objects')
+    .option('--storage <kind>', 'object storage: file (a local folder)', 'file')
+    .option('--bucket <place>', 'the folder that holds the objects', DEFAULT_BUCKET)
+    .option('--block-size <size>', 'size of a page, 64K to 16M; a bare number counts KiB', '4M')
+    .option('--compress <how>', 'zstd, lz4 or none', 'none')
+    .option('--hash-prefix', 'spread the objects over 256 folders')
+    .option('--trash-days <days>', 'deleted files stay in the trash this long; 0 turns it off', '1')
+    .option('--encrypt-algo <name>', 'aes256gcm-rsa or chacha20-rsa', 'aes256gcm-rsa')
+    .option('--capacity <size>', 'most bytes in the volume; a bare number counts GiB, 0 is no limit', '0')
+    .option('--inodes <count>', 'most files in the volume, 0 is no limit', '0')
+    .option('--no-update', 'leave a volume that exists as it is, whatever its settings')
+    .option('--json', 'the outcome as JSON');
+  addKeyOptions(command).action(format);
+}
+
+async function format(metaUrl: string, name: string, flags: Flags): Promise<void> {
+  const key = await formatKey(flags);
+  const { formatVolume } = await import('../filesystem/format.ts');
+  const formatted = await formatVolume({
+    metaUrl,
+    name,
+    key,
+    store: { storage: flags.storage, bucket: flags.bucket },
+    compression: flags.compress,
+    pageSize: Number(parseSize('--block-size', flags.blockSize, 'K')),
+    trashDays: Number(parseCount('--trash-days', flags.trashDays)),
+    hashPrefix: flags.hashPrefix === true,
+    encryptAlgo: flags.encryptAlgo,
+    capacity: parseSize('--capacity', flags.capacity, 'G'),
+    inodes: parseCount('--inodes', flags.inodes),
+    noUpdate: !flags.update,
   });
+  if (flags.json) {
+    console.log(JSON.stringify(formatted));
+    return;
+  }
+  if (key.kind === 'none' && formatted.created)
+    process.stderr.write('pageseal: no key was given: this volume is not encrypted\n');
+  console.log(
+    formatted.created
+      ? `formatted ${formatted.name} (${formatted.uuid}), ${keyText(key, formatted.keyId)}`
+      : `${formatted.name} (${formatted.uuid}) was there already and is as it was`,
+  );
+}
+
+async function formatKey(flags: KeyFlags): Promise<FormatKey> {
+  const source = await keyFromFlags(flags);
+  if (source === undefined) return { kind: 'none' };
+  if (source.kind !== 'pem') throw fail('internal', 'format: a key that is no file');
+  return { ...source, kind: flags.rsaKey === undefined ? 'in-metadata' : 'self-managed' };
+}
+
+function keyText(key: FormatKey, id: string | undefined): string {
+  if (key.kind === 'none') return 'not encrypted';
+  const place = key.kind === 'self-managed' ? 'key with you' : 'key in the metadata';
+  return id === undefined ? place : `${place}: ${id.slice(0, 16)}`;
 }

@@ -1,3 +1,4 @@
+// The painter's rule over slices, against a plain model.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,0 +1,18 @@
+// Numbers on the command line, with the original client's units.
+import { fail } from '../base/errors.ts';
+
+const units = { K: 1n << 10n, M: 1n << 20n, G: 1n << 30n, T: 1n << 40n, P: 1n << 50n } as const;
+type Unit = keyof typeof units;
+
+/** Bytes of "64K", "4MiB", "10G"; a bare number counts `bare`. */
+export function parseSize(flag: string, text: string, bare: Unit): bigint {
+  const match = /^(\d{1,15})(?:([KMGTP])(?:i?B)?)?$/i.exec(text.trim());
+  if (match === null) throw fail('bad-input', `${flag} ${JSON.stringify(text)}: wanted a size like 4M`);
+  const unit = (match[2] ?? bare).toUpperCase() as Unit;
+  return BigInt(match[1] ?? '0') * units[unit];
+}
+
+export function parseCount(flag: string, text: string): bigint {
+  if (!/^\d{1,15}$/.test(text.trim())) throw fail('bad-input', `${flag} ${JSON.stringify(text)}: wanted a number`);
+  return BigInt(text.trim());
+}
