@@ -1,26 +1,23 @@
 // Opens a file system: record, key, store, pages, metadata, vfs, in this order; closes them in the other. Together with
 // the cli's worker command the only place that puts the layers together.
-import { FsError, fail, hasCode } from '../base/errors.ts';
+import { FsError, fail } from '../base/errors.ts';
 import { type Log, log as processLog } from '../base/log.ts';
 import { MiB } from '../base/units.ts';
 import type { Caller, Ino } from '../base/words.ts';
+import { openLedger } from './claim.ts';
 import { openAtRest } from './keys/at-rest.ts';
-import type { VolumeKey } from './keys/volume-key.ts';
-import { claimKey } from './meta/ledger-setting.ts';
 import type { Meta } from './meta/meta.ts';
 import { type OpenedMeta, openMeta } from './meta/open-meta.ts';
 import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { NodeType, ROOT } from './meta/types.ts';
 import type { FileSystem, OpenOptions } from './options.ts';
-import { Ledger } from './page/ledger.ts';
 import type { PageStore } from './page/page-store.ts';
-import { type EncryptAlgo, openBlob, parseEncryptAlgo } from './page/seal.ts';
 import { openPageStore } from './page/sealed-page-store.ts';
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { openStore } from './store/open-store.ts';
-import type { ObjectStore, StoreSettings } from './store/store.ts';
-import { custodyOf, unlock } from './unlock.ts';
+import type { StoreSettings } from './store/store.ts';
+import { unlock } from './unlock.ts';
 import { VolumeVfs } from './vfs/volume-vfs.ts';
 
 /** Opened pages in memory: what read-ahead of a few readers fills. */
@@ -71,7 +68,7 @@ async function openAll(options: OpenOptions, opened: Opened): Promise<FileSystem
   opened.add(() => key?.wipe());
   const store = await openStore(storeSettings(volume, options.store));
   opened.add(() => store.close());
-  const ledger = key && (await openLedger(engine, store, volume, key, options, readOnly));
+  const ledger = key && (await openLedger({ engine, store, volume, key, options }));
   opened.add(() => ledger?.keys.wipe());
   const { name: volumeName, hashPrefix, pageSize, compression, encryptAlgo } = setting;
   const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
@@ -113,54 +110,6 @@ function storeSettings({ setting }: VolumeSetting, given: Partial<StoreSettings>
   const own = given.secretKey === undefined && secretKey !== '';
   const secret = own && setting.keyEncrypted ? openAtRest(setting.uuid, secretKey).toString() : secretKey;
   return { storage, bucket, ...(accessKey && { accessKey }), ...(secret && { secretKey: secret }), ...given };
-}
-
-type LedgerInUse = NonNullable<Parameters<typeof openPageStore>[0]['ledger']>;
-
-/** The ledger's keys; a writer claims a volume whose key nobody has shown yet. */
-async function openLedger(
-  engine: Engine,
-  store: ObjectStore,
-  volume: VolumeSetting,
-  key: VolumeKey,
-  options: OpenOptions,
-  readOnly: boolean,
-): Promise<LedgerInUse | undefined> {
-  const { setting, ours } = volume;
-  const custody = custodyOf(volume);
-  const mode = options.ledger ?? ours.mode ?? (custody === 'self-managed' ? 'strict' : 'lenient');
-  // A key out of the record is the volume's by definition; any other has to prove it before it is written down.
-  // The exception is a volume that was made without any key: the first one to be shown becomes its own.
-  const unclaimed = ours.custody === 'self-managed' && ours.keyCheck === undefined;
-  if (ours.keyCheck === undefined && !unclaimed && options.key?.kind !== 'in-metadata')
-    await proveKey(store, setting.name, setting.uuid, parseEncryptAlgo(setting.encryptAlgo), key);
-  let sealed = ours.ledger;
-  if (!readOnly && (sealed === undefined || ours.keyCheck === undefined)) {
-    const fresh = Ledger.create(setting.uuid);
-    const claim = { keyCheck: key.check, ledger: fresh.blob(key), custody };
-    fresh.wipe();
-    sealed = (await claimKey(engine, setting.uuid, claim)).ledger;
-  }
-  return sealed && { keys: Ledger.open(key, setting.uuid, sealed), mode };
-}
-
-/** Every encrypted volume holds its UUID, sealed for its key. */
-async function proveKey(
-  store: ObjectStore,
-  name: string,
-  uuid: string,
-  algo: EncryptAlgo,
-  key: VolumeKey,
-): Promise<void> {
-  const object = `${name}/juicefs_uuid`;
-  try {
-    const found = await openBlob(algo, key, await store.get(object));
-    if (found.toString() === uuid) return;
-  } catch (thrown) {
-    if (!hasCode(thrown, 'page-damaged', 'page-mismatch')) throw thrown;
-    throw fail('wrong-key', `open file system ${name}: key ${key} does not open ${object}`, { cause: thrown });
-  }
-  throw fail('wrong-key', `open file system ${name}: ${object} holds another UUID`);
 }
 
 function openMetadata(
