@@ -17,9 +17,14 @@ export class NodeIds {
     return node;
   }
 
+  /** Whether the inode can be a node of this mount. */
+  has(ino: Ino): boolean {
+    return ino !== ROOT_NODE || this.#root === ROOT_NODE;
+  }
+
   toNode(ino: Ino): bigint {
     if (ino === this.#root) return ROOT_NODE;
-    if (ino === ROOT_NODE) throw fail('EIO', 'inode 1 lies outside the mounted directory');
+    if (!this.has(ino)) throw fail('EIO', 'inode 1 lies outside the mounted directory');
     return ino;
   }
 

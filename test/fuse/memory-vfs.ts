@@ -26,13 +26,13 @@ interface Node {
 
 const now = (): bigint => BigInt(Date.now()) * 1_000_000n;
 const key = (name: Buffer): string => name.toString('latin1');
-const typeOf: Record<number, NodeType> = {
-  2401: NodeType.fifo,
-  4802: NodeType.char,
-  14406: NodeType.block,
-  16807: NodeType.file,
-  26411: NodeType.socket,
-};
+const typeOf = new Map<number, NodeType>([
+  [0o010000, NodeType.fifo],
+  [0o020000, NodeType.char],
+  [0o060000, NodeType.block],
+  [0o100000, NodeType.file],
+  [0o140000, NodeType.socket],
+]);
 
 export class MemoryVfs implements Vfs {
   readonly root: Ino;
@@ -151,7 +151,7 @@ export class MemoryVfs implements Vfs {
   async access(): Promise<void> {}
 
   async mknod(caller: Caller, parent: Ino, name: Buffer, mode: number, rdev: number): Promise<Entry> {
-    const type = typeOf[mode & 0o170000];
+    const type = typeOf.get(mode & 0o170000);
     if (type === undefined) throw fail('EINVAL', `mode ${mode}`);
     return this.#entry(this.#make(caller, parent, name, type, mode, rdev));
   }

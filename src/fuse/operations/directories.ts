@@ -41,7 +41,7 @@ export class Listing {
     let at = this.#used;
     if (this.#plus) {
       // Node 0: no attributes here, the kernel asks when it needs them.
-      if (entry.entry === undefined) out.fill(0, at, at + Size.entryOut);
+      if (entry.entry === undefined || !this.#nodes.has(entry.ino)) out.fill(0, at, at + Size.entryOut);
       else {
         writeEntry(out, at, entry.entry, this.#nodes);
         this.counted.push(entry.entry.attr.ino);
