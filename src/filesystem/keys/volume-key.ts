@@ -6,12 +6,14 @@ import {
   createPrivateKey,
   createPublicKey,
   type KeyObject,
+  privateDecrypt,
   publicEncrypt,
+  randomBytes,
   webcrypto,
 } from 'node:crypto';
 import { inspect } from 'node:util';
-import { wipe } from '../../base/bytes.ts';
-import { fail } from '../../base/errors.ts';
+import { sameBytes, wipe } from '../../base/bytes.ts';
+import { FsError, fail } from '../../base/errors.ts';
 import { elementAt, magnitude, readElements } from './der.ts';
 
 /** The original client refuses 512-bit keys and takes 1024-bit ones, so such volumes exist. */
@@ -95,6 +97,7 @@ export class VolumeKey extends PublicKey {
   constructor(key: KeyObject) {
     super(createPublicKey(key));
     this.#private = key;
+    this.#assertWhole(key);
   }
 
   /** PKCS#8 in clear, as exportDer made it. `der` stays the caller's to wipe. */
@@ -102,6 +105,7 @@ export class VolumeKey extends PublicKey {
     try {
       return new VolumeKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
     } catch (thrown) {
+      if (thrown instanceof FsError) throw thrown;
       throw fail('damaged-key', 'read an unlocked key: not a PKCS#8 private key', { cause: safeCause(thrown) });
     }
   }
@@ -130,22 +134,35 @@ export class VolumeKey extends PublicKey {
 
   /** The larger prime, big-endian, half as long as the modulus: what the ledger's root is derived from. */
   ledgerSecret(): Buffer {
-    const der = this.#open().export({ type: 'pkcs1', format: 'der' });
-    try {
-      // RSAPrivateKey (RFC 8017): version, modulus, exponents, prime1, prime2, ...
-      const elements = readElements(elementAt(der).contents);
-      const [first, second] = [elements[4], elements[5]].map((each) => each && magnitude(each));
-      if (first === undefined || second === undefined) throw new RangeError('no primes');
-      const longer = first.length === second.length ? Buffer.compare(first, second) >= 0 : first.length > second.length;
-      const prime = longer ? first : second;
+    return withNumbers(this.#open(), ({ prime1, prime2 }) => {
+      const longer =
+        prime1.length === prime2.length ? Buffer.compare(prime1, prime2) >= 0 : prime1.length > prime2.length;
+      const prime = longer ? prime1 : prime2;
       const secret = Buffer.alloc(Math.ceil(this.wrappedLength / 2));
       if (prime.length > secret.length)
         throw fail('unsupported', `use key ${this}: its primes differ too much in length`);
       prime.copy(secret, secret.length - prime.length);
       return secret;
-    } finally {
-      wipe(der);
+    });
+  }
+
+  /**
+   * A file damaged inside still parses, and OpenSSL silently goes around a wrong prime. A ledger made with it would open
+   * for nobody else, so the primes must give the modulus and the key must undo its own wrapping. Milliseconds, once,
+   * before anything is served.
+   */
+  #assertWhole(key: KeyObject): void {
+    const probe = randomBytes(16);
+    let same = false;
+    try {
+      const padding = constants.RSA_PKCS1_OAEP_PADDING;
+      const opened = privateDecrypt({ key, padding, oaepHash: 'sha256', oaepLabel: OAEP_LABEL }, this.wrap(probe));
+      same = sameBytes(opened, probe);
+      same &&= withNumbers(key, ({ modulus, prime1, prime2 }) => sameBytes(product(prime1, prime2), modulus));
+    } catch {
+      same = false;
     }
+    if (!same) throw fail('damaged-key', `use key ${this}: its numbers do not fit together`);
   }
 
   /** PKCS#8 DER in clear, for the sealed part of a mount's state memfd only. The caller wipes it. */
@@ -163,6 +180,41 @@ export class VolumeKey extends PublicKey {
     if (this.#private === undefined) throw fail('internal', `use key ${this}: wiped before`);
     return this.#private;
   }
+}
+
+interface RsaNumbers {
+  readonly modulus: Buffer;
+  readonly prime1: Buffer;
+  readonly prime2: Buffer;
+}
+
+/** RSAPrivateKey (RFC 8017): version, modulus, exponents, prime1, prime2, ... The views end with the call. */
+function withNumbers<T>(key: KeyObject, use: (numbers: RsaNumbers) => T): T {
+  const der = key.export({ type: 'pkcs1', format: 'der' });
+  try {
+    const elements = readElements(elementAt(der).contents);
+    const [modulus, prime1, prime2] = [elements[1], elements[4], elements[5]].map((each) => each && magnitude(each));
+    if (modulus === undefined || prime1 === undefined || prime2 === undefined) throw new RangeError('not an RSA key');
+    return use({ modulus, prime1, prime2 });
+  } finally {
+    wipe(der);
+  }
+}
+
+/** Of two big-endian magnitudes, without leading zero bytes. Buffers, since a bigint of a prime could not be wiped. */
+function product(a: Buffer, b: Buffer): Buffer {
+  // Sums of at most 1024 products of two bytes: below 2^32.
+  const sums = new Uint32Array(a.length + b.length);
+  for (let i = 0; i < a.length; i++)
+    for (let j = 0; j < b.length; j++) sums[i + j + 1] = (sums[i + j + 1] ?? 0) + (a[i] ?? 0) * (b[j] ?? 0);
+  const result = Buffer.alloc(sums.length);
+  let carry = 0;
+  for (let i = sums.length - 1; i >= 0; i--) {
+    carry += sums[i] ?? 0;
+    result[i] = carry & 0xff;
+    carry = Math.floor(carry / 256);
+  }
+  return result[0] === 0 ? result.subarray(1) : result;
 }
 
 /** OpenSSL's errors hold no input, but they are not ours: only the code goes along. */

@@ -51,7 +51,8 @@ interface Thread {
 }
 
 /** Sources run as they are, the image runs compiled files; the neighbour has our own extension. */
-const workerFile = new URL(`./codec-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+const sibling = import.meta.url.endsWith('.ts') ? './codec-worker.ts' : './codec-worker.js';
+const workerFile = new URL(sibling, import.meta.url);
 
 export class CodecPool {
   readonly #settings: CodecSettings;
