@@ -113,7 +113,8 @@ function bucketFolder(storage: string, bucket: string, embedded: string | undefi
 /** Compared as text, after refusing every path that is not its own shortest form. */
 function below(embedded: string | undefined, path: string, what: string): string {
   if (embedded === undefined) throw onlyEmbedded(what);
-  if (path !== posix.normalize(path) || !path.startsWith(`${embedded}/`) || path.includes('\0'))
+  const isShortest = path === posix.normalize(path) && !path.endsWith('/') && !path.includes('\0');
+  if (!isShortest || !path.startsWith(`${embedded}/`))
     throw onlyEmbedded(what);
   return path;
 }

@@ -9,6 +9,7 @@ import { addDirStats, addQuotaUsage, addVolumeUsage, quotasAbove } from './meta/
 import {
   insertVolume,
   liveSessions,
+  otherVolumes,
   quotaLimit,
   setQuota,
   setVolumeCapacity,
@@ -174,6 +175,14 @@ export async function isMounted(engine: Engine): Promise<boolean> {
   const now = nowNs() / 1_000_000_000n;
   return engine.view(function* (): Op<boolean> {
     const [[count]] = yield* read(liveSessions(now));
+    return (count ?? 0n) > 0n;
+  });
+}
+
+/** Whether a volume or snapshot besides this one is in the file system. */
+export async function hasOtherVolumes(engine: Engine, id: string): Promise<boolean> {
+  return engine.view(function* (): Op<boolean> {
+    const [[count]] = yield* read(otherVolumes(id));
     return (count ?? 0n) > 0n;
   });
 }

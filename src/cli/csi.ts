@@ -1,0 +1,60 @@
+// `pageseal csi`: the gRPC servers that a kubelet and the CSI sidecars call.
+import { realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import { fail } from '../base/errors.ts';
+import { DEFAULT_KEEPER_SOCKET, DEFAULT_KUBELET_DIRECTORY } from '../config/driver.ts';
+
+interface Flags {
+  readonly mode: 'controller' | 'node' | 'all';
+  readonly endpoint: string;
+  readonly nodeId: string;
+  readonly keeperSocket: string;
+  readonly kubeletDirectory: string;
+  readonly stateDirectory?: string;
+  readonly embeddedDirectory?: string;
+}
+
+export function register(program: Command): void {
+  program
+    .command('csi')
+    .description('serve the Container Storage Interface on a unix socket')
+    .addOption(
+      new Option('--mode <mode>', 'which services').choices(['controller', 'node', 'all']).makeOptionMandatory(),
+    )
+    .requiredOption('--endpoint <url>', 'unix:///absolute/path of the socket')
+    .option('--node-id <id>', 'name of this node', '')
+    .option('--keeper-socket <path>', 'socket of the keeper', DEFAULT_KEEPER_SOCKET)
+    .option('--kubelet-directory <path>', 'where the kubelet keeps pods and plugins', DEFAULT_KUBELET_DIRECTORY)
+    .option('--state-directory <path>', "where the node service keeps its state (default: 'state' beside the socket)")
+    .option('--embedded-directory <path>', 'embedded mode: databases and objects of all volumes, on this node')
+    .action(async (flags: Flags) => {
+      const { startCsi } = await import('../csi/run.ts');
+      const running = await startCsi({
+        mode: flags.mode,
+        endpoint: flags.endpoint,
+        nodeId: flags.nodeId,
+        keeperSocket: resolve(flags.keeperSocket),
+        kubeletDirectory: resolve(flags.kubeletDirectory),
+        stateDirectory: flags.stateDirectory,
+        embedded: flags.embeddedDirectory === undefined ? undefined : realDirectory(flags.embeddedDirectory),
+      });
+      await toldToEnd();
+      await running.close();
+    });
+}
+
+/** Links on the way to the directory are the administrator's; below it none is followed. */
+function realDirectory(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (cause) {
+    throw fail('bad-input', '--embedded-directory: cannot be opened', { cause });
+  }
+}
+
+function toldToEnd(): Promise<void> {
+  return new Promise((done) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => done());
+  });
+}

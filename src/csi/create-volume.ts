@@ -1,0 +1,145 @@
+// CreateVolume: the file system (found, or made for this volume), then directory, quota and row. Everything follows from
+// the request, so a repeated call finds what an earlier one made, wherever that one was cut short.
+import { createHash } from 'node:crypto';
+import { fail } from '../base/errors.ts';
+import { log } from '../base/log.ts';
+import { HOST_TOPOLOGY } from '../config/driver.ts';
+import { mergeFormatOptions } from '../config/format-options.ts';
+import { directoryOf } from '../config/path-pattern.ts';
+import { type ProvisionerSecret, parseProvisionerSecret } from '../config/secret.ts';
+import { parseStorageClass, type StorageClass } from '../config/storage-class.ts';
+import { claimNames, SIDECAR_PREFIX } from '../config/storage-class-names.ts';
+import { volumeContextOf } from '../config/volume-context.ts';
+import { createVolume, type VolumeRow } from '../filesystem/volumes.ts';
+import { parseCapability } from './capability.ts';
+import { identityOf, isPerVolume, type Place, placeOf } from './connection.ts';
+import type { ControllerOptions } from './controller.ts';
+import { ensureFileSystem } from './file-systems.ts';
+import type * as messages from './messages.ts';
+import { deriveUuid, digestOfName, fileSystemNameOf, formatVolumeId } from './volume-id.ts';
+
+export interface Wanted {
+  readonly digest: string;
+  readonly perVolume: boolean;
+  readonly place: Place;
+  readonly storageClass: StorageClass;
+  readonly secret: ProvisionerSecret;
+  readonly capacity: Capacity;
+}
+
+interface Capacity {
+  /** 0: any. */
+  readonly required: bigint;
+  readonly limit: bigint;
+}
+
+export async function handleCreateVolume(request: messages.CreateVolume, options: ControllerOptions): Promise<object> {
+  const wanted = parse(request, options);
+  for (const name of wanted.storageClass.ignored) log.info('storage class parameter without effect', { name });
+  const own = wanted.perVolume ? [wanted.digest] : [];
+  const fileSystem = await ensureFileSystem({
+    place: wanted.place,
+    embedded: options.embedded,
+    uuid: deriveUuid([...own, ...identityOf(wanted.place)]),
+    mustMatchUuid: wanted.perVolume,
+    encryption: wanted.storageClass.encryption,
+    secret: wanted.secret,
+    format: mergeFormatOptions(wanted.storageClass.format, wanted.secret.formatOptions),
+  });
+  try {
+    const directory =
+      wanted.storageClass.pathPattern === undefined
+        ? `/${wanted.digest}`
+        : directoryOf(wanted.storageClass.pathPattern, wanted.storageClass.claim);
+    const id = formatVolumeId({ uuid: fileSystem.setting.uuid, digest: wanted.digest });
+    const params = digestOfParameters(request, directory);
+    const { required } = wanted.capacity;
+    const spec = { id, request: request.name, directory, params, capacity: required };
+    const row = await createVolume(fileSystem.engine, spec);
+    checkExisting(row, params, wanted.capacity);
+    return answer(row, directory, wanted, options, fileSystem.setting.uuid);
+  } finally {
+    await fileSystem.engine.close();
+  }
+}
+
+function parse(request: messages.CreateVolume, options: ControllerOptions): Wanted {
+  if (request.volumeContentSource) throw fail('unsupported', 'volume content source: not offered yet');
+  if (Object.keys(request.mutableParameters).length > 0)
+    throw fail('unsupported', 'mutable parameters: none are known (VolumeAttributesClass)');
+  const storageClass = parseStorageClass(request.parameters);
+  if (storageClass.fileSystem !== undefined)
+    throw fail('unsupported', 'storage class: fileSystem: declared file systems are not offered yet');
+  for (const capability of request.volumeCapabilities) parseCapability(capability, options.embedded !== undefined);
+  checkTopology(request.accessibilityRequirements, options);
+  if (Object.keys(request.secrets).length === 0 && options.embedded === undefined)
+    throw fail('bad-input', 'no Secret came with the call', {
+      hint: `set ${SIDECAR_PREFIX}provisioner-secret-name and -namespace in the StorageClass`,
+    });
+  const secret = parseProvisionerSecret(request.secrets);
+  checkKeys(storageClass, secret);
+  const digest = digestOfName(request.name);
+  const perVolume = isPerVolume(secret.connection, options.embedded);
+  const fileSystem = perVolume ? fileSystemNameOf(digest) : undefined;
+  const place = placeOf(secret.connection, { embedded: options.embedded, fileSystem });
+  if (place.name === undefined) throw fail('bad-input', 'secret: name: is missing');
+  return { digest, perVolume, place, storageClass, secret, capacity: capacityOf(request.capacityRange) };
+}
+
+function checkKeys(storageClass: StorageClass, secret: ProvisionerSecret): void {
+  const hasKey = secret.publicKey !== undefined || secret.metadataKey !== undefined || secret.hasPrivateKey;
+  if (storageClass.encryption === 'none' && hasKey)
+    throw fail('bad-input', 'storage class: encryption: none, but the Secret holds a key; remove one of the two');
+}
+
+export function capacityOf(range: messages.CapacityRange | null | undefined): Capacity {
+  const required = range?.requiredBytes ?? 0n;
+  const limit = range?.limitBytes ?? 0n;
+  if (required < 0n || limit < 0n) throw fail('bad-input', 'capacity range: is negative');
+  if (limit > 0n && required > limit) throw fail('bad-input', 'capacity range: the limit is below what is required');
+  return { required, limit };
+}
+
+/** An embedded volume can only be where the database is. */
+function checkTopology(wanted: messages.TopologyRequirement | null | undefined, options: ControllerOptions): void {
+  if (options.embedded === undefined || !wanted || wanted.requisite.length === 0) return;
+  if (wanted.requisite.some(({ segments }) => segments[HOST_TOPOLOGY] === options.nodeId)) return;
+  throw fail('ENOSPC', `topology: volumes of embedded mode exist on node ${options.nodeId} only`);
+}
+
+/** Names of PVC and PV differ between clusters' retries of the same volume only if somebody renames things; left out. */
+function digestOfParameters(request: messages.CreateVolume, directory: string): string {
+  const left = Object.entries(request.parameters)
+    .filter(([name]) => !(Object.values(claimNames) as string[]).includes(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256')
+    .update(JSON.stringify([left, directory]))
+    .digest('hex');
+}
+
+/** The row may be from an earlier call: it must be what this one wants. */
+function checkExisting(row: VolumeRow, params: string, capacity: Capacity): void {
+  if (row.state !== 'ready') throw fail('busy', 'volume: is being deleted');
+  if (row.params !== params) throw fail('conflict', 'volume: exists with other parameters');
+  const tooSmall = row.capacity === 0n ? capacity.required > 0n : capacity.required > row.capacity;
+  const tooLarge = capacity.limit > 0n && (row.capacity === 0n || row.capacity > capacity.limit);
+  if (tooSmall || (tooLarge && row.capacity > 0n)) throw fail('conflict', 'volume: exists with another capacity');
+}
+
+function answer(row: VolumeRow, directory: string, wanted: Wanted, options: ControllerOptions, uuid: string): object {
+  const volumeContext = volumeContextOf({
+    fileSystem: wanted.perVolume ? fileSystemNameOf(wanted.digest) : undefined,
+    directory,
+    uuid,
+    encryption: wanted.storageClass.encryption,
+  });
+  const host = { segments: { [HOST_TOPOLOGY]: options.nodeId } };
+  return {
+    volume: {
+      volumeId: row.id,
+      capacityBytes: row.capacity.toString(),
+      volumeContext,
+      accessibleTopology: options.embedded === undefined ? [] : [host],
+    },
+  };
+}

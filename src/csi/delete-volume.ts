@@ -1,0 +1,42 @@
+// DeleteVolume: marks the row, removes what belongs to it, then the row; a file system that was made for this volume goes
+// with its last one. OK is answered only when nothing is left, and a call that was cut short is finished by the next.
+import { fail } from '../base/errors.ts';
+import { log } from '../base/log.ts';
+import { destroyData, destroyMetadata } from '../filesystem/destroy.ts';
+import { hasOtherVolumes, isMounted, markDeleting } from '../filesystem/volumes.ts';
+import type { ControllerOptions } from './controller.ts';
+import { type Located, locate } from './existing-volume.ts';
+import { type OpenFileSystem, removeVolumeTree, storeSettingsOf } from './file-systems.ts';
+import type * as messages from './messages.ts';
+
+export async function handleDeleteVolume(request: messages.DeleteVolume, options: ControllerOptions): Promise<object> {
+  const located = await locate(request.volumeId, request.secrets, options);
+  if (located === undefined) return {};
+  if (located.fileSystem === undefined) {
+    // Metadata goes last, so its objects are gone as well; what a crash may have left is the emptied database's files.
+    if (located.perVolume) await destroyMetadata(located.place.metaUrl);
+    return {};
+  }
+  const gone = await remove(request.volumeId, located, located.fileSystem).finally(() =>
+    located.fileSystem?.engine.close(),
+  );
+  if (gone) await destroyMetadata(located.place.metaUrl);
+  return {};
+}
+
+/** True when the file system's data is removed too and its metadata may go. */
+async function remove(volumeId: string, located: Located, fileSystem: OpenFileSystem): Promise<boolean> {
+  const { engine, setting } = fileSystem;
+  if (located.perVolume && (await isMounted(engine)))
+    throw fail('failed-precondition', 'volume: a node still has it mounted; it goes when that session has ended');
+  const row = await markDeleting(engine, volumeId);
+  const inUse = await hasOtherVolumes(engine, volumeId);
+  if (!located.perVolume || inUse) {
+    if (row !== undefined) await removeVolumeTree(fileSystem, located.place, volumeId);
+    return false;
+  }
+  const store = storeSettingsOf(located.place);
+  const objects = await destroyData(engine, { metaUrl: located.place.metaUrl, name: setting.name, store });
+  log.info('removed a file system', { volume: volumeId, objects });
+  return true;
+}

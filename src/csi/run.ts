@@ -1,0 +1,70 @@
+// Puts a CSI process together: which services it offers in its mode, on what rules, until it is told to end.
+import { dirname, join } from 'node:path';
+import { fail } from '../base/errors.ts';
+import { log } from '../base/log.ts';
+import { connectKeeper, type Keeper } from '../keeper/client.ts';
+import { controllerMethods } from './controller.ts';
+import { identityMethods } from './identity.ts';
+import { NodeService } from './node.ts';
+import { NodeState } from './node-state.ts';
+import type { ServiceName } from './proto.ts';
+import { serve, socketOf } from './server.ts';
+import type { Methods } from './unary.ts';
+
+export const modes = ['controller', 'node', 'all'] as const;
+export type Mode = (typeof modes)[number];
+
+export interface CsiOptions {
+  readonly mode: Mode;
+  readonly endpoint: string;
+  readonly nodeId: string;
+  readonly keeperSocket: string;
+  readonly kubeletDirectory: string;
+  readonly stateDirectory: string | undefined;
+  readonly embedded: string | undefined;
+}
+
+/** What CSI and the values of node labels allow. */
+const NODE_ID_RULE = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const MAX_NODE_ID = 192;
+
+export interface RunningCsi {
+  close(): Promise<void>;
+}
+
+export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
+  checkOptions(options);
+  const { nodeId, embedded, kubeletDirectory } = options;
+  const services: Partial<Record<ServiceName, Methods>> = {
+    Identity: identityMethods({ controller: options.mode !== 'node', embedded: embedded !== undefined }),
+  };
+  let keeper: Keeper | undefined;
+  if (options.mode !== 'node') services.Controller = controllerMethods({ nodeId, embedded });
+  if (options.mode !== 'controller') {
+    const directory = options.stateDirectory ?? join(dirname(socketOf(options.endpoint)), 'state');
+    keeper = connectKeeper(options.keeperSocket);
+    const state = await NodeState.open(directory);
+    services.Node = new NodeService(keeper, state, { nodeId, embedded, kubeletDirectory }).methods();
+  }
+  const server = await serve(options.endpoint, services);
+  log.info('serving', {
+    mode: options.mode,
+    endpoint: options.endpoint,
+    node: nodeId,
+    embedded: embedded !== undefined,
+  });
+  return {
+    close: async () => {
+      await server.close();
+      keeper?.close();
+    },
+  };
+}
+
+function checkOptions(options: CsiOptions): void {
+  const needsNode = options.mode !== 'controller' || options.embedded !== undefined;
+  if (needsNode && options.nodeId === '') throw fail('bad-input', '--node-id: is missing');
+  if (options.nodeId.length > MAX_NODE_ID) throw fail('bad-input', `--node-id: longer than ${MAX_NODE_ID} characters`);
+  if (options.embedded !== undefined && !NODE_ID_RULE.test(options.nodeId))
+    throw fail('bad-input', '--node-id: embedded mode uses it as a topology value, so up to 63 letters, digits, . _ -');
+}
