@@ -114,8 +114,7 @@ function bucketFolder(storage: string, bucket: string, embedded: string | undefi
 function below(embedded: string | undefined, path: string, what: string): string {
   if (embedded === undefined) throw onlyEmbedded(what);
   const isShortest = path === posix.normalize(path) && !path.endsWith('/') && !path.includes('\0');
-  if (!isShortest || !path.startsWith(`${embedded}/`))
-    throw onlyEmbedded(what);
+  if (!isShortest || !path.startsWith(`${embedded}/`)) throw onlyEmbedded(what);
   return path;
 }
 

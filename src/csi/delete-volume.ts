@@ -2,8 +2,9 @@
 // with its last one. OK is answered only when nothing is left, and a call that was cut short is finished by the next.
 import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
-import { destroyData, destroyMetadata } from '../filesystem/destroy.ts';
+import { destroyData, destroyLeftovers, destroyMetadata } from '../filesystem/destroy.ts';
 import { hasOtherVolumes, isMounted, markDeleting } from '../filesystem/volumes.ts';
+import type { Place } from './connection.ts';
 import type { ControllerOptions } from './controller.ts';
 import { type Located, locate } from './existing-volume.ts';
 import { type OpenFileSystem, removeVolumeTree, storeSettingsOf } from './file-systems.ts';
@@ -13,8 +14,9 @@ export async function handleDeleteVolume(request: messages.DeleteVolume, options
   const located = await locate(request.volumeId, request.secrets, options);
   if (located === undefined) return {};
   if (located.fileSystem === undefined) {
-    // Metadata goes last, so its objects are gone as well; what a crash may have left is the emptied database's files.
-    if (located.perVolume) await destroyMetadata(located.place.metaUrl);
+    // Metadata goes last, so objects are gone too; a crash may have left the emptied database's files and the test object
+    // of a format that never ended.
+    if (located.perVolume) await finish(located.place);
     return {};
   }
   const gone = await remove(request.volumeId, located, located.fileSystem).finally(() =>
@@ -22,6 +24,12 @@ export async function handleDeleteVolume(request: messages.DeleteVolume, options
   );
   if (gone) await destroyMetadata(located.place.metaUrl);
   return {};
+}
+
+async function finish(place: Place): Promise<void> {
+  const { name = '' } = place;
+  await destroyLeftovers({ metaUrl: place.metaUrl, name, store: storeSettingsOf(place) });
+  await destroyMetadata(place.metaUrl);
 }
 
 /** True when the file system's data is removed too and its metadata may go. */

@@ -1,13 +1,22 @@
 // The controller's hand on whole file systems: opens their metadata without session and key, and makes those that are
 // missing. The record is written before any object, so that a repeated call always finds what exists.
 import { fail, hasCode } from '../base/errors.ts';
+import { log } from '../base/log.ts';
 import type { FormatOptions } from '../config/format-options.ts';
 import type { ProvisionerSecret } from '../config/secret.ts';
+import { formatVolume } from '../filesystem/format.ts';
+import type { FormatKey } from '../filesystem/format-record.ts';
+import { readPublicKey } from '../filesystem/keys/read-key.ts';
+import { openMeta } from '../filesystem/meta/open-meta.ts';
 import { readSetting, type VolumeSetting } from '../filesystem/meta/read-setting.ts';
 import { completeTables } from '../filesystem/meta/schema.ts';
+import { openPageStore } from '../filesystem/page/sealed-page-store.ts';
 import type { Engine } from '../filesystem/sql/op.ts';
 import { openEngine } from '../filesystem/sql/open-engine.ts';
+import { openStore } from '../filesystem/store/open-store.ts';
 import type { StoreSettings } from '../filesystem/store/store.ts';
+import { custodyOf } from '../filesystem/unlock.ts';
+import { removeVolume } from '../filesystem/volume-tree.ts';
 import type { Place } from './connection.ts';
 import { inspectFiles, makeFolders } from './embedded.ts';
 
@@ -51,5 +60,82 @@ export async function findFileSystem(place: Place, embedded: string | undefined)
     await engine.close();
     if (hasCode(thrown, 'not-formatted')) return undefined;
     throw thrown;
+  }
+}
+
+/** The file system at the place, made now if there is none, and checked to be what the volume's class wants. */
+export async function ensureFileSystem(wanted: WantedFileSystem): Promise<OpenFileSystem> {
+  const { place, embedded } = wanted;
+  let found = await findFileSystem(place, embedded);
+  if (found === undefined) {
+    if (embedded !== undefined) await makeFolders(embedded, place.files.database, place.files.bucket);
+    await format(wanted);
+    found = await findFileSystem(place, embedded);
+  }
+  if (found === undefined) throw fail('metadata-unavailable', 'file system: is gone right after it was made');
+  try {
+    checkFound(found, wanted);
+    return found;
+  } catch (thrown) {
+    await found.engine.close();
+    throw thrown;
+  }
+}
+
+async function format({ place, uuid, encryption, secret, format: settings }: WantedFileSystem): Promise<void> {
+  const { algorithm, ...others } = settings;
+  await formatVolume({
+    metaUrl: place.metaUrl,
+    name: place.name ?? '',
+    uuid,
+    store: storeSettingsOf(place),
+    key: encryption === 'none' ? { kind: 'none' } : keyOf(secret),
+    ...others,
+    ...(algorithm === undefined ? {} : { encryptAlgo: algorithm }),
+    // Somebody else's call may have been faster; what it made is checked like any other.
+    noUpdate: true,
+  });
+}
+
+/** No private key of ours ever: without the public half the first node that opens the volume claims it. */
+function keyOf(secret: ProvisionerSecret): FormatKey {
+  if (secret.metadataKey !== undefined) return { kind: 'in-metadata', pem: secret.metadataKey };
+  if (secret.publicKey === undefined) return { kind: 'self-managed' };
+  return { kind: 'self-managed', pem: Buffer.from(secret.publicKey) };
+}
+
+function checkFound(found: OpenFileSystem, wanted: WantedFileSystem): void {
+  const { setting, ours } = found;
+  if (wanted.mustMatchUuid && setting.uuid !== wanted.uuid)
+    throw fail('conflict', 'volume: its metadata and bucket already hold a file system that another request made');
+  const isEncrypted = custodyOf(found) !== 'unencrypted';
+  if (isEncrypted !== (wanted.encryption === 'required'))
+    throw fail(
+      'encryption-mismatch',
+      `file system ${setting.name}: is ${isEncrypted ? '' : 'not '}encrypted, and the storage class says ${wanted.encryption}`,
+    );
+  const { publicKey } = wanted.secret;
+  if (publicKey === undefined || ours.keyCheck === undefined) return;
+  if (!readPublicKey(Buffer.from(publicKey)).check.equals(ours.keyCheck))
+    throw fail('wrong-key', `file system ${setting.name}: has another key than the Secret's public one`);
+}
+
+/** Tree, quota and row of one volume of a shared file system. Pages are deleted, never opened, so no key is needed. */
+export async function removeVolumeTree(fileSystem: OpenFileSystem, place: Place, volumeId: string): Promise<void> {
+  const { name, hashPrefix, pageSize, compression, encryptAlgo } = fileSystem.setting;
+  const store = await openStore(storeSettingsOf(place));
+  const keyless = { key: undefined, ledger: undefined, cacheBytes: 0, log };
+  const pages = openPageStore({ store, volumeName: name, hashPrefix, pageSize, compression, encryptAlgo, ...keyless });
+  try {
+    const meta = await openMeta({
+      engine: await openEngine(place.metaUrl),
+      log,
+      removeSlice: (id, size) => pages.remove(id, size),
+      backgroundJobs: false,
+    });
+    await removeVolume(fileSystem.engine, meta, volumeId).finally(() => meta.close());
+  } finally {
+    await pages.close();
+    await store.close();
   }
 }

@@ -38,6 +38,28 @@ export async function destroyData(engine: Engine, doomed: Doomed, options: WipeO
   }
 }
 
+/**
+ * For a file system without metadata: what an interrupted format put to test the store goes. Anything else means that the
+ * metadata was lost and not removed, and stays.
+ */
+export async function destroyLeftovers(doomed: Doomed): Promise<void> {
+  const store = await openDoomed(doomed);
+  if (store === undefined) return;
+  try {
+    for await (const { key } of store.list(`${doomed.name}/`)) {
+      if (!key.startsWith(`${doomed.name}/testing/`))
+        throw fail(
+          'store-not-empty',
+          `remove ${doomed.name}: its metadata is gone, but ${store.description} holds objects`,
+        );
+      await store.delete(key);
+    }
+    await removeFolders(doomed);
+  } finally {
+    await store.close();
+  }
+}
+
 /** Undefined when the bucket is gone, as after a removal that was cut short. */
 async function openDoomed(doomed: Doomed): Promise<ObjectStore | undefined> {
   if (doomed.store.storage !== 'file') return openStore(doomed.store);
