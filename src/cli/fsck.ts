@@ -1,8 +1,10 @@
 // `pageseal fsck META-URL`: checks a volume and lists what is wrong; repairs nothing.
 import type { Command } from 'commander';
-import { addKeyOptions, type KeyFlags } from './key-options.ts';
+import type { KeySource } from '../filesystem/options.ts';
+import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
 
 interface Flags extends KeyFlags {
+  readonly deep?: boolean;
   readonly bucket?: string;
   readonly json?: boolean;
 }
@@ -12,6 +14,7 @@ export function register(program: Command): void {
     .command('fsck')
     .description('check a volume: tree, slices, ledger rows, objects; exit code 1 when something is wrong')
     .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .option('--deep', 'read, open and verify every page as well; needs the key')
     .option('--bucket <place>', 'where the objects are, if not where the record says')
     .option('--json', 'the report as JSON');
   addKeyOptions(command).action(check);
@@ -19,7 +22,11 @@ export function register(program: Command): void {
 
 async function check(metaUrl: string, flags: Flags): Promise<void> {
   const { fsck } = await import('../filesystem/fsck.ts');
-  const report = await fsck({ metaUrl, ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }) });
+  const report = await fsck({
+    metaUrl,
+    ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
+    ...(flags.deep && { deep: await keyOf(metaUrl, flags) }),
+  });
   if (report.findings.length > 0) process.exitCode = 1;
   if (flags.json) {
     console.log(JSON.stringify(report));
@@ -29,4 +36,10 @@ async function check(metaUrl: string, flags: Flags): Promise<void> {
   for (const finding of report.findings) console.log(finding);
   const verdict = report.findings.length === 0 ? 'nothing is wrong' : `${report.findings.length} findings`;
   console.log(`${report.name} (${report.uuid}): ${report.slices} slices, ${report.pages} pages, ${verdict}`);
+}
+
+/** The flags' key, else the one in the metadata, else none: then the volume must be unencrypted. */
+async function keyOf(metaUrl: string, flags: Flags): Promise<{ readonly key?: KeySource }> {
+  const key = (await keyFromFlags(flags)) ?? (await keyOfRecord(metaUrl, flags));
+  return key === undefined ? {} : { key };
 }

@@ -32,9 +32,19 @@ export async function keyFromFlags(flags: KeyFlags): Promise<KeySource | undefin
   return { kind: 'pem', pem, ...(passphrase && { passphrase }) };
 }
 
-/** The key in the volume's record, for a caller who has none; `sealed` is the record's KeyEncrypted. */
-export async function keyInMetadata(flags: PassphraseFlags, sealed: boolean): Promise<KeySource> {
-  const passphrase = await passphraseFor(flags, sealed, "Passphrase of the volume's key");
+/**
+ * The key in the volume's record, for a caller who names none; undefined when the record has none. Whether the key is
+ * sealed is read from it, so that nobody is asked for a passphrase in vain.
+ */
+export async function keyOfRecord(metaUrl: string, flags: PassphraseFlags): Promise<KeySource | undefined> {
+  const { readSettingOf } = await import('../filesystem/meta/read-setting.ts');
+  const { setting } = await readSettingOf(metaUrl);
+  if (setting.encryptKey === '') return undefined;
+  const { openAtRest } = await import('../filesystem/keys/at-rest.ts');
+  const pem = setting.keyEncrypted ? openAtRest(setting.uuid, setting.encryptKey) : Buffer.from(setting.encryptKey);
+  const sealed = isSealedPem(pem);
+  pem.fill(0);
+  const passphrase = await passphraseFor(flags, sealed, `Passphrase of ${setting.name}'s key`);
   return { kind: 'in-metadata', ...(passphrase && { passphrase }) };
 }
 

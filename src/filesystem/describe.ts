@@ -5,7 +5,7 @@ import type { Ino, LedgerMode, SliceId } from '../base/words.ts';
 import type { Custody } from './meta/ledger-setting.ts';
 import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { bigintAt, bytesAt, numberAt, textAt } from './meta/rows.ts';
-import { PAGESEAL_META_VERSION, printRecord, type Setting } from './meta/setting.ts';
+import { printRecord, type Setting } from './meta/setting.ts';
 import { decodeSlices } from './meta/slices.ts';
 import { childByName, nodeById, symlinkTarget } from './meta/statements.ts';
 import { type Attr, NodeType, ROOT, type Slice, TRASH } from './meta/types.ts';
@@ -13,6 +13,7 @@ import { pageCount, pageLength } from './page/geometry.ts';
 import { pageObjectKey } from './page/object-key.ts';
 import { type Engine, type Op, query, type Row, read } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
+import { custodyOf } from './unlock.ts';
 
 /** Fields of the record that are secrets, in clear or sealed. */
 const secretFields: ReadonlySet<string> = new Set(['encryptkey', 'secretkey', 'sessiontoken']);
@@ -36,13 +37,6 @@ export interface Status {
   readonly usedSpace: bigint;
   readonly usedInodes: bigint;
   readonly trashInodes: bigint;
-}
-
-/** What our table says; for volumes of the original client, what the record shows. */
-export function custodyOf({ setting, ours }: VolumeSetting): Custody {
-  if (ours.custody !== undefined) return ours.custody;
-  if (setting.metaVersion === PAGESEAL_META_VERSION) return 'self-managed';
-  return setting.encryptKey === '' ? 'unencrypted' : 'in-metadata';
 }
 
 export const ledgerModeOf = (volume: VolumeSetting): LedgerMode =>

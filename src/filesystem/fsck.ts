@@ -1,26 +1,25 @@
-// Checks a whole file system: the tree's shape, slices and their counts, ledger rows, objects; with a key also every
-// page's contents. Reads only, also of volumes in use (totals are then left out); repairs nothing.
+// Checks a whole file system: the tree's shape, slices and their counts, ledger rows, objects; on demand also
+// every page's contents. Reads only, also of volumes in use (totals are then left out); repairs nothing.
 
-import { custodyOf, ledgerModeOf } from './describe.ts';
+import { ledgerModeOf } from './describe.ts';
 import { checkObjects, checkSlices, countUnledgered, placesOf } from './fsck-slices.ts';
 import { bounded, checkTree, sessionCount } from './fsck-tree.ts';
-import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
+import { readSetting } from './meta/read-setting.ts';
 import { hasOurTables } from './meta/schema.ts';
+import type { KeySource } from './options.ts';
 import type { PagePlace } from './page/page-store.ts';
+import { openPageReader, openVolumeStore, type PageReader } from './page-reader.ts';
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
-import { openStore } from './store/open-store.ts';
 import type { StoreSettings } from './store/store.ts';
-
-/** Opens one page and throws what is wrong with it; how is open-reader.ts's business. */
-export type PageReader = (place: PagePlace) => Promise<void>;
+import { custodyOf } from './unlock.ts';
 
 export interface FsckOptions {
   readonly metaUrl: string;
   /** Overrides of the record. */
   readonly store?: Partial<StoreSettings>;
-  /** Reads every page: given by callers who have the key, or whose volume has none. */
-  readonly deep?: (engine: Engine, volume: VolumeSetting) => Promise<PageReader>;
+  /** Reads every page as well. The key as for opening: absent for a volume that is not encrypted. */
+  readonly deep?: { readonly key?: KeySource };
   /** Called now and then during the long part. */
   readonly progress?: (done: number, total: number) => void;
 }
@@ -63,19 +62,20 @@ async function checkVolume(engine: Engine, options: FsckOptions): Promise<FsckRe
         `${bare} of ${places.length} pages have no ledger row`,
       );
   }
-  const store = await openStore({
-    storage: options.store?.storage ?? setting.storage,
-    bucket: options.store?.bucket ?? setting.bucket,
-  });
+  const store = await openVolumeStore(volume, options.store);
   try {
     const layout = { volumeName: setting.name, hashPrefix: setting.hashPrefix };
     findings.push(...(await checkObjects(store, layout, slices, setting.pageSize)));
+    if (options.deep !== undefined) {
+      const reader = await openPageReader(engine, volume, options.deep.key, store);
+      try {
+        findings.push(...(await readPages(places, reader, options.progress)));
+      } finally {
+        await reader.close();
+      }
+    }
   } finally {
     await store.close();
-  }
-  if (options.deep !== undefined) {
-    const read = await options.deep(engine, volume);
-    findings.push(...(await readPages(places, read, options.progress)));
   }
   return { name: setting.name, uuid: setting.uuid, slices: slices.size, pages: places.length, findings, notes };
 }
@@ -85,7 +85,7 @@ const READS_AT_ONCE = 4;
 
 async function readPages(
   places: readonly PagePlace[],
-  read: PageReader,
+  reader: PageReader,
   progress: FsckOptions['progress'],
 ): Promise<string[]> {
   const findings: string[] = [];
@@ -95,7 +95,7 @@ async function readPages(
       const place = places[at];
       if (place === undefined) return;
       try {
-        await read(place);
+        await reader.check(place);
       } catch (error) {
         findings.push(error instanceof Error ? error.message : String(error));
       }

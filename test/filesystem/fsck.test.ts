@@ -1,6 +1,6 @@
 // The check of a whole file system: sound volumes are sound, and each kind of damage is found and named.
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -82,4 +82,22 @@ test('info names the objects of a file', async (t) => {
     [['aes-openkey/chunks/0/0/1_0_50001']],
   );
   await assert.rejects(readInfo(volume.metaUrl, '/d/none'), { code: 'not-found' });
+});
+
+test('a deep check opens every page, and names the one that does not open', async (t) => {
+  const volume = copyVolume(makeTemp(t), 'aes-rsa4096');
+  const deep = () => ({ key: { kind: 'in-metadata' as const, passphrase: Buffer.from(volume.passphrase ?? '') } });
+  assert.deepEqual((await fsck({ metaUrl: volume.metaUrl, deep: deep() })).findings, []);
+  const object = join(volume.bucket, 'aes-rsa4096/chunks/0/0/1_0_50001');
+  const bytes = readFileSync(object);
+  bytes.writeUInt8(bytes.readUInt8(bytes.length - 20) ^ 1, bytes.length - 20);
+  writeFileSync(object, bytes);
+  const { findings } = await fsck({ metaUrl: volume.metaUrl, deep: deep() });
+  assert.equal(findings.length, 1);
+  assert.match(findings[0] ?? '', /1_0_50001/);
+});
+
+test('a deep check without the key is refused, not half done', async (t) => {
+  const volume = copyVolume(makeTemp(t), 'aes-none');
+  await assert.rejects(fsck({ metaUrl: volume.metaUrl, deep: {} }), { code: 'key-required' });
 });
