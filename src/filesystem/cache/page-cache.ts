@@ -4,7 +4,7 @@ import { sameBytes } from '../../base/bytes.ts';
 import { Lru } from '../../base/lru.ts';
 import type { SliceId } from '../../base/words.ts';
 
-/** A page in the map costs this much beside its bytes. */
+/** A page in the map costs this much beside its bytes, which the codec allocates at their length. */
 const ENTRY_BYTES = 256;
 
 interface CachedPage {
@@ -17,7 +17,7 @@ export class PageCache {
   readonly #pages: Lru<string, CachedPage>;
 
   constructor(limitBytes: number) {
-    this.#pages = new Lru(limitBytes, ({ plain }) => plain.buffer.byteLength + ENTRY_BYTES);
+    this.#pages = new Lru(limitBytes, ({ plain }) => plain.length + ENTRY_BYTES);
   }
 
   get bytes(): number {
