@@ -1,6 +1,7 @@
 // SQLite behind the Engine interface. One connection on the event loop: every statement is short, and a lock held by
 // somebody else is never waited for in a statement but from a timer. Writes that are ready in one turn of the loop share
 // a transaction, a SAVEPOINT each, and are answered after its COMMIT.
+import { statSync } from 'node:fs';
 import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
@@ -352,7 +353,9 @@ function openReadOnly(file: string): DatabaseSync {
   try {
     return connect(file, true);
   } catch (thrown) {
-    if (!isCannotOpen(thrown)) throw thrown;
+    // Commits that lie in the -wal file only would go unseen.
+    const pending = statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+    if (!isCannotOpen(thrown) || pending > 0) throw thrown;
     const url = pathToFileURL(file);
     url.searchParams.set('immutable', '1');
     return connect(url, true);
