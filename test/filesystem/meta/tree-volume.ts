@@ -100,6 +100,7 @@ export async function treeVolume(settings: Partial<Setting> = {}): Promise<TreeV
 function empty(side: DatabaseSync): void {
   const tables = side.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'jfs_%'").all();
   for (const [name] of tables as unknown as [string][]) if (name !== 'jfs_setting') side.exec(`DELETE FROM ${name}`);
+  side.exec('DELETE FROM sqlite_sequence');
   const node = side.prepare(
     `INSERT INTO jfs_node VALUES (?, 2, 0, ?, 0, 0, ${OLD}, ${OLD}, ${OLD}, 0, 0, 0, 2, 4096, 0, 1, 0, 0, 0)`,
   );
