@@ -16,9 +16,9 @@ export class Juicefs {
   readonly #env: NodeJS.ProcessEnv;
   #mounts = 0;
 
-  constructor(temp: Temp, passphrase?: string) {
+  constructor(temp: Temp, passphrase?: string, env: NodeJS.ProcessEnv = {}) {
     this.#temp = temp;
-    this.#env = { ...temp.env, ...(passphrase !== undefined && { JFS_RSA_PASSPHRASE: passphrase }) };
+    this.#env = { ...temp.env, ...env, ...(passphrase !== undefined && { JFS_RSA_PASSPHRASE: passphrase }) };
   }
 
   /** Any command; a failure is an outcome. */
