@@ -33,6 +33,11 @@ const noSecret = (): Error =>
     hint: 'set csi.storage.k8s.io/node-stage-secret-name and csi.storage.k8s.io/node-publish-secret-name with their namespaces in the StorageClass, or nodeStageSecretRef and nodePublishSecretRef in the PV',
   });
 
+const noProof = (): Error =>
+  fail('permission-denied', 'no Secret came with the call: each publish must show that it may open the volume', {
+    hint: 'set csi.storage.k8s.io/node-publish-secret-name and -namespace in the StorageClass, or nodePublishSecretRef in the PV',
+  });
+
 export class NodeService {
   readonly #keeper: Keeper;
   readonly #state: NodeState;
@@ -156,24 +161,12 @@ export class NodeService {
     return {};
   }
 
-  /** The worker runs when this resolves, and the Secret opens what it serves. */
+  /** The worker runs when this resolves, and the Secret opens what it serves: the keeper proves one for a running worker. */
   async #prove(volume: NodeVolume, secrets: SecretMap, state: VolumeState, running: boolean): Promise<VolumeState> {
     const connection = await connectionOf(volume, secrets, this.#options);
-    if (connection === undefined) {
-      if (!running) throw noSecret();
-      throw fail(
-        'permission-denied',
-        'no Secret came with the call: each publish must show that it may open the volume',
-        {
-          hint: 'set csi.storage.k8s.io/node-publish-secret-name and -namespace in the StorageClass, or nodePublishSecretRef in the PV',
-        },
-      );
-    }
+    if (connection === undefined) throw running ? noProof() : noSecret();
     try {
-      if (!running) return await this.#mount(volume, connection, secrets, { ...state, staging: state.staging });
-      await this.#keeper.prove({ volumeId: volume.id, connection });
-      this.#proofs.accept(volume.id, secrets);
-      return state;
+      return await this.#mount(volume, connection, secrets, state);
     } finally {
       wipe(connection);
     }
