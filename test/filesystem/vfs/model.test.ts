@@ -1,15 +1,21 @@
 // Random writes, reads, truncates, fallocates and flushes of one file against a plain buffer. Uploads and commits take
 // a while, in any order; the file lies across a chunk border, with tiny pages.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { generateKeyPairSync } from 'node:crypto';
+import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { formatVolume } from '../../../src/filesystem/format.ts';
+import { fsck } from '../../../src/filesystem/fsck.ts';
 import { CHUNK_SIZE } from '../../../src/filesystem/meta/types.ts';
+import { openFileSystem } from '../../../src/filesystem/open.ts';
+import { dropMemBucket } from '../../../src/filesystem/store/mem-store.ts';
+import type { Vfs } from '../../../src/filesystem/vfs/vfs.ts';
 import { VolumeVfs } from '../../../src/filesystem/vfs/volume-vfs.ts';
+import { makeTemp } from '../../harness/temp.ts';
 import { sizes } from '../../sizes.ts';
 import { caller, MemoryMeta, MemoryPages, silent } from './doubles.ts';
 
 const WINDOW = 1024;
-const BASE = CHUNK_SIZE - WINDOW / 2;
 const PAGE = 64;
 
 type Step =
@@ -52,31 +58,41 @@ class Model {
   }
 }
 
+interface Served {
+  readonly vfs: Vfs;
+  /** Bytes of the file per byte of the model: a page is 64 bytes there. */
+  readonly scale: number;
+}
+
 class Run {
-  readonly meta = new MemoryMeta();
-  readonly pages = new MemoryPages(PAGE);
-  readonly vfs = new VolumeVfs({ meta: this.meta, pages: this.pages, root: 1n, log: silent });
+  readonly vfs: Vfs;
+  readonly scale: number;
   readonly model = new Model();
   ino = 0n;
   handle = 0n;
 
-  async begin(delays: () => number): Promise<void> {
-    const pause = async (): Promise<void> => {
-      for (let i = delays(); i > 0; i--) await new Promise(setImmediate);
-    };
-    this.pages.beforeWrite = pause;
-    this.meta.beforeCommit = pause;
-    const [{ attr }, { handle }] = await this.vfs.create(caller, 1n, Buffer.from('f'), 0o644, 2);
+  constructor({ vfs, scale }: Served) {
+    this.vfs = vfs;
+    this.scale = scale;
+  }
+
+  /** Place in the file of a byte of the model. */
+  place(at: number): number {
+    return CHUNK_SIZE - (WINDOW / 2 - at) * this.scale;
+  }
+
+  async begin(): Promise<void> {
+    const [{ attr }, { handle }] = await this.vfs.create(caller, this.vfs.root, Buffer.from('f'), 0o644, 2);
     this.ino = attr.ino;
     this.handle = handle;
-    await this.vfs.setattr(caller, this.ino, { size: BASE }, handle);
+    await this.vfs.setattr(caller, this.ino, { size: this.place(0) }, handle);
   }
 
   async apply(step: Step): Promise<void> {
     const { vfs, ino, handle, model } = this;
     if (step.kind === 'truncate') {
       model.truncate(step.at);
-      await vfs.setattr(caller, ino, { size: BASE + step.at }, handle);
+      await vfs.setattr(caller, ino, { size: this.place(step.at) }, handle);
     } else if (step.kind === 'flush') await vfs.flush(caller, ino, handle);
     else if (step.kind === 'tick') await new Promise(setImmediate);
     else if (step.kind === 'data') await this.seek();
@@ -84,60 +100,99 @@ class Run {
       await vfs.release(caller, ino, handle);
       this.handle = (await vfs.open(caller, ino, 2)).handle;
     } else if ('len' in step) await this.ranged(step.kind, step.at, Math.min(step.len, WINDOW - step.at), step.value);
-    assert.equal((await vfs.getattr(caller, ino, undefined)).attr.length, BASE + model.length);
+    assert.equal((await vfs.getattr(caller, ino, undefined)).attr.length, this.place(model.length));
   }
 
   async ranged(kind: string, at: number, len: number, value: number): Promise<void> {
-    const { vfs, ino, handle, model } = this;
+    const { vfs, ino, handle, model, scale } = this;
     if (kind === 'read') return this.check(at, len);
     if (kind === 'write') {
-      const data = Buffer.alloc(len, value);
-      model.write(at, data);
-      await vfs.write(caller, ino, handle, BASE + at, data);
+      model.write(at, Buffer.alloc(len, value));
+      await vfs.write(caller, ino, handle, this.place(at), Buffer.alloc(len * scale, value));
       return;
     }
     if (kind !== 'reserve') model.zero(at, at + len);
     if (kind !== 'punch') model.length = Math.max(model.length, at + len);
-    await vfs.fallocate(caller, ino, handle, kind === 'punch' ? 3 : kind === 'zero' ? 0x10 : 0, BASE + at, len);
+    const mode = kind === 'punch' ? 3 : kind === 'zero' ? 0x10 : 0;
+    await vfs.fallocate(caller, ino, handle, mode, this.place(at), len * scale);
   }
 
   async check(at: number, len: number): Promise<void> {
-    const found = Buffer.concat(await this.vfs.read(caller, this.ino, this.handle, BASE + at, len));
-    assert.deepEqual(found, this.model.bytes.subarray(at, Math.max(at, Math.min(at + len, this.model.length))));
+    const { scale } = this;
+    const found = Buffer.concat(await this.vfs.read(caller, this.ino, this.handle, this.place(at), len * scale));
+    const wanted = this.model.bytes.subarray(at, Math.max(at, Math.min(at + len, this.model.length)));
+    assert.equal(found.length, wanted.length * scale);
+    for (const [i, byte] of wanted.entries())
+      for (const inner of [0, scale - 1]) assert.equal(found[i * scale + inner], byte, `byte ${at + i}`);
   }
 
   /** Holes may be reported as data, never data as a hole. */
   async seek(): Promise<void> {
     const first = this.model.bytes.findIndex((byte) => byte !== 0);
     if (first < 0) return;
-    const data = await this.vfs.lseek(caller, this.ino, this.handle, BASE - 100, 3);
-    assert.ok(data <= BASE + first);
-    const hole = await this.vfs.lseek(caller, this.ino, this.handle, BASE + first, 4);
-    const end = this.model.bytes.subarray(first, hole - BASE).length;
-    assert.ok(hole > BASE + first && hole <= BASE + this.model.length && end > 0);
+    const data = await this.vfs.lseek(caller, this.ino, this.handle, this.place(0) - 100, 3);
+    assert.ok(data <= this.place(first));
+    const hole = await this.vfs.lseek(caller, this.ino, this.handle, this.place(first), 4);
+    assert.ok(hole > this.place(first) && hole <= this.place(this.model.length));
+  }
+
+  async all(steps: readonly Step[]): Promise<void> {
+    await this.begin();
+    for (const next of steps) await this.apply(next);
+    await this.check(0, WINDOW);
+    await this.vfs.flush(caller, this.ino, this.handle);
+    await this.check(0, WINDOW);
+    await this.vfs.release(caller, this.ino, this.handle);
+    this.handle = (await this.vfs.open(caller, this.ino, 0)).handle;
+    await this.check(0, WINDOW);
+    await this.vfs.release(caller, this.ino, this.handle);
   }
 }
 
+const steps = fc.array(step, { maxLength: 60, size: 'max' });
+
 test('a file is what a buffer is, whatever is done to it and however slow the store is', async () => {
   await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { maxLength: 60 }),
-      fc.array(fc.nat(3), { minLength: 1 }),
-      async (steps, delays) => {
-        const run = new Run();
-        let turn = 0;
-        await run.begin(() => delays[turn++ % delays.length] ?? 0);
-        for (const next of steps) await run.apply(next);
-        await run.check(0, WINDOW);
-        await run.vfs.flush(caller, run.ino, run.handle);
-        await run.check(0, WINDOW);
-        await run.vfs.release(caller, run.ino, run.handle);
-        run.handle = (await run.vfs.open(caller, run.ino, 0)).handle;
-        await run.check(0, WINDOW);
-        for (const { slice } of run.meta.committed) assert.ok(slice.size > 0 && slice.len === slice.size);
-        run.vfs.stop();
-      },
-    ),
+    fc.asyncProperty(steps, fc.array(fc.nat(3), { minLength: 1 }), async (done, delays) => {
+      const meta = new MemoryMeta();
+      const pages = new MemoryPages(PAGE);
+      let turn = 0;
+      const pause = async (): Promise<void> => {
+        for (let i = delays[turn++ % delays.length] ?? 0; i > 0; i--) await new Promise(setImmediate);
+      };
+      pages.beforeWrite = pause;
+      meta.beforeCommit = pause;
+      const vfs = new VolumeVfs({ meta, pages, root: 1n, log: silent });
+      await new Run({ vfs, scale: 1 }).all(done);
+      for (const { slice } of meta.committed) assert.ok(slice.size > 0 && slice.len === slice.size);
+      vfs.stop();
+    }),
     { numRuns: 3 * sizes.propertyRuns },
   );
+});
+
+const temp = makeTemp();
+after(() => dropMemBucket('model'));
+const REAL_PAGE = 65_536;
+
+test('the same with the real metadata and sealed pages, which a check of the whole file system finds sound', async () => {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const pem = () => Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const metaUrl = `sqlite3://${temp.at('model.db')}`;
+  const store = { storage: 'mem', bucket: 'model' };
+  await formatVolume({ metaUrl, name: 'model', store, key: { kind: 'self-managed', pem: pem() }, pageSize: REAL_PAGE });
+  const fs = await openFileSystem({ metaUrl, key: { kind: 'pem', pem: pem() }, cacheBytes: 4 * REAL_PAGE });
+  try {
+    await fc.assert(
+      fc.asyncProperty(steps, async (done) => {
+        await new Run({ vfs: fs.vfs, scale: REAL_PAGE / PAGE }).all(done);
+        await fs.vfs.unlink(caller, fs.vfs.root, Buffer.from('f'));
+      }),
+      { numRuns: Math.ceil(sizes.propertyRuns / 20) },
+    );
+  } finally {
+    await fs.close();
+  }
+  // What was unlinked lies in the trash, with all its slices.
+  assert.deepEqual((await fsck({ metaUrl })).findings, []);
 });
