@@ -6,6 +6,8 @@ export const IDLE_MS = 5000;
 /** A file written to all the time still commits this often: it bounds what a crash may lose. */
 export const MAX_AGE_MS = 30_000;
 const TICK_MS = 1000;
+/** A mount where nothing was written for so long gives its buffers back: most mounts of a node are idle. */
+const TRIM_MS = 10_000;
 
 export interface DirtyFile {
   /** Freezes slices that are idle since `idleSince` or were begun before `begunBefore`. */
@@ -17,6 +19,7 @@ export class DirtyFiles {
   readonly #files = new Set<DirtyFile>();
   readonly #slabs: Slabs;
   #timer: NodeJS.Timeout | undefined;
+  #trim: NodeJS.Timeout | undefined;
 
   constructor(slabs: Slabs) {
     this.#slabs = slabs;
@@ -24,12 +27,15 @@ export class DirtyFiles {
 
   add(file: DirtyFile): void {
     this.#files.add(file);
+    clearTimeout(this.#trim);
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS).unref();
   }
 
   remove(file: DirtyFile): void {
     this.#files.delete(file);
-    if (this.#files.size === 0) this.stop();
+    if (this.#files.size > 0) return;
+    this.stop();
+    this.#trim = setTimeout(() => this.#slabs.trim(), TRIM_MS).unref();
   }
 
   /** Waits while the mount is over its budget, after making sure that enough of it is on its way out. */
@@ -45,6 +51,7 @@ export class DirtyFiles {
   }
 
   stop(): void {
+    clearTimeout(this.#trim);
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

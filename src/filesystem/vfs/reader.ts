@@ -15,6 +15,14 @@ const zeros = Buffer.alloc(MiB);
 
 type Piece = Buffer | Promise<Buffer>;
 
+/** A part of a chunk, and who waits for it. */
+interface Range {
+  readonly indx: number;
+  readonly from: number;
+  readonly to: number;
+  readonly signal: AbortSignal | undefined;
+}
+
 export class Reader {
   readonly #pages: PageStore;
   readonly #log: Log;
@@ -24,7 +32,7 @@ export class Reader {
     this.#log = log;
   }
 
-  async read(inode: OpenInode, offset: number, size: number): Promise<readonly Buffer[]> {
+  async read(inode: OpenInode, offset: number, size: number, signal?: AbortSignal): Promise<readonly Buffer[]> {
     const end = Math.min(offset + size, inode.length);
     const pieces: Piece[] = [];
     let pending = false;
@@ -32,7 +40,8 @@ export class Reader {
       const indx = Math.floor(at / CHUNK_SIZE);
       const to = Math.min(end, (indx + 1) * CHUNK_SIZE);
       const view = inode.views.get(indx) ?? (await inode.views.load(indx));
-      if (this.#chunk(inode, view, indx, at - indx * CHUNK_SIZE, to - indx * CHUNK_SIZE, pieces)) pending = true;
+      const range = { indx, from: at - indx * CHUNK_SIZE, to: to - indx * CHUNK_SIZE, signal };
+      if (this.#chunk(inode, view, range, pieces)) pending = true;
       at = to;
     }
     if (!pending) return pieces as Buffer[];
@@ -40,12 +49,18 @@ export class Reader {
       return await Promise.all(pieces);
     } catch (thrown) {
       if (!hasCode(thrown, 'object-missing')) throw thrown;
-      return this.#again(inode, offset, end, pieces);
+      return this.#again(inode, offset, end, pieces, signal);
     }
   }
 
   /** Another client may have compacted the chunk and deleted its old pages: what is there now counts. */
-  async #again(inode: OpenInode, offset: number, end: number, before: readonly Piece[]): Promise<readonly Buffer[]> {
+  async #again(
+    inode: OpenInode,
+    offset: number,
+    end: number,
+    before: readonly Piece[],
+    signal?: AbortSignal,
+  ): Promise<readonly Buffer[]> {
     await Promise.allSettled(before);
     this.#log.debug('page missing, reading the chunk again', { inode: inode.ino, offset });
     const pieces: Piece[] = [];
@@ -55,7 +70,7 @@ export class Reader {
       inode.views.drop(indx);
       const view = await inode.views.load(indx);
       const part: Piece[] = [];
-      this.#chunk(inode, view, indx, at - indx * CHUNK_SIZE, to - indx * CHUNK_SIZE, part);
+      this.#chunk(inode, view, { indx, from: at - indx * CHUNK_SIZE, to: to - indx * CHUNK_SIZE, signal }, part);
       pieces.push(...(await Promise.all(part)));
       at = to;
     }
@@ -63,14 +78,14 @@ export class Reader {
   }
 
   /** Pushes the pieces of [from, to) of a chunk, all in one turn; answers whether any is a promise. */
-  #chunk(inode: OpenInode, view: View, indx: number, from: number, to: number, into: Piece[]): boolean {
+  #chunk(inode: OpenInode, view: View, { indx, from, to, signal }: Range, into: Piece[]): boolean {
     const before = into.length;
     const dirty = inode.writer.slicesOf(indx);
-    if (dirty.length === 0) this.#committed(view, from, to, into);
+    if (dirty.length === 0) this.#committed(view, from, to, into, signal);
     else
       for (const { pos, len, layer, skip } of paint(dirty, from, to)) {
-        if (layer === undefined) this.#committed(view, pos, pos + len, into);
-        else this.#dirty(layer, skip, len, into);
+        if (layer === undefined) this.#committed(view, pos, pos + len, into, signal);
+        else this.#dirty(layer, skip, len, into, signal);
       }
     for (let i = before; i < into.length; i++) {
       const piece = into[i];
@@ -90,14 +105,14 @@ export class Reader {
     return true;
   }
 
-  #committed(view: View, from: number, to: number, into: Piece[]): void {
+  #committed(view: View, from: number, to: number, into: Piece[], signal?: AbortSignal): void {
     view.visit(from, to, (slice, skip, len) => {
       if (slice === undefined) hole(len, into);
-      else this.#slice(view, slice, slice.off + skip, len, into);
+      else this.#slice(view, slice, slice.off + skip, len, into, signal);
     });
   }
 
-  #slice(view: View, slice: Slice, from: number, len: number, into: Piece[]): void {
+  #slice(view: View, slice: Slice, from: number, len: number, into: Piece[], signal?: AbortSignal): void {
     const { pageSize } = this.#pages;
     for (let at = from; at < from + len; ) {
       const k = Math.floor(at / pageSize);
@@ -107,13 +122,13 @@ export class Reader {
       const cached = this.#pages.cached(place);
       const [a, b] = [at - start, to - start];
       if (cached === undefined)
-        into.push(this.#pages.read(place, view.entry(slice.id, k)).then((page) => page.subarray(a, b)));
+        into.push(this.#pages.read(place, view.entry(slice.id, k), signal).then((page) => page.subarray(a, b)));
       else into.push(cached.subarray(a, b));
       at = to;
     }
   }
 
-  #dirty(slice: DirtySlice, from: number, len: number, into: Piece[]): void {
+  #dirty(slice: DirtySlice, from: number, len: number, into: Piece[], signal?: AbortSignal): void {
     const { pageSize } = this.#pages;
     for (let at = from; at < from + len; ) {
       const k = Math.floor(at / pageSize);
@@ -124,7 +139,7 @@ export class Reader {
       if (page?.buffer !== undefined) into.push(Buffer.from(page.buffer.subarray(a, b)));
       else if (page?.state === 'stored' && slice.id !== undefined) {
         const place = { sliceId: slice.id, indx: k, length: page.length };
-        into.push(this.#pages.read(place, page.entry).then((opened) => opened.subarray(a, b)));
+        into.push(this.#pages.read(place, page.entry, signal).then((opened) => opened.subarray(a, b)));
       } else
         into.push(Promise.reject(slice.error ?? fail('EIO', `read dirty data of inode ${slice.indx}: it is gone`)));
       at = to;

@@ -58,6 +58,12 @@ export class Slabs {
     if (this.#used <= this.limit) this.#wake();
   }
 
+  /** Lets go of what is kept for reuse. */
+  trim(): void {
+    this.#free.clear();
+    this.#freeBytes = 0;
+  }
+
   /** Undefined when there is room, else a promise of it. */
   room(): Promise<void> | undefined {
     if (this.#used <= this.limit) return undefined;

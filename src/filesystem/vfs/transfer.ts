@@ -26,7 +26,7 @@ export class Transfer {
     if (!handle.readable) throw fail('EBADF', `read inode ${ino}: opened for writing only`);
     if (size <= 0 || offset >= handle.inode.length) return [];
     this.#readAhead.after(handle, offset, size);
-    return this.#reader.read(handle.inode, offset, size);
+    return this.#reader.read(handle.inode, offset, size, caller.signal);
   }
 
   /** Not async: the data has to be taken before the caller gets its promise. */
