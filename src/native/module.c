@@ -32,6 +32,7 @@ static napi_value init(napi_env env, napi_value exports) {
   init_mount(env, exports);
   init_fd(env, exports);
   init_process(env, exports);
+  init_spawn(env, exports);
   init_inspect(env, exports);
   return exports;
 }

@@ -41,5 +41,6 @@ void init_fuse(napi_env env, napi_value exports);
 void init_mount(napi_env env, napi_value exports);
 void init_fd(napi_env env, napi_value exports);
 void init_process(napi_env env, napi_value exports);
+void init_spawn(napi_env env, napi_value exports);
 void init_inspect(napi_env env, napi_value exports);
 #endif

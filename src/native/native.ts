@@ -109,8 +109,6 @@ export interface Native extends Calls, Later {
   setDumpable(dumpable: boolean): void;
   /** PR_SET_IO_FLUSHER for this process. */
   setIoFlusher(): void;
-  /** clone3 and execve; returns once exec has happened, throws what failed in the child. */
-  spawn(plan: SpawnPlan): Spawned;
   /** Calls back once with exit code and signal (one of them 0), then closes the descriptor. */
   watchExit(pidfd: number, ended: (code: number, signal: number) => void): void;
   /** pidfd_send_signal(2). */
@@ -119,6 +117,10 @@ export interface Native extends Calls, Later {
   socketPair(): [number, number];
   /** flock(2), exclusive, at once; false when another description holds it. Lasts as long as the description. */
   tryLock(fd: number): boolean;
+
+  // spawn.c
+  /** clone3 and execve; returns once exec has happened, throws what failed in the child. */
+  spawn(plan: SpawnPlan): Spawned;
 }
 
 /** How spawn starts a process: no capabilities, no_new_privs, no core file, dies with its parent, own session. */

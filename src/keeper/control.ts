@@ -1,0 +1,55 @@
+// What keeper and worker say to each other over the control socket, a line of JSON each. Never a secret: those go through
+// the state memfd. End of the stream means that the other side is gone.
+import { Socket } from 'node:net';
+import type { ErrorCode } from '../base/errors.ts';
+
+export type WorkerMessage =
+  /** The file system is open; not serving yet. */
+  | { readonly kind: 'opened'; readonly uuid: string; readonly name: string; readonly keyId: string }
+  /** Serving; the mount answers. */
+  | { readonly kind: 'ready' }
+  /** The proof that was asked for holds. */
+  | { readonly kind: 'proven' }
+  /** Could not start. */
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly hint?: string | undefined }
+  /** Serving is over: unmounted, or told to stop. `error`: the last flush failed. */
+  | { readonly kind: 'ended'; readonly why: 'unmounted' | 'stopped'; readonly error?: string | undefined };
+
+export type KeeperMessage =
+  /** The descriptor is mounted: answer requests. */
+  | { readonly kind: 'serve' }
+  /** Flush, stop reading, end. keepSession: a successor goes on with it. */
+  | { readonly kind: 'stop'; readonly keepSession: boolean };
+
+/** Far above any message; a peer that sends more is broken. */
+const MAX_LINE = 65_536;
+
+export class Control<Out extends object, In> {
+  readonly #socket: Socket;
+
+  /** `closed` is called once, after the last message. */
+  constructor(fd: number, received: (message: In) => void, closed: () => void) {
+    this.#socket = new Socket({ fd, readable: true, writable: true });
+    let rest = '';
+    this.#socket.setEncoding('utf8');
+    this.#socket.on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) received(JSON.parse(line) as In);
+      if (rest.length > MAX_LINE) this.#socket.destroy();
+    });
+    this.#socket.on('error', () => undefined); // 'close' follows
+    this.#socket.on('close', closed);
+  }
+
+  /** Resolves when the kernel has the line (a worker may end right after); a peer that is gone is no error here. */
+  send(message: Out): Promise<void> {
+    return new Promise((resolve) => {
+      this.#socket.write(`${JSON.stringify(message)}\n`, () => resolve());
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}

@@ -1,0 +1,51 @@
+// The list of mounts on disk: what a keeper left behind that was killed. Written whole or not at all, holds no secret,
+// and counts only for the boot in which it was written.
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { replaceFile } from '../base/atomic-file.ts';
+import { log } from '../base/log.ts';
+import { Mutex } from '../base/mutex.ts';
+
+export interface VolumeRecord {
+  readonly volumeId: string;
+  readonly uuid: string;
+  readonly mountPoint: string;
+  readonly stagingPath: string;
+  readonly targets: readonly string[];
+  readonly readOnly: boolean;
+}
+
+export class Records {
+  readonly #file: string;
+  readonly #mutex = new Mutex();
+  readonly #bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+
+  constructor(runDirectory: string) {
+    this.#file = join(runDirectory, 'volumes.json');
+  }
+
+  /** What the previous keeper of this boot had mounted. */
+  load(): VolumeRecord[] {
+    let text: string;
+    try {
+      text = readFileSync(this.#file, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+    try {
+      const saved = JSON.parse(text) as { bootId: string; volumes: VolumeRecord[] };
+      return saved.bootId === this.#bootId ? saved.volumes : [];
+    } catch (error) {
+      log.warn('list of mounts is unreadable and left out', { file: this.#file, error: String(error) });
+      return [];
+    }
+  }
+
+  save(volumes: readonly VolumeRecord[]): Promise<void> {
+    const text = Buffer.from(JSON.stringify({ bootId: this.#bootId, volumes }, null, 1));
+    const temporary = `${this.#file}.${randomBytes(4).toString('hex')}`;
+    return this.#mutex.run(() => replaceFile(this.#file, temporary, [text], { mode: 0o600 }));
+  }
+}

@@ -1,0 +1,153 @@
+// One mounted volume: its /dev/fuse descriptor, its mount, its supervisor and its state memory. Made by open(), ended by
+// close(); where it is bound is the keeper's affair.
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { FsError } from '../base/errors.ts';
+import { log } from '../base/log.ts';
+import { wipe } from '../base/bytes.ts';
+import { native } from '../native/native.ts';
+import { MOUNT_TYPE, removeMount } from './bind.ts';
+import { type Handoff, packHandoff } from './handoff.ts';
+import { topMount } from './mountinfo.ts';
+import { StateMemory } from './state.ts';
+import { type Health, type Opened, Supervisor } from './supervisor.ts';
+import type { Owner, Program } from './worker-process.ts';
+
+const MS_RDONLY = 1;
+const MS_NOSUID = 2;
+const MS_NODEV = 4;
+
+export interface VolumeOptions {
+  readonly id: string;
+  readonly program: Program;
+  readonly owner: Owner | undefined;
+  /** Where the one superblock is mounted; made when it does not exist. */
+  readonly mountPoint: string;
+  /** Its secrets are wiped when they are packed. */
+  readonly handoff: Handoff;
+  /** Serving ended without our doing. */
+  readonly over?: (health: 'ended' | 'lost') => void;
+  readonly recoveryDeadlineMs?: number;
+}
+
+export class Volume {
+  readonly id: string;
+  readonly mountPoint: string;
+  readonly readOnly: boolean;
+  readonly directory: string;
+  readonly #state: StateMemory;
+  readonly #supervisor: Supervisor;
+  #fuse: number | undefined;
+  #opened: Opened = { uuid: '', name: '', keyId: '' };
+  #device = '';
+
+  private constructor(options: VolumeOptions) {
+    this.id = options.id;
+    this.mountPoint = options.mountPoint;
+    this.readOnly = options.handoff.settings.readOnly;
+    this.directory = options.handoff.settings.directory;
+    this.#fuse = openSync('/dev/fuse', 'r+');
+    this.#state = StateMemory.create();
+    const packed = packHandoff(options.handoff);
+    this.#state.seal(packed);
+    wipe(packed, options.handoff.pem, options.handoff.passphrase, options.handoff.der);
+    this.#supervisor = new Supervisor({
+      program: options.program,
+      owner: options.owner,
+      state: this.#state,
+      fuse: this.#fuse,
+      volumeId: options.id,
+      over: (health) => {
+        // The last descriptor of the connection goes: the kernel answers ENOTCONN to all who wait.
+        this.#release();
+        options.over?.(health);
+      },
+      ...(options.recoveryDeadlineMs !== undefined && { recoveryDeadlineMs: options.recoveryDeadlineMs }),
+    });
+  }
+
+  /** The worker opens the file system first, so that a wrong passphrase never shows a mount. */
+  static async open(options: VolumeOptions): Promise<Volume> {
+    const volume = new Volume(options);
+    try {
+      volume.#opened = await volume.#supervisor.open();
+      volume.#mount();
+      await volume.#supervisor.serve();
+      return volume;
+    } catch (error) {
+      await volume.close({ detach: true }).catch((second) => log.error('cleaning up failed', { error: String(second) }));
+      throw error;
+    }
+  }
+
+  get uuid(): string {
+    return this.#opened.uuid;
+  }
+  get name(): string {
+    return this.#opened.name;
+  }
+  get keyId(): string {
+    return this.#opened.keyId;
+  }
+  /** major:minor; '' before it is mounted. */
+  get device(): string {
+    return this.#device;
+  }
+  get health(): Health {
+    return this.#supervisor.health;
+  }
+  get pid(): number {
+    return this.#supervisor.pid;
+  }
+  get restarts(): number {
+    return this.#supervisor.restarts;
+  }
+  /** What could not be written out at the end. */
+  get flushError(): string | undefined {
+    return this.#supervisor.flushError;
+  }
+
+  /**
+   * Unmounts, ends the worker after its last flush, forgets the key. Whoever still holds the mount elsewhere (another
+   * mount namespace) gets ENOTCONN: the last descriptor of the connection is closed. `detach`: also when in use.
+   */
+  async close(options: { readonly detach: boolean }): Promise<void> {
+    if (this.#device !== '' && topMount(this.mountPoint)?.device === this.#device) {
+      await this.#syncfs();
+      await removeMount(this.mountPoint, this.mountPoint, options.detach);
+    }
+    await this.#supervisor.stop(false);
+    this.#release();
+  }
+
+  async #syncfs(): Promise<void> {
+    if (this.health !== 'serving') return; // it would wait for ever
+    const folder = await open(this.mountPoint, 'r');
+    try {
+      await native.syncfsAsync(folder.fd);
+    } finally {
+      await folder.close();
+    }
+  }
+
+  #mount(): void {
+    const source = `pageseal:${this.#opened.name}`;
+    const flags = MS_NOSUID | MS_NODEV | (this.readOnly ? MS_RDONLY : 0);
+    const data = `fd=${this.#fuse},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions`;
+    try {
+      mkdirSync(this.mountPoint, { recursive: true, mode: 0o700 });
+      native.mount(source, this.mountPoint, MOUNT_TYPE, flags, data);
+    } catch (error) {
+      throw FsError.from(error, `mounting at ${this.mountPoint}`);
+    }
+    this.#device = topMount(this.mountPoint)?.device ?? '';
+  }
+
+  #release(): void {
+    if (this.#fuse === undefined) return;
+    closeSync(this.#fuse);
+    this.#fuse = undefined;
+    this.#state.wipe();
+    closeSync(this.#state.fd);
+  }
+}
