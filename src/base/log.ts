@@ -31,6 +31,8 @@ export function setLogLevel(level: Level): void {
   root.level = level;
 }
 
+export const logLevel = (): Level => root.level as Level;
+
 function wrap(logger: winston.Logger): Log {
   return {
     error: (message, fields = {}) => void logger.error(message, fields),

@@ -16,9 +16,13 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   format: () => import('./format.ts'),
   fsck: () => import('./fsck.ts'),
   info: () => import('./info.ts'),
-
+  keeper: () => import('./keeper.ts'),
+  mount: () => import('./mount.ts'),
+  'mount-keeper': () => import('./mount-keeper.ts'),
   status: () => import('./status.ts'),
+  umount: () => import('./umount.ts'),
   version: () => import('./version.ts'),
+  worker: () => import('./worker.ts'),
 };
 
 const logLevels = ['error', 'warn', 'info', 'debug'] as const;
@@ -57,7 +61,7 @@ function newProgram(): Command {
 
 async function addCommands(program: Command, args: readonly string[]): Promise<void> {
   // A level's value may stand before the command; `help` and typing errors need all names.
-  const typed = args.find((arg) => Object.hasOwn(commands, arg));
+  const typed = args.find((arg, at) => Object.hasOwn(commands, arg) && args[at - 1] !== '--log-level');
   const wanted = typed !== undefined && args[0] !== 'help' ? [typed] : Object.keys(commands);
   for (const name of wanted) (await commands[name]?.())?.register(program);
 }

@@ -82,7 +82,11 @@ function attach(source: BindSource, target: number, path: string, readOnly: bool
 export async function unbind(
   paths: KubeletPaths,
   path: string,
-  options: { readonly device: string | undefined; readonly isLive: (device: string) => boolean; readonly detach?: boolean },
+  options: {
+    readonly device: string | undefined;
+    readonly isLive: (device: string) => boolean;
+    readonly detach?: boolean;
+  },
 ): Promise<void> {
   const plain = paths.check(path);
   for (let layer = 0; layer < MAX_LAYERS; layer++) {

@@ -3,9 +3,24 @@
 import { Socket } from 'node:net';
 import type { ErrorCode } from '../base/errors.ts';
 
+/** What the options mean for mount(2); the keeper decides which of it is allowed. */
+export interface MountShape {
+  /** MS_* bits. */
+  readonly flags: number;
+  readonly allowOther: boolean;
+  readonly source: string | null;
+  readonly contexts: readonly string[];
+}
+
 export type WorkerMessage =
   /** The file system is open; not serving yet. */
-  | { readonly kind: 'opened'; readonly uuid: string; readonly name: string; readonly keyId: string }
+  | {
+      readonly kind: 'opened';
+      readonly uuid: string;
+      readonly name: string;
+      readonly keyId: string;
+      readonly mount: MountShape;
+    }
   /** Serving; the mount answers. */
   | { readonly kind: 'ready' }
   /** The proof that was asked for holds. */

@@ -193,7 +193,7 @@ export class KeeperMounts {
           keyId: '',
           directory: request.directory,
           readOnly: request.readOnly,
-          options: request.options,
+          options: ['allow_other', ...request.options],
           mountPoint: request.stagingPath || mountPoint,
           ownMounts: [mountPoint, this.#options.kubeletDirectory],
         }),
@@ -215,7 +215,10 @@ export class KeeperMounts {
   async #sameVolume(held: Held, request: MountRequest): Promise<void> {
     const { volume } = held;
     if (request.fileSystemUuid !== '' && request.fileSystemUuid !== volume.uuid)
-      throw fail('conflict', `mounting ${volume.id}: file system ${volume.uuid} is mounted, ${request.fileSystemUuid} wanted`);
+      throw fail(
+        'conflict',
+        `mounting ${volume.id}: file system ${volume.uuid} is mounted, ${request.fileSystemUuid} wanted`,
+      );
     if (request.directory !== volume.directory || request.readOnly !== volume.readOnly)
       throw fail('conflict', `mounting ${volume.id}: mounted already with another directory or mode`);
     await this.#prove(held, request.connection);
@@ -229,7 +232,11 @@ export class KeeperMounts {
     const settings = { purpose: 'prove', uuid: volume.uuid, keyId: volume.keyId, directory: volume.directory } as const;
     try {
       const unused = { readOnly: true, options: [], mountPoint: '', ownMounts: [] };
-      await prove(this.#options.program, ownerOf(connection.metaUrl), handoffOf(connection, { ...settings, ...unused }));
+      await prove(
+        this.#options.program,
+        ownerOf(connection.metaUrl),
+        handoffOf(connection, { ...settings, ...unused }),
+      );
     } catch (error) {
       this.#failedKeys.note(connection, error);
       throw error;

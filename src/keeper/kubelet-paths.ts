@@ -86,7 +86,9 @@ export class KubeletPaths {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT') return undefined;
       if (code === 'ELOOP' || code === 'ENOTDIR' || code === 'EXDEV')
-        throw fail('bad-input', `path ${path}: a symbolic link or something that is no folder is in it`, { cause: error });
+        throw fail('bad-input', `path ${path}: a symbolic link or something that is no folder is in it`, {
+          cause: error,
+        });
       throw FsError.from(error, `opening ${path}`);
     } finally {
       closeSync(root);

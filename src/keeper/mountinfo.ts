@@ -23,11 +23,11 @@ export function mounts(text = readFileSync('/proc/self/mountinfo', 'utf8')): Mou
       id: Number(id),
       parent: Number(parent),
       device,
-      root: unescape(root),
-      path: unescape(path),
+      root: plain(root),
+      path: plain(path),
       readOnly: options.split(',').includes('ro'),
       type,
-      source: unescape(source),
+      source: plain(source),
     };
   });
 }
@@ -40,5 +40,5 @@ export function topMount(path: string, entries = mounts()): MountEntry | undefin
 }
 
 /** The kernel writes space, tab, newline and backslash as octal. */
-const unescape = (text: string): string =>
+const plain = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));

@@ -6,8 +6,8 @@ import {
   Metadata,
   Server,
   ServerCredentials,
-  type ServiceClientConstructor,
   type ServerUnaryCall,
+  type ServiceClientConstructor,
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
@@ -15,7 +15,14 @@ import { FsError } from '../base/errors.ts';
 import { CODE_METADATA, grpcStatus, statusNameOf } from '../base/grpc-status.ts';
 import { log } from '../base/log.ts';
 import type { KeeperMounts } from './keeper.ts';
-import type { BindRequest, MountRequest, ProveRequest, StatRequest, UnbindRequest, UnmountRequest } from './messages.ts';
+import type {
+  BindRequest,
+  MountRequest,
+  ProveRequest,
+  StatRequest,
+  UnbindRequest,
+  UnmountRequest,
+} from './messages.ts';
 
 /** A Secret is at most 1 MiB; a List of hundreds of volumes stays below too. */
 const MAX_MESSAGE = 4 * 1024 * 1024;
@@ -37,7 +44,9 @@ export async function serve(socket: string, keeper: KeeperMounts): Promise<Servi
     List: unary('List', async () => ({ volumes: keeper.list() })),
   });
   await new Promise<void>((resolve, reject) => {
-    server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
+    server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
+      error ? reject(error) : resolve(),
+    );
   });
   return {
     close: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
@@ -52,7 +61,7 @@ function definition(): ServiceClientConstructor {
   return loaded.pageseal.keeper.v1.Keeper;
 }
 
-function unary<Request extends { volumeId?: string }, Reply extends object | void>(
+function unary<Request extends { volumeId?: string }, Reply>(
   method: string,
   work: (request: Request) => Promise<Reply>,
 ) {
@@ -62,7 +71,7 @@ function unary<Request extends { volumeId?: string }, Reply extends object | voi
     try {
       const result = await work(call.request);
       log.info(method, { volume, ms: Date.now() - began });
-      reply(null, result ?? {});
+      reply(null, typeof result === 'object' && result !== null ? result : {});
     } catch (thrown) {
       const error = FsError.from(thrown, method);
       log.warn(`${method} failed`, { volume, ms: Date.now() - began, code: error.code, error: error.message });

@@ -1,11 +1,12 @@
 // The state memfd of a volume: what outlives its worker. Every access is one pread or pwrite of this process, so what was
 // written is there however the process ends. Only the sealed part holds secrets; it is wiped at unmount.
 //
-//       0  magic, epoch u32, sealed slot u32 (which of the two is valid), session id u64
+//       0  magic, epoch u32, sealed slot u32 (which of the two is valid), session id u64, connection id u64
 //    1024  INIT state: length u32, JSON
 //    4096  ids of requests read and not answered: 4096 x u64, 0 is free
 //   36864  inodes with data acknowledged and not committed: 65536 x u64, 0 is free
 //  561152  sealed part, two slots of 256 KiB: length u32, bytes (handoff.ts)
+import { randomBytes } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import { fail } from '../base/errors.ts';
 import { KiB } from '../base/units.ts';
@@ -16,6 +17,7 @@ const MAGIC = Buffer.from('PGSLST01');
 const EPOCH_AT = 8;
 const SLOT_AT = 12;
 const SESSION_AT = 16;
+const CONNECTION_AT = 24;
 const INIT_AT = 1024;
 const IN_FLIGHT_AT = 4096;
 /** The kernel has at most a few dozen background requests and one per waiting thread out at once. */
@@ -44,6 +46,9 @@ export class StateMemory {
     const fd = native.memfdCreate('pageseal-state', MFD_CLOEXEC);
     writeSync(fd, MAGIC, 0, MAGIC.length, 0);
     writeSync(fd, Buffer.alloc(1), 0, 1, SEALED_AT + 2 * SEALED_SIZE - 1); // the whole length at once
+    const connection = randomBytes(8);
+    connection.writeUInt8(connection.readUInt8(7) & 0x7f, 7); // 63 bits
+    writeSync(fd, connection, 0, 8, CONNECTION_AT);
     return new StateMemory(fd);
   }
 
@@ -59,6 +64,11 @@ export class StateMemory {
   }
   set epoch(value: number) {
     writeU32(this.fd, EPOCH_AT, value);
+  }
+
+  /** Random 63-bit number of the kernel connection, the same for all workers on it. */
+  get connectionId(): bigint {
+    return read(this.fd, CONNECTION_AT, 8).readBigUInt64LE();
   }
 
   get sessionId(): bigint | undefined {

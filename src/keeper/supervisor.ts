@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FsError } from '../base/errors.ts';
 import { type Log, log } from '../base/log.ts';
 import { pauseMs } from '../base/retry.ts';
+import type { WorkerMessage } from './control.ts';
 import type { StateMemory } from './state.ts';
 import { type Owner, type Program, WorkerProcess } from './worker-process.ts';
 
@@ -20,11 +21,7 @@ const BACKOFF = { attempts: 0, baseMs: 100, capMs: 5000, when: () => true };
 /** After this long a death is a new story, not the next of a series. */
 const SETTLED_MS = 60_000;
 
-export interface Opened {
-  readonly uuid: string;
-  readonly name: string;
-  readonly keyId: string;
-}
+export type Opened = WorkerMessage & { readonly kind: 'opened' };
 
 /** serving; recovering: between workers; ended: told to, or unmounted; lost: given up. */
 export type Health = 'starting' | 'serving' | 'recovering' | 'ended' | 'lost';
@@ -115,7 +112,9 @@ export class Supervisor {
     this.#worker = worker;
     this.#log.debug('worker started', { pid: worker.pid, pidNamespace: worker.pidNamespace, epoch: state.epoch });
     if (!worker.ioFlusher)
-      this.#log.debug('worker is no IO flusher: no CAP_SYS_RESOURCE; under memory pressure writes to a local store may wait for themselves');
+      this.#log.debug(
+        'worker is no IO flusher: no CAP_SYS_RESOURCE; under memory pressure writes to a local store may wait for themselves',
+      );
     return worker;
   }
 

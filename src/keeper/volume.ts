@@ -1,12 +1,14 @@
 // One mounted volume: its /dev/fuse descriptor, its mount, its supervisor and its state memory. Made by open(), ended by
 // close(); where it is bound is the keeper's affair.
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { wipe } from '../base/bytes.ts';
 import { FsError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
-import { wipe } from '../base/bytes.ts';
+import { KiB } from '../base/units.ts';
 import { native } from '../native/native.ts';
 import { MOUNT_TYPE, removeMount } from './bind.ts';
+import type { MountShape } from './control.ts';
 import { type Handoff, packHandoff } from './handoff.ts';
 import { topMount } from './mountinfo.ts';
 import { StateMemory } from './state.ts';
@@ -14,8 +16,10 @@ import { type Health, type Opened, Supervisor } from './supervisor.ts';
 import type { Owner, Program } from './worker-process.ts';
 
 const MS_RDONLY = 1;
-const MS_NOSUID = 2;
-const MS_NODEV = 4;
+/** What a worker's options may set: ro nosuid nodev noexec sync dirsync noatime nodiratime relatime strictatime. */
+const ALLOWED_FLAGS = 0x9f | 1024 | 2048 | (1 << 21) | (1 << 24);
+/** Largest request (the session negotiates the same). */
+const MAX_READ = 1024 * KiB;
 
 export interface VolumeOptions {
   readonly id: string;
@@ -38,7 +42,7 @@ export class Volume {
   readonly #state: StateMemory;
   readonly #supervisor: Supervisor;
   #fuse: number | undefined;
-  #opened: Opened = { uuid: '', name: '', keyId: '' };
+  #opened: Opened | undefined;
   #device = '';
 
   private constructor(options: VolumeOptions) {
@@ -70,24 +74,28 @@ export class Volume {
   static async open(options: VolumeOptions): Promise<Volume> {
     const volume = new Volume(options);
     try {
-      volume.#opened = await volume.#supervisor.open();
-      volume.#mount();
+      const opened = await volume.#supervisor.open();
+      volume.#opened = opened;
+      volume.#mount(opened.mount, opened.name);
       await volume.#supervisor.serve();
+      volume.#raiseReadAhead();
       return volume;
     } catch (error) {
-      await volume.close({ detach: true }).catch((second) => log.error('cleaning up failed', { error: String(second) }));
+      await volume
+        .close({ detach: true })
+        .catch((second) => log.error('cleaning up failed', { error: String(second) }));
       throw error;
     }
   }
 
   get uuid(): string {
-    return this.#opened.uuid;
+    return this.#opened?.uuid ?? '';
   }
   get name(): string {
-    return this.#opened.name;
+    return this.#opened?.name ?? '';
   }
   get keyId(): string {
-    return this.#opened.keyId;
+    return this.#opened?.keyId ?? '';
   }
   /** major:minor; '' before it is mounted. */
   get device(): string {
@@ -130,17 +138,30 @@ export class Volume {
     }
   }
 
-  #mount(): void {
-    const source = `pageseal:${this.#opened.name}`;
-    const flags = MS_NOSUID | MS_NODEV | (this.readOnly ? MS_RDONLY : 0);
-    const data = `fd=${this.#fuse},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions`;
+  #mount(shape: MountShape, name: string): void {
+    const flags = (shape.flags & ALLOWED_FLAGS) | (this.readOnly ? MS_RDONLY : 0);
+    const data = [
+      `fd=${this.#fuse},rootmode=40000,user_id=${process.getuid?.() ?? 0},group_id=${process.getgid?.() ?? 0}`,
+      `default_permissions,max_read=${MAX_READ}`,
+      ...(shape.allowOther ? ['allow_other'] : []),
+      ...shape.contexts,
+    ];
     try {
       mkdirSync(this.mountPoint, { recursive: true, mode: 0o700 });
-      native.mount(source, this.mountPoint, MOUNT_TYPE, flags, data);
+      native.mount(shape.source ?? `pageseal:${name}`, this.mountPoint, MOUNT_TYPE, flags, data.join(','));
     } catch (error) {
       throw FsError.from(error, `mounting at ${this.mountPoint}`);
     }
     this.#device = topMount(this.mountPoint)?.device ?? '';
+  }
+
+  /** One request's worth; the kernel's own 128 KiB cost sequential readers. Containers may have /sys read-only. */
+  #raiseReadAhead(): void {
+    try {
+      writeFileSync(`/sys/class/bdi/${this.#device}/read_ahead_kb`, String(MAX_READ / 1024));
+    } catch (error) {
+      log.debug('read-ahead stays as it is', { volume: this.id, error: String(error) });
+    }
   }
 
   #release(): void {

@@ -142,7 +142,11 @@ export class WorkerProcess {
 
   #received(message: WorkerMessage): void {
     if (message.kind === 'failed') {
-      this.#failure = new FsError(message.code, message.message, message.hint === undefined ? {} : { hint: message.hint });
+      this.#failure = new FsError(
+        message.code,
+        message.message,
+        message.hint === undefined ? {} : { hint: message.hint },
+      );
       for (const { reject } of this.#waiting.values()) reject(this.#failure);
       return;
     }

@@ -1,0 +1,107 @@
+// `pageseal mount META-URL MOUNTPOINT`: serves a file system, in the foreground by itself, in the background by a worker
+// under a keeper for this one mount.
+import { mkdirSync, realpathSync } from 'node:fs';
+import type { Command } from 'commander';
+import { FsError, fail } from '../base/errors.ts';
+import type { Handoff } from '../keeper/handoff.ts';
+import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
+
+export interface MountFlags extends KeyFlags {
+  readonly background?: boolean;
+  readonly o?: readonly string[];
+  readonly subdir?: string;
+  readonly readOnly?: boolean;
+  readonly log?: string;
+  readonly bucket?: string;
+  readonly storage?: string;
+  readonly bufferSize?: string;
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('mount')
+    .description('mount a volume; in the foreground until it is unmounted, or with -d in the background')
+    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .argument('<MOUNTPOINT>', 'a directory')
+    .option('-d, --background', 'return when the mount answers; a worker is supervised and replaced if it dies')
+    .option('-o <options>', 'mount options, separated by commas (allow_other, noatime, ...)', collect)
+    .option('--subdir <dir>', 'mount a directory of the volume')
+    .option('--read-only', 'refuse all writes')
+    .option('--log <file>', 'where a background mount logs', '/var/log/pageseal.log')
+    .option('--storage <kind>', 'kind of object store, if not as the record says')
+    .option('--bucket <place>', 'where the objects are, if not where the record says')
+    .option('--buffer-size <MiB>', 'opened pages kept in memory');
+  // Meaningful to the original client; scripts written for it go on working.
+  for (const flag of ['--cache-dir <dir>', '--cache-size <MiB>', '--no-usage-report', '--no-bgjob', '--no-syslog'])
+    command.option(flag, 'accepted, without effect');
+  addKeyOptions(command).action(mount);
+}
+
+const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
+
+async function mount(metaUrl: string, mountPoint: string, flags: MountFlags): Promise<void> {
+  const place = usableMountPoint(mountPoint);
+  const { clearStale } = await import('./mount/stale.ts');
+  await clearStale(place);
+  const handoff = await handoffFor(absoluteUrl(metaUrl), place, flags);
+  if (flags.background) {
+    const { mountInBackground } = await import('./mount/background.ts');
+    await mountInBackground(handoff, flags.log ?? '/var/log/pageseal.log');
+    console.log(`${place} is mounted`);
+  } else {
+    const { mountInForeground } = await import('./mount/foreground.ts');
+    await mountInForeground(handoff);
+  }
+}
+
+/** Made when missing, as the original client does. A mount that does not answer may stand there. */
+function usableMountPoint(path: string): string {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST' && code !== 'ENOTCONN') throw FsError.from(error, `mounting at ${path}`);
+  }
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    throw FsError.from(error, `mounting at ${path}`);
+  }
+}
+
+/** Workers live in `/`. */
+function absoluteUrl(metaUrl: string): string {
+  const [, path] = /^sqlite3:\/\/([^/?][^?]*)/.exec(metaUrl) ?? [];
+  return path === undefined ? metaUrl : metaUrl.replace(path, `${process.cwd()}/${path}`);
+}
+
+async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags): Promise<Handoff> {
+  const key = (await keyFromFlags(flags)) ?? (await keyOfRecord(metaUrl, flags));
+  // As the original client: what root mounts is for all users.
+  const allowed = process.getuid?.() === 0 ? ['allow_other'] : [];
+  const buffer = flags.bufferSize === undefined ? [] : [`buffer-size=${flags.bufferSize}`];
+  if (key?.kind === 'unlocked') throw fail('internal', 'mount: no flag gives an unlocked key');
+  return {
+    settings: {
+      purpose: 'serve',
+      metaUrl,
+      storage: flags.storage ?? '',
+      bucket: flags.bucket ?? '',
+      accessKey: '',
+      secretKey: '',
+      encryptionRequired: key !== undefined,
+      uuid: '',
+      keyId: '',
+      directory: flags.subdir ?? '',
+      readOnly: flags.readOnly === true || (flags.o ?? []).some((text) => text.split(',').includes('ro')),
+      options: [...allowed, ...buffer, ...(flags.o ?? []).flatMap((text) => splitTopLevel(text))],
+      mountPoint,
+      ownMounts: [mountPoint],
+    },
+    pem: key?.kind === 'pem' ? key.pem : undefined,
+    passphrase: key?.passphrase,
+  };
+}
+
+/** Commas inside quotes belong to SELinux contexts. */
+const splitTopLevel = (text: string): string[] => text.match(/(?:[^,"]|"[^"]*")+/g) ?? [];

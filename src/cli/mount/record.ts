@@ -1,0 +1,64 @@
+// Which process keeps a mount, in a file named after the mount point: umount waits for that process, and hears from it
+// what could not be written out. A file whose process is gone means nothing.
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fail } from '../../base/errors.ts';
+
+export interface MountRecord {
+  readonly mountPoint: string;
+  readonly pid: number;
+  /** Clock ticks since boot: a pid alone may be another process by now. */
+  readonly started: string;
+  /** Set at the end, when the last flush failed. */
+  readonly error?: string;
+}
+
+export function writeRecord(mountPoint: string, error?: string): void {
+  const record = {
+    mountPoint,
+    pid: process.pid,
+    started: startOf(process.pid) ?? '',
+    ...(error !== undefined && { error }),
+  };
+  const file = fileOf(mountPoint);
+  const directory = directoryOfRecords();
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const temporary = `${file}.${process.pid}`;
+  writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
+  renameSync(temporary, file);
+}
+
+export function readRecord(mountPoint: string): MountRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(fileOf(mountPoint), 'utf8')) as MountRecord;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw fail('internal', `reading the record of ${mountPoint}`, { cause: error });
+  }
+}
+
+export const removeRecord = (mountPoint: string): void => rmSync(fileOf(mountPoint), { force: true });
+
+export const isAlive = (record: MountRecord): boolean => startOf(record.pid) === record.started;
+
+/** Field 22 of /proc/PID/stat; the second one, a name in parentheses, may hold anything. */
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+function directoryOfRecords(): string {
+  const uid = process.getuid?.() ?? 0;
+  return uid === 0
+    ? '/run/pageseal-mounts'
+    : `${process.env['XDG_RUNTIME_DIR'] ?? `/tmp/pageseal-${uid}`}/pageseal-mounts`;
+}
+
+const fileOf = (mountPoint: string): string =>
+  join(directoryOfRecords(), `${createHash('sha256').update(mountPoint).digest('hex').slice(0, 32)}.json`);

@@ -1,0 +1,28 @@
+// A mount whose processes are all gone answers ENOTCONN for ever; the next mount at that place takes it away.
+import { fail } from '../../base/errors.ts';
+import { unmountFuse } from '../../fuse/mount.ts';
+import { isVolume } from '../../keeper/bind.ts';
+import { topMount } from '../../keeper/mountinfo.ts';
+import { native } from '../../native/native.ts';
+
+/** Rejects `busy` when a living mount of ours stands there. */
+export async function clearStale(mountPoint: string): Promise<void> {
+  for (;;) {
+    const top = topMount(mountPoint);
+    if (top === undefined || !isVolume(top)) return;
+    if (await answers(mountPoint))
+      throw fail('busy', `mounting at ${mountPoint}: a volume is mounted there already`, {
+        hint: `pageseal umount ${mountPoint}`,
+      });
+    await unmountFuse(mountPoint, true);
+  }
+}
+
+async function answers(mountPoint: string): Promise<boolean> {
+  try {
+    await native.statfsAsync(mountPoint);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ENOTCONN';
+  }
+}

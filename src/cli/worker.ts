@@ -1,0 +1,9 @@
+// `pageseal worker`: the process that serves one volume. Started by a keeper, never by hand.
+import type { Command } from 'commander';
+
+export function register(program: Command): void {
+  program.command('worker', { hidden: true }).action(async () => {
+    const { runWorker } = await import('./worker/run.ts');
+    await runWorker();
+  });
+}

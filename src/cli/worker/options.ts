@@ -1,0 +1,35 @@
+// Settings and `-o` options as filesystem/open.ts and fuse/ want them.
+import { MiB } from '../../base/units.ts';
+import type { OpenOptions } from '../../filesystem/options.ts';
+import type { WorkerSettings } from '../../keeper/handoff.ts';
+
+export interface SplitOptions {
+  readonly open: Pick<OpenOptions, 'cacheBytes' | 'ledger'>;
+  /** For fuse/mount-options.ts, which refuses what it does not know. */
+  readonly mount: readonly string[];
+}
+
+/** As the original client: `buffer-size` in MiB. */
+export function splitOptions(options: readonly string[]): SplitOptions {
+  let open: SplitOptions['open'] = {};
+  const mount = options.filter((option) => {
+    const [, name, value = ''] = /^(buffer-size|ledger)=(.*)$/.exec(option) ?? [];
+    if (name === 'buffer-size' && /^[0-9]{1,6}$/.test(value)) open = { ...open, cacheBytes: Number(value) * MiB };
+    else if (name === 'ledger' && (value === 'strict' || value === 'lenient')) open = { ...open, ledger: value };
+    else return true;
+    return false;
+  });
+  return { open, mount };
+}
+
+/** What is empty is as the record says. */
+export function openOptionsOf(settings: WorkerSettings): OpenOptions {
+  const { metaUrl, storage, bucket, accessKey, secretKey, directory, readOnly, mountPoint } = settings;
+  const store = {
+    ...(storage !== '' && { storage }),
+    ...(bucket !== '' && { bucket }),
+    ...(accessKey !== '' && { accessKey }),
+    ...(secretKey !== '' && { secretKey }),
+  };
+  return { metaUrl, store, subdir: directory, readOnly, mountPoint };
+}

@@ -1,0 +1,171 @@
+// A worker's life: takes its settings out of the state memory, opens the file system, serves, and ends when it is told
+// to, when the mount is gone, or at once when the keeper is.
+import { fstatSync } from 'node:fs';
+import { release } from 'node:os';
+import { wipe } from '../../base/bytes.ts';
+import { FsError, fail } from '../../base/errors.ts';
+import { log } from '../../base/log.ts';
+import { openFileSystem } from '../../filesystem/open.ts';
+import type { FileSystem } from '../../filesystem/options.ts';
+import { parseMountOptions } from '../../fuse/mount-options.ts';
+import type { NegotiatedState } from '../../fuse/negotiate.ts';
+import { type FuseSession, startSession } from '../../fuse/session.ts';
+import { Control, type KeeperMessage, type WorkerMessage } from '../../keeper/control.ts';
+import { type Handoff, packHandoff, unpackHandoff } from '../../keeper/handoff.ts';
+import { StateMemory } from '../../keeper/state.ts';
+import { workerFds } from '../../keeper/worker-process.ts';
+import { native } from '../../native/native.ts';
+import { keyOf } from './key.ts';
+import { openOptionsOf, splitOptions } from './options.ts';
+import { refuseOwnMounts } from './own-mounts.ts';
+import { prove } from './prove.ts';
+import { inFlightIn, marksIn } from './tables.ts';
+
+export async function runWorker(): Promise<void> {
+  native.setDumpable(false);
+  if (fstatSync(workerFds.control, { throwIfNoEntry: false })?.isSocket() !== true)
+    throw fail('bad-input', 'worker: is started by a keeper only', { hint: 'pageseal mount' });
+  await new Worker(StateMemory.attach(workerFds.state)).run();
+}
+
+class Worker {
+  readonly #state: StateMemory;
+  readonly #control: Control<WorkerMessage, KeeperMessage>;
+  readonly #serve = Promise.withResolvers<void>();
+  #fileSystem: FileSystem | undefined;
+  #session: FuseSession | undefined;
+  #ending = false;
+  readonly #ended = Promise.withResolvers<void>();
+
+  constructor(state: StateMemory) {
+    this.#state = state;
+    this.#control = new Control<WorkerMessage, KeeperMessage>(
+      workerFds.control,
+      (message) => this.#received(message),
+      () => process.exit(1), // the keeper is gone: nobody supervises us, and what was acknowledged is marked
+    );
+    // Not from the keeper, so somebody means this process and not the mount: a successor goes on with the session.
+    process.on('SIGTERM', () => void this.#stop(true));
+    process.on('SIGINT', () => undefined);
+  }
+
+  async run(): Promise<void> {
+    const packed = this.#state.unseal();
+    try {
+      const handoff = unpackHandoff(packed);
+      if (handoff.settings.purpose === 'prove') {
+        await prove(handoff);
+        await this.#control.send({ kind: 'proven' });
+        process.exit(0);
+      }
+      await this.#open(handoff);
+    } catch (thrown) {
+      const { code, message, hint } = FsError.from(thrown, 'worker');
+      await this.#control.send({ kind: 'failed', code, message, hint });
+      process.exit(1);
+    } finally {
+      wipe(packed);
+    }
+    await Promise.race([this.#serve.promise, this.#ended.promise]);
+    if (!this.#ending) await this.#serveMount();
+    await this.#ended.promise;
+  }
+
+  async #open(handoff: Handoff): Promise<void> {
+    const { settings } = handoff;
+    const options = splitOptions(settings.options);
+    const { flags, allowOther, source = null, contexts, transport } = parseMountOptions(options.mount);
+    if (transport !== 'kernel') throw fail('bad-input', `worker: transport ${transport} cannot be supervised`);
+    await refuseOwnMounts(settings);
+    const key = await keyOf(handoff);
+    const { sessionId } = this.#state;
+    const fileSystem = await openFileSystem({
+      ...openOptionsOf(settings),
+      ...options.open,
+      ...(key && { key }),
+      ...(sessionId !== undefined && { sessionId }),
+      marks: marksIn(this.#state),
+      epoch: this.#state.epoch,
+    });
+    this.#fileSystem = fileSystem;
+    this.#keepKey(handoff, fileSystem);
+    this.#state.sessionId = fileSystem.sessionId;
+    const { uuid, name, keyId = '' } = fileSystem;
+    await this.#control.send({ kind: 'opened', uuid, name, keyId, mount: { flags, allowOther, source, contexts } });
+  }
+
+  /** From now on the state memory holds the key itself, and no passphrase any more. */
+  #keepKey(handoff: Handoff, fileSystem: FileSystem): void {
+    if (handoff.der !== undefined) return;
+    const der = fileSystem.unlockedKey();
+    const packed = packHandoff({ settings: handoff.settings, der });
+    this.#state.seal(packed);
+    wipe(packed, der);
+  }
+
+  async #serveMount(): Promise<void> {
+    const fileSystem = this.#fileSystem;
+    if (fileSystem === undefined) return;
+    const state = this.#state;
+    const predecessor = state.negotiated;
+    const negotiated = Promise.withResolvers<void>();
+    const session = startSession({
+      descriptor: workerFds.fuse,
+      vfs: fileSystem.vfs,
+      log: log.child({ volume: fileSystem.name }),
+      connectionId: state.connectionId,
+      trackRequests: true,
+      ...(predecessor !== undefined && { predecessor: JSON.parse(predecessor) as NegotiatedState }),
+      onNegotiated: (agreed) => {
+        state.negotiated = JSON.stringify(agreed);
+        negotiated.resolve();
+      },
+      ...(!kernelResends() && { inflight: inFlightIn(state) }),
+    });
+    this.#session = session;
+    void session.stopped.then(
+      (reason) => (reason === 'stopped' ? undefined : this.#finish('unmounted', false, undefined)),
+      (error: unknown) => this.#finish('unmounted', false, error),
+    );
+    if (predecessor === undefined) await Promise.race([negotiated.promise, this.#ended.promise]);
+    await this.#control.send({ kind: 'ready' });
+  }
+
+  #received(message: KeeperMessage): void {
+    if (message.kind === 'serve') this.#serve.resolve();
+    else void this.#stop(message.keepSession);
+  }
+
+  async #stop(keepSession: boolean): Promise<void> {
+    if (this.#ending) return;
+    let failure: unknown;
+    try {
+      await this.#session?.stopReading();
+    } catch (thrown) {
+      failure = thrown;
+    }
+    await this.#finish('stopped', keepSession, failure);
+  }
+
+  /** Closes, which flushes; says how it went; ends the process. */
+  async #finish(why: 'unmounted' | 'stopped', keepSession: boolean, failure: unknown): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    let error = failure;
+    try {
+      await this.#fileSystem?.close({ keepSession });
+    } catch (thrown) {
+      error ??= thrown;
+    }
+    const said = error === undefined ? {} : { error: FsError.from(error, 'last flush').message };
+    await this.#control.send({ kind: 'ended', why, ...said });
+    this.#ended.resolve();
+    process.exit(0);
+  }
+}
+
+/** FUSE_HAS_RESEND came with 6.9; noting ids costs a little on each request, so only where it is needed. */
+function kernelResends(): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  return major > 6 || (major === 6 && minor >= 9);
+}
