@@ -63,6 +63,7 @@ export class ChunkViews {
   readonly #meta: Meta;
   readonly #order: Mutex;
   readonly #views = new Map<number, View>();
+  readonly #loading = new Map<number, Promise<View>>();
   /** Counts everything that makes a view being read out of date. */
   #generation = 0;
 
@@ -77,7 +78,16 @@ export class ChunkViews {
   }
 
   /** The caller uses the answer in the same turn: later it may lack what has been committed meanwhile. */
-  async load(indx: number): Promise<View> {
+  load(indx: number): Promise<View> {
+    let loading = this.#loading.get(indx);
+    if (loading === undefined) {
+      loading = this.#load(indx).finally(() => this.#loading.delete(indx));
+      this.#loading.set(indx, loading);
+    }
+    return loading;
+  }
+
+  async #load(indx: number): Promise<View> {
     for (let i = 0; i < OPTIMISTIC_LOADS; i++) {
       const generation = this.#generation;
       const view = new View(await this.#meta.readChunk(this.#ino, indx));

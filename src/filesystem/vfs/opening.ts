@@ -60,7 +60,7 @@ export async function create(
   const since = core.inodes.now;
   const exclusive = (flags & O.exclusive) !== 0;
   const { attr, created } = await changing(core, 'create a file', () =>
-    core.meta.create(caller, parent, name, mode, exclusive),
+    core.meta.create(caller, parent, name, mode & 0o7777, exclusive),
   );
   core.meta.opened(attr.ino);
   try {

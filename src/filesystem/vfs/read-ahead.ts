@@ -8,8 +8,8 @@ import type { FileHandle } from './handles.ts';
 import type { OpenInode } from './inodes.ts';
 import type { Reader } from './reader.ts';
 
-/** The kernel reads ahead by itself and its requests may overtake each other: this far off still counts as in sequence. */
-const SLACK = 2 * MiB;
+/** The kernel reads ahead by itself and its requests may overtake each other: so many lengths off is still in sequence. */
+const SLACK = 2;
 /** How far ahead of one reader. */
 const MAX_WINDOW = 16 * MiB;
 /** Being fetched ahead by a whole mount; opened pages are that large in memory. */
@@ -28,9 +28,9 @@ export class ReadAhead {
   /** To be called with each read, before it is served. */
   after(handle: FileHandle, offset: number, size: number): void {
     const end = offset + size;
-    const sequential = Math.abs(offset - handle.nextRead) <= SLACK && end > handle.nextRead;
-    if (!sequential) {
-      if (end <= handle.nextRead && handle.nextRead - end <= SLACK) return;
+    const near = Math.abs(offset - handle.nextRead) <= SLACK * size;
+    if (near && end <= handle.nextRead) return;
+    if (!near) {
       handle.streak = 0;
       handle.fetchedTo = 0;
       handle.nextRead = end;
