@@ -56,14 +56,17 @@ export class Leftovers {
     return processIds().filter((pid) => !this.#processesBefore.has(pid) && this.#isOurs(pid));
   }
 
-  /** By mark, by the run's folder on the command line, or by a program of this checkout (workers get no environment). */
+  /**
+   * By mark, by the run's folder on the command line, or by a program of this checkout without the environment
+   * that a shell or another run gives (workers get almost none).
+   */
   #isOurs(pid) {
     const environment = read(`/proc/${pid}/environ`);
     if (environment.includes(`PAGESEAL_TEST_RUN=${this.#mark}`)) return true;
     if (read(`/proc/${pid}/cmdline`).includes(this.#folder)) return true;
     const program = link(`/proc/${pid}/exe`);
     const ofCheckout = program.startsWith(`${root}/node_modules/`) || program.startsWith(`${root}/.cache/`);
-    return ofCheckout && !environment.includes('PAGESEAL_TEST_RUN=');
+    return ofCheckout && !environment.includes('PATH=');
   }
 }
 

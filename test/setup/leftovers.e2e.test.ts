@@ -1,0 +1,71 @@
+// The test run itself: what tests leave behind is named, taken away, and fails the run; a clean run ends with the
+// runner's own lines.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type Outcome, run } from '../harness/program.ts';
+import { makeTemp, type Temp } from '../harness/temp.ts';
+import { needs, root } from '../harness/tools.ts';
+
+const tests = JSON.stringify(join(root, 'setup/tests.mjs'));
+
+/** Runs one test file with this body as `npm test` would. */
+function runTests(temp: Temp, body: string): Promise<Outcome> {
+  const file = temp.at('inner.test.mjs');
+  const head = `import { test } from 'node:test';
+    import { mkdirSync, writeFileSync } from 'node:fs';
+    import { tmpdir } from 'node:os';
+    import { join } from 'node:path';
+    import { execFileSync, spawn } from 'node:child_process';`;
+  writeFileSync(file, `${head}\ntest('inner', () => {${body}});\n`);
+  const program = `import { runTests } from ${tests};
+    process.exitCode = await runTests({ files: [${JSON.stringify(file)}], long: false });`;
+  return run(process.execPath, ['--input-type=module', '--eval', program], { env: temp.env });
+}
+
+test('a clean run ends well, with the lines of the runner last', async (t) => {
+  const { code, stdout, stderr } = await runTests(makeTemp(t), '');
+  assert.equal(code, 0, stdout + stderr);
+  assert.match(stdout, /pass 1\n[\s\S]*duration_ms [\d.]+\s*$/);
+  assert.equal(stderr, '');
+});
+
+test('a failing test fails the run', async (t) => {
+  const { code, stdout } = await runTests(makeTemp(t), "throw new Error('wrong')");
+  assert.equal(code, 1);
+  assert.match(stdout, /fail 1\n/);
+});
+
+test('a folder that stays fails the run and goes', async (t) => {
+  const temp = makeTemp(t);
+  const body = `mkdirSync(join(tmpdir(), 'pageseal-left')); writeFileSync(${JSON.stringify(temp.at('where'))}, tmpdir());`;
+  const { code, stderr } = await runTests(temp, body);
+  assert.equal(code, 1);
+  assert.match(stderr, /the tests left behind:\n {2}folder .*pageseal-left/);
+  assert.ok(!existsSync(readFileSync(temp.at('where'), 'utf8')));
+});
+
+test('a process that stays fails the run and ends', async (t) => {
+  const temp = makeTemp(t);
+  const child = "spawn('sleep', ['600'], { detached: true, stdio: 'ignore' })";
+  const { code, stderr } = await runTests(
+    temp,
+    `const c = ${child}; c.unref(); writeFileSync(${JSON.stringify(temp.at('pid'))}, String(c.pid));`,
+  );
+  assert.equal(code, 1);
+  assert.match(stderr, /process \d+ \(sleep 600\)/);
+  assert.ok(!isRunning(readFileSync(temp.at('pid'), 'utf8')));
+});
+
+test('a mount that stays fails the run and goes', needs('root'), async (t) => {
+  const body = `const p = join(tmpdir(), 'm'); mkdirSync(p); execFileSync('mount', ['-t', 'tmpfs', 'left', p]);`;
+  const { code, stderr } = await runTests(makeTemp(t), body);
+  assert.equal(code, 1);
+  assert.match(stderr, /mount \S+\/m\n/);
+  assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'utf8'), / left rw/);
+});
+
+/** A dead process may wait for a parent that never looks (containers). */
+const isRunning = (pid: string): boolean =>
+  existsSync(`/proc/${pid}/status`) && !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
