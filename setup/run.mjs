@@ -39,7 +39,7 @@ const commands = {
   async demo(args) {
     base();
     buildDist();
-    return program('demo/demo.ts', args);
+    return program('test/demo/demo.ts', args);
   },
   async bench(args) {
     base();

@@ -11,7 +11,7 @@ import { type RunningCsi, startCsi } from '../../src/csi/run.ts';
 import { change, write } from '../../src/filesystem/sql/op.ts';
 import { openEngine } from '../../src/filesystem/sql/open-engine.ts';
 import { markDeleting } from '../../src/filesystem/volumes.ts';
-import { CsiClient, writer } from './client.ts';
+import { CsiClient, writer } from '../harness/csi-client.ts';
 
 setLogLevel('error');
 const root = mkdtempSync(join(tmpdir(), 'pageseal-controller-'));

@@ -11,7 +11,7 @@ import { NodeState } from '../../src/csi/node-state.ts';
 import { type RunningServer, serve } from '../../src/csi/server.ts';
 import type { Keeper } from '../../src/keeper/client.ts';
 import type { Connection, KeeperVolume, MountRequest } from '../../src/keeper/messages.ts';
-import { CsiClient, writer } from './client.ts';
+import { CsiClient, writer } from '../harness/csi-client.ts';
 
 setLogLevel('error');
 const root = mkdtempSync(join(tmpdir(), 'pageseal-node-'));
