@@ -4,10 +4,11 @@ import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { destroyData, destroyLeftovers, destroyMetadata } from '../filesystem/destroy.ts';
 import { hasOtherVolumes, isMounted, markDeleting } from '../filesystem/volumes.ts';
+import { removeVolumeTree, type WithoutKey } from '../filesystem/without-key.ts';
 import type { Place } from './connection.ts';
 import type { ControllerOptions } from './controller.ts';
 import { type Located, locate } from './existing-volume.ts';
-import { type OpenFileSystem, removeVolumeTree, storeSettingsOf } from './file-systems.ts';
+import { storeSettingsOf } from './file-systems.ts';
 import type * as messages from './messages.ts';
 
 export async function handleDeleteVolume(request: messages.DeleteVolume, options: ControllerOptions): Promise<object> {
@@ -33,17 +34,17 @@ async function finish(place: Place): Promise<void> {
 }
 
 /** True when the file system's data is removed too and its metadata may go. */
-async function remove(volumeId: string, located: Located, fileSystem: OpenFileSystem): Promise<boolean> {
+async function remove(volumeId: string, located: Located, fileSystem: WithoutKey): Promise<boolean> {
   const { engine, setting } = fileSystem;
+  const store = storeSettingsOf(located.place);
   if (located.perVolume && (await isMounted(engine)))
     throw fail('failed-precondition', 'volume: a node still has it mounted; it goes when that session has ended');
   const row = await markDeleting(engine, volumeId);
   const inUse = await hasOtherVolumes(engine, volumeId);
   if (!located.perVolume || inUse) {
-    if (row !== undefined) await removeVolumeTree(fileSystem, located.place, volumeId);
+    if (row !== undefined) await removeVolumeTree(fileSystem, located.place.metaUrl, store, volumeId);
     return false;
   }
-  const store = storeSettingsOf(located.place);
   const objects = await destroyData(engine, { metaUrl: located.place.metaUrl, name: setting.name, store });
   log.info('removed a file system', { volume: volumeId, objects });
   return true;

@@ -1,9 +1,10 @@
 // From a volume id and a Secret to the open metadata that holds the volume: what deletion, expansion and validation share.
 import { fail } from '../base/errors.ts';
 import { parseProvisionerSecret, type SecretMap } from '../config/secret.ts';
+import type { WithoutKey } from '../filesystem/without-key.ts';
 import { isPerVolume, type Place, placeOf } from './connection.ts';
 import type { ControllerOptions } from './controller.ts';
-import { findFileSystem, type OpenFileSystem } from './file-systems.ts';
+import { findFileSystem } from './file-systems.ts';
 import { fileSystemNameOf, parseVolumeId, type VolumeId } from './volume-id.ts';
 
 export interface Located {
@@ -11,7 +12,7 @@ export interface Located {
   readonly place: Place;
   readonly perVolume: boolean;
   /** Undefined: there is no file system at the place. To be closed by the caller. */
-  readonly fileSystem: OpenFileSystem | undefined;
+  readonly fileSystem: WithoutKey | undefined;
 }
 
 /** Undefined for an id that this driver never gave out. */

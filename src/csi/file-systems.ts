@@ -1,29 +1,14 @@
-// The controller's hand on whole file systems: opens their metadata without session and key, and makes those that are
-// missing. The record is written before any object, so that a repeated call always finds what exists.
-import { fail, hasCode } from '../base/errors.ts';
-import { log } from '../base/log.ts';
+// The controller's hand on whole file systems: finds those that exist, makes those that are missing. The record is written
+// before any object, so that a repeated call always finds what exists.
+import { fail } from '../base/errors.ts';
 import type { FormatOptions } from '../config/format-options.ts';
 import type { ProvisionerSecret } from '../config/secret.ts';
 import { formatVolume } from '../filesystem/format.ts';
 import type { FormatKey } from '../filesystem/format-record.ts';
-import { readPublicKey } from '../filesystem/keys/read-key.ts';
-import { openMeta } from '../filesystem/meta/open-meta.ts';
-import { readSetting, type VolumeSetting } from '../filesystem/meta/read-setting.ts';
-import { completeTables } from '../filesystem/meta/schema.ts';
-import { openPageStore } from '../filesystem/page/sealed-page-store.ts';
-import type { Engine } from '../filesystem/sql/op.ts';
-import { openEngine } from '../filesystem/sql/open-engine.ts';
-import { openStore } from '../filesystem/store/open-store.ts';
-import type { StoreSettings } from '../filesystem/store/store.ts';
 import { custodyOf } from '../filesystem/unlock.ts';
-import { removeVolume } from '../filesystem/volume-tree.ts';
+import { isKeyOf, openWithoutKey, type StoreSettings, type WithoutKey } from '../filesystem/without-key.ts';
 import type { Place } from './connection.ts';
 import { inspectFiles, makeFolders } from './embedded.ts';
-
-export interface OpenFileSystem extends VolumeSetting {
-  /** To be closed by whoever got it. */
-  readonly engine: Engine;
-}
 
 export interface WantedFileSystem {
   readonly place: Place;
@@ -46,25 +31,15 @@ export function storeSettingsOf(place: Place): StoreSettings {
   };
 }
 
-/** Undefined when there is none at the place. */
-export async function findFileSystem(place: Place, embedded: string | undefined): Promise<OpenFileSystem | undefined> {
+/** Undefined when there is none at the place. To be closed by whoever got it. */
+export async function findFileSystem(place: Place, embedded: string | undefined): Promise<WithoutKey | undefined> {
   if (embedded !== undefined && (await inspectFiles(embedded, place.files.database, place.files.bucket)) === 'missing')
     return undefined;
-  const engine = await openEngine(place.metaUrl);
-  try {
-    const found = await readSetting(engine);
-    // A file system that the original client made has none of our tables yet.
-    await completeTables(engine);
-    return { ...found, engine };
-  } catch (thrown) {
-    await engine.close();
-    if (hasCode(thrown, 'not-formatted')) return undefined;
-    throw thrown;
-  }
+  return openWithoutKey(place.metaUrl);
 }
 
 /** The file system at the place, made now if there is none, and checked to be what the volume's class wants. */
-export async function ensureFileSystem(wanted: WantedFileSystem): Promise<OpenFileSystem> {
+export async function ensureFileSystem(wanted: WantedFileSystem): Promise<WithoutKey> {
   const { place, embedded } = wanted;
   let found = await findFileSystem(place, embedded);
   if (found === undefined) {
@@ -104,8 +79,8 @@ function keyOf(secret: ProvisionerSecret): FormatKey {
   return { kind: 'self-managed', pem: Buffer.from(secret.publicKey) };
 }
 
-function checkFound(found: OpenFileSystem, wanted: WantedFileSystem): void {
-  const { setting, ours } = found;
+function checkFound(found: WithoutKey, wanted: WantedFileSystem): void {
+  const { setting } = found;
   if (wanted.mustMatchUuid && setting.uuid !== wanted.uuid)
     throw fail('conflict', 'volume: its metadata and bucket already hold a file system that another request made');
   const isEncrypted = custodyOf(found) !== 'unencrypted';
@@ -115,27 +90,6 @@ function checkFound(found: OpenFileSystem, wanted: WantedFileSystem): void {
       `file system ${setting.name}: is ${isEncrypted ? '' : 'not '}encrypted, and the storage class says ${wanted.encryption}`,
     );
   const { publicKey } = wanted.secret;
-  if (publicKey === undefined || ours.keyCheck === undefined) return;
-  if (!readPublicKey(Buffer.from(publicKey)).check.equals(ours.keyCheck))
+  if (publicKey !== undefined && !isKeyOf(found, publicKey))
     throw fail('wrong-key', `file system ${setting.name}: has another key than the Secret's public one`);
-}
-
-/** Tree, quota and row of one volume of a shared file system. Pages are deleted, never opened, so no key is needed. */
-export async function removeVolumeTree(fileSystem: OpenFileSystem, place: Place, volumeId: string): Promise<void> {
-  const { name, hashPrefix, pageSize, compression, encryptAlgo } = fileSystem.setting;
-  const store = await openStore(storeSettingsOf(place));
-  const keyless = { key: undefined, ledger: undefined, cacheBytes: 0, log };
-  const pages = openPageStore({ store, volumeName: name, hashPrefix, pageSize, compression, encryptAlgo, ...keyless });
-  try {
-    const meta = await openMeta({
-      engine: await openEngine(place.metaUrl),
-      log,
-      removeSlice: (id, size) => pages.remove(id, size),
-      backgroundJobs: false,
-    });
-    await removeVolume(fileSystem.engine, meta, volumeId).finally(() => meta.close());
-  } finally {
-    await pages.close();
-    await store.close();
-  }
 }

@@ -1,3 +1,4 @@
+// Secrets as maps of text: what the controller may take out of them, what a node may, and what is refused.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hasCode } from '../../src/base/errors.ts';

@@ -1,3 +1,4 @@
+// StorageClass parameters, volume attributes and mount flags: accepted, ignored, refused.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hasCode } from '../../src/base/errors.ts';

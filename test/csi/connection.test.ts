@@ -1,3 +1,4 @@
+// Where a Secret may lead: placeholder, embedded directory, and links below it.
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

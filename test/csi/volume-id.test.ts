@@ -1,3 +1,4 @@
+// Volume ids and derived UUIDs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deriveUuid, digestOfName, fileSystemNameOf, formatVolumeId, parseVolumeId } from '../../src/csi/volume-id.ts';
