@@ -31,6 +31,8 @@ export interface OpenedMeta extends Meta {
   readonly setting: Setting;
   /** For a successor; undefined when read-only. */
   readonly sessionId: bigint | undefined;
+  /** Every clean-up that is due; mounts do it by themselves every hour. */
+  runJobs(): Promise<void>;
 }
 
 export async function openMeta(options: OpenMetaOptions): Promise<OpenedMeta> {
@@ -48,10 +50,11 @@ export async function openMeta(options: OpenMetaOptions): Promise<OpenedMeta> {
       setting,
       log,
       removeSlice,
-      backgroundJobs: options.backgroundJobs !== false,
       ...(readOnly ? {} : { session: options.session ?? { mountPoint: '' } }),
     });
-    return new VolumeMeta(state, ledger);
+    const meta = new VolumeMeta(state, ledger);
+    if (options.backgroundJobs !== false) state.startJobs(meta);
+    return meta;
   } catch (thrown) {
     await engine.close();
     throw thrown;
@@ -95,6 +98,10 @@ class VolumeMeta extends Namespace implements OpenedMeta {
 
   get sessionId(): bigint | undefined {
     return this.#state.readOnly ? undefined : this.#state.sid;
+  }
+
+  runJobs(): Promise<void> {
+    return this.#state.runJobs();
   }
 
   truncate(caller: Caller, ino: Ino, length: number): Promise<Attr> {

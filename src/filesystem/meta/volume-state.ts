@@ -13,6 +13,7 @@ import { readSetting } from './read-setting.ts';
 import { type Outcome, type Reply, underRequest } from './request.ts';
 import { endStaleSessions, HEARTBEAT_MS, Session, type SessionOptions } from './session.ts';
 import type { Setting } from './setting.ts';
+import { expireTrash, type TrashExpiry } from './trash-expiry.ts';
 import { Usage } from './usage.ts';
 
 /** How long close waits for data that is being deleted; rows remember the rest. */
@@ -26,8 +27,6 @@ export interface VolumeStateOptions {
   /** Absent: read-only, without a session. */
   readonly session?: SessionOptions;
   readonly removeSlice: RemoveSlice;
-  /** Tools and short-lived callers leave housekeeping to mounts. */
-  readonly backgroundJobs: boolean;
 }
 
 export class VolumeState implements MetaContext {
@@ -40,7 +39,7 @@ export class VolumeState implements MetaContext {
   readonly #inodes: IdBatches;
   readonly #slices: IdBatches;
   readonly #session: Session | undefined;
-  readonly #jobs: HourlyJobs | undefined;
+  #jobs: HourlyJobs | undefined;
   #setting: Setting;
   #heartbeat: NodeJS.Timeout | undefined;
   #beating: Promise<void> = Promise.resolve();
@@ -58,7 +57,6 @@ export class VolumeState implements MetaContext {
     this.files = new OpenFileTable((ino) => this.#dropSustained(ino), log);
     this.#inodes = new IdBatches(engine, 'nextInode', INODE_BATCH);
     this.#slices = new IdBatches(engine, 'nextChunk', SLICE_BATCH);
-    if (session !== undefined && options.backgroundJobs) this.#jobs = new HourlyJobs(engine, log, this.#hourly());
   }
 
   static async open(options: VolumeStateOptions): Promise<VolumeState> {
@@ -114,16 +112,32 @@ export class VolumeState implements MetaContext {
     await dropSustained(this.engine, this.usage, this.sid, ino, (gone) => this.deletion.start(gone));
   }
 
-  #hourly(): Job[] {
+  /** Tools and short-lived callers leave housekeeping to mounts. `tree` is where expired entries are removed. */
+  startJobs(tree: TrashExpiry['tree']): void {
+    if (this.#session !== undefined) this.#jobs = new HourlyJobs(this.engine, this.log, this.#hourly(tree));
+  }
+
+  /** Runs every job that is due; for tests and tools, since the timer takes its time. */
+  async runJobs(): Promise<void> {
+    await this.#jobs?.runAll();
+  }
+
+  #hourly(tree: TrashExpiry['tree']): Job[] {
+    const { engine, usage, log } = this;
+    const expiry = { engine, usage, log, tree, stopped: () => this.#heartbeat === undefined };
     return [
       { counter: 'lastCleanupFiles', run: (now) => this.deletion.deleteExpiredFiles(now) },
       { counter: 'nextCleanupSlices', run: () => this.deletion.deleteLostSlices() },
+      {
+        counter: 'lastCleanupTrash',
+        run: async (now) => {
+          const { trashDays } = this.#setting;
+          await expireTrash(expiry, trashDays, Number(now) * 1000);
+          // Slices that a compaction replaced are kept as long as the trash is.
+          await this.deletion.deleteDelayedSlices(now - BigInt(trashDays) * DAY_SECONDS);
+        },
+      },
     ];
-  }
-
-  /** Part of the trash job, which is elected by its own counter: compacted slices are kept as long as trash is. */
-  deleteDelayedSlices(now: bigint): Promise<void> {
-    return this.deletion.deleteDelayedSlices(now - BigInt(this.#setting.trashDays) * DAY_SECONDS);
   }
 
   #schedule(): void {

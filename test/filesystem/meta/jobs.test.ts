@@ -1,0 +1,69 @@
+// Clean-up of what nobody came to: expired trash, deleted files, lost and delayed slices.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hourName } from '../../../src/filesystem/meta/trash.ts';
+import { hourOf } from '../../../src/filesystem/meta/trash-expiry.ts';
+import { ROOT, TRASH } from '../../../src/filesystem/meta/types.ts';
+import { until } from '../../harness/program.ts';
+import { makeTemp } from '../../harness/temp.ts';
+import { root, TestVolume } from './volume.ts';
+
+const temp = makeTemp();
+const name = (text: string): Buffer => Buffer.from(text);
+
+test('an hour is the name that its directory gets', () => {
+  const ms = Date.UTC(2026, 0, 2, 3);
+  assert.equal(hourOf(name(hourName(BigInt(ms + 1_800_000) * 1_000_000n))), ms);
+  for (const odd of ['x', '2026-01-02', '2026-01-02-03x', '.']) assert.equal(hourOf(name(odd)), undefined);
+});
+
+test('expired hours go with all below them, others stay; totals and references follow', async () => {
+  const volume = await TestVolume.make(temp);
+  const meta = await volume.open();
+  const dir = await meta.mkdir(root, ROOT, name('d'), 0o755);
+  const { attr } = await meta.create(root, dir.ino, name('f'), 0o644, true);
+  await meta.commitSlices(root, attr.ino, [
+    { indx: 0, slice: { pos: 0, id: 9n, size: 10, off: 0, len: 10 }, ledger: [], mtime: 1n },
+  ]);
+  await meta.unlink(root, dir.ino, name('f'));
+  await meta.rmdir(root, ROOT, name('d'));
+  const young = await meta.readdir(TRASH, undefined, 10, false);
+  await meta.runJobs();
+  assert.deepEqual(await meta.readdir(TRASH, undefined, 10, false), young);
+  const old = hourName(BigInt(Date.now() - 27 * 3_600_000) * 1_000_000n);
+  volume.change(
+    `UPDATE jfs_edge SET name = CAST('${old}' AS BLOB) WHERE parent = ${TRASH}; UPDATE jfs_counter SET value = 0 WHERE name = 'lastCleanupTrash'`,
+  );
+  await meta.runJobs();
+  assert.deepEqual(await meta.readdir(TRASH, undefined, 10, false), []);
+  await until('the data is deleted', () => volume.rows('jfs_delfile').length === 0);
+  await meta.close();
+  assert.deepEqual(volume.removed, [9n]);
+  assert.deepEqual(volume.rows('SELECT inode FROM jfs_node ORDER BY inode'), [[ROOT], [TRASH]]);
+  for (const table of ['jfs_edge', 'jfs_chunk', 'jfs_chunk_ref']) assert.deepEqual(volume.rows(table), [], table);
+  assert.deepEqual(volume.rows('SELECT inode FROM jfs_dir_stats'), [[ROOT]]);
+  assert.deepEqual([volume.counters()['usedSpace'], volume.counters()['totalInodes']], [0n, 0n]);
+});
+
+test('deleted files an hour old, slices without references, and delayed slices', async () => {
+  const volume = await TestVolume.make(temp);
+  const meta = await volume.open();
+  const record = (id: number): string => `x'00000000${id.toString(16).padStart(16, '0')}0000000a000000000000000a'`;
+  volume.change(`
+    INSERT INTO jfs_delfile VALUES (50, 10, 1), (51, 10, unixepoch());
+    INSERT INTO jfs_chunk (inode, indx, slices) VALUES (50, 0, ${record(1)}), (51, 0, ${record(2)});
+    INSERT INTO jfs_chunk_ref VALUES (0, 0, -3), (1, 10, 1), (2, 10, 1), (3, 10, 0), (4, 10, 1), (5, 10, 2);
+    INSERT INTO jfs_delslices VALUES (99, 1, x'00000000000000040000000a00000000000000050000000a'), (98, unixepoch(), x'00000000000000050000000a');
+  `);
+  await meta.runJobs();
+  await until('the data is deleted', () => volume.rows('SELECT 1 FROM jfs_delfile WHERE inode = 50').length === 0);
+  await meta.close();
+  assert.deepEqual([...volume.removed].sort(), [1n, 3n, 4n]);
+  assert.deepEqual(volume.rows('jfs_chunk_ref'), [
+    [0n, 0n, -3n],
+    [2n, 10n, 1n],
+    [5n, 10n, 1n],
+  ]);
+  assert.deepEqual(volume.rows('SELECT chunkid FROM jfs_delslices'), [[98n]]);
+  assert.deepEqual(volume.rows('SELECT inode FROM jfs_delfile'), [[51n]]);
+});
