@@ -1,7 +1,7 @@
 // The mounts of a node: one superblock per volume in the keeper's own directory, bound at kubelet's paths. Knows volumes
 // and paths; the gRPC service in front of it is service.ts. It never opens a file system: workers do.
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { mkdirSync, realpathSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { FsError, fail, hasCode } from '../base/errors.ts';
 import { log } from '../base/log.ts';
@@ -59,9 +59,11 @@ export class KeeperMounts {
   #closing = false;
 
   constructor(options: KeeperOptions) {
-    this.#options = options;
+    mkdirSync(options.runDirectory, { recursive: true, mode: 0o700 });
+    // As mountinfo shows it.
+    this.#options = { ...options, runDirectory: realpathSync(options.runDirectory) };
     this.#paths = new KubeletPaths(options.kubeletDirectory);
-    this.#records = new Records(options.runDirectory);
+    this.#records = new Records(this.#options.runDirectory);
     mkdirSync(this.#mountsDirectory, { recursive: true, mode: 0o700 });
   }
 
@@ -195,7 +197,7 @@ export class KeeperMounts {
           readOnly: request.readOnly,
           options: ['allow_other', ...request.options],
           mountPoint: request.stagingPath || mountPoint,
-          ownMounts: [mountPoint, this.#options.kubeletDirectory],
+          ownMounts: [mountPoint, this.#paths.root],
         }),
         over: (health) => log.error('volume is no longer served', { volume: volumeId, health }),
         ...(this.#options.recoveryDeadlineMs !== undefined && { recoveryDeadlineMs: this.#options.recoveryDeadlineMs }),

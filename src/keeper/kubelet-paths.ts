@@ -13,18 +13,19 @@ const RESOLVE_NO_SYMLINKS = 4;
 const RESOLVE_BENEATH = 8;
 
 export class KubeletPaths {
-  readonly #root: string;
+  /** Without links. */
+  readonly root: string;
 
   /** The directory's own path may lead through links; it is an administrator's. */
   constructor(directory: string) {
-    this.#root = realpathSync(directory);
+    this.root = realpathSync(directory);
   }
 
   /** The path as mountinfo shows it. */
   check(path: string): string {
     const plain = normalize(path).replace(/\/$/, '');
-    if (path.includes('\0') || plain !== path.replace(/\/$/, '') || !plain.startsWith(`${this.#root}/`))
-      throw fail('bad-input', `path ${JSON.stringify(path)} is not a plain path below ${this.#root}`);
+    if (path.includes('\0') || plain !== path.replace(/\/$/, '') || !plain.startsWith(`${this.root}/`))
+      throw fail('bad-input', `path ${JSON.stringify(path)} is not a plain path below ${this.root}`);
     return plain;
   }
 
@@ -77,10 +78,10 @@ export class KubeletPaths {
   }
 
   #open(path: string): number | undefined {
-    const root = native.openat2(-100, this.#root, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
+    const root = native.openat2(-100, this.root, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
     try {
       const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-      const below = path.slice(this.#root.length + 1) || '.';
+      const below = path.slice(this.root.length + 1) || '.';
       return native.openat2(root, below, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, resolve);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;

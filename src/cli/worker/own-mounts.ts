@@ -6,6 +6,7 @@ import { fail } from '../../base/errors.ts';
 import { readSettingOf } from '../../filesystem/meta/read-setting.ts';
 import type { WorkerSettings } from '../../keeper/handoff.ts';
 
+/** Before anything is mounted; `ownMounts` are without links already: to look at them would be to ask oneself. */
 export async function refuseOwnMounts(
   settings: Pick<WorkerSettings, 'metaUrl' | 'storage' | 'bucket' | 'ownMounts'>,
 ): Promise<void> {
@@ -17,7 +18,7 @@ export async function refuseOwnMounts(
     paths.push(['the object store', (settings.bucket || setting.bucket).replace(/^file:\/\//, '')]);
   for (const [what, path] of paths)
     for (const mount of settings.ownMounts)
-      if (`${resolved(path)}/`.startsWith(`${resolved(mount)}/`))
+      if (`${resolved(path)}/`.startsWith(`${mount}/`))
         throw fail('refused', `mounting: ${what} (${path}) lies below the mount's own directory ${mount}`, {
           hint: 'mount somewhere else, or move it',
         });

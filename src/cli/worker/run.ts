@@ -76,7 +76,7 @@ class Worker {
     const options = splitOptions(settings.options);
     const { flags, allowOther, source = null, contexts, transport } = parseMountOptions(options.mount);
     if (transport !== 'kernel') throw fail('bad-input', `worker: transport ${transport} cannot be supervised`);
-    await refuseOwnMounts(settings);
+    if (this.#state.epoch === 0) await refuseOwnMounts(settings);
     const key = await keyOf(handoff);
     const { sessionId } = this.#state;
     const fileSystem = await openFileSystem({
