@@ -79,11 +79,12 @@ export class ChunkViews {
 
   /** The caller uses the answer in the same turn: later it may lack what has been committed meanwhile. */
   load(indx: number): Promise<View> {
-    let loading = this.#loading.get(indx);
-    if (loading === undefined) {
-      loading = this.#load(indx).finally(() => this.#loading.delete(indx));
-      this.#loading.set(indx, loading);
-    }
+    const known = this.#loading.get(indx);
+    if (known !== undefined) return known;
+    const loading = this.#load(indx).finally(() => {
+      if (this.#loading.get(indx) === loading) this.#loading.delete(indx);
+    });
+    this.#loading.set(indx, loading);
     return loading;
   }
 
@@ -111,12 +112,16 @@ export class ChunkViews {
     for (const commit of commits) this.#views.get(commit.indx)?.append(commit);
   }
 
+  /** What is there, and what is being read: either may be from before the change. */
   drop(indx: number): void {
+    this.#generation++;
     this.#views.delete(indx);
+    this.#loading.delete(indx);
   }
 
   dropAll(): void {
     this.#generation++;
     this.#views.clear();
+    this.#loading.clear();
   }
 }
