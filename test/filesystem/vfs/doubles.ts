@@ -31,6 +31,8 @@ export class MemoryMeta implements Meta {
   readonly nodes = new Map<Ino, FileNode>();
   /** Called before each commit; may throw or wait. */
   beforeCommit: (ino: Ino, commits: readonly SliceCommit[]) => Promise<void> | void = () => undefined;
+  /** The answer of readChunk may be old when it arrives. */
+  afterReadChunk: () => Promise<void> | void = () => undefined;
   readonly committed: SliceCommit[] = [];
   readonly handles = new Map<Ino, number>();
   syncs = 0;
@@ -118,7 +120,9 @@ export class MemoryMeta implements Meta {
 
   async readChunk(ino: Ino, indx: number): Promise<ChunkView> {
     const chunk = this.node(ino).chunks.get(indx);
-    return { slices: [...(chunk?.slices ?? [])], ledger: [...(chunk?.ledger ?? [])] };
+    const view = { slices: [...(chunk?.slices ?? [])], ledger: [...(chunk?.ledger ?? [])] };
+    await this.afterReadChunk();
+    return view;
   }
 
   async chunkIndexes(ino: Ino, from: number, limit: number): Promise<number[]> {
