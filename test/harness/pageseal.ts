@@ -31,7 +31,7 @@ export class Pageseal {
   /** In the background. */
   async mount(metaUrl: string, mountPoint: string, flags: readonly string[] = []): Promise<void> {
     mkdirSync(mountPoint, { recursive: true });
-    await this.ok(['mount', '-d', metaUrl, mountPoint, ...flags]);
+    await this.ok(['mount', '-d', metaUrl, mountPoint, '--log', `${mountPoint}.log`, ...flags]);
   }
 
   umount(mountPoint: string): Promise<string> {

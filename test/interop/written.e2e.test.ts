@@ -102,7 +102,7 @@ for i, n in enumerate([0, 1, 4095, 4096, 4097, 65535, 65536, 65537, 300001, 4 <<
     put(at("size-%d" % n), r.randbytes(n) if i % 2 else (b"the same line again\\n" * (n // 20 + 1))[:n])
 put(at("a/b/c/leaf"), b"leaf")
 with open(at("crossing"), "wb") as f:
-    f.seek((64 << 20) - 1000); f.write(r.randbytes(5000)); f.truncate((130 << 20) + 7)
+    f.seek((64 << 20) - 1000); f.write(r.randbytes(5000)); f.truncate((65 << 20) + 7)
 fd = os.open(at("patched"), os.O_RDWR | os.O_CREAT, 0o640)
 os.write(fd, r.randbytes(900000))
 for i in range(40):
