@@ -7,7 +7,7 @@ import type { Vfs } from '../filesystem/vfs/vfs.ts';
 import { type FuseChannel, native } from '../native/native.ts';
 import { handlerOf, refusalOf } from './dispatch.ts';
 import { EdgeLog } from './edge-log.ts';
-import type { InFlightLog } from './inflight.ts';
+import { type InFlightLog, InFlightNotes } from './inflight.ts';
 import { hasExpireOnly, hasResend, initBody, MAX_WRITE, type NegotiatedState, negotiate } from './negotiate.ts';
 import { NodeIds } from './nodes.ts';
 import { Notifier } from './notify.ts';
@@ -78,6 +78,7 @@ class Session implements FuseSession {
   readonly #control = new Int32Array(2);
   readonly #context: Context;
   readonly #notifier: Notifier;
+  readonly #notes: InFlightNotes | undefined;
   readonly #edge: EdgeLog;
   readonly #spin = new SpinPolicy(maySpin());
   readonly #active = new Map<number, KernelRequest>();
@@ -103,8 +104,8 @@ class Session implements FuseSession {
     this.stopped = promise;
     this.#settle = { resolve, reject };
     this.#slab = slabOf(Buffer.allocUnsafeSlow(SLAB_BYTES));
-    // A request is lost for good if the process dies between reading and noting it, so then one at a time.
-    this.#table = new Uint32Array(2 * (options.inflight === undefined ? MAX_BATCH : 1));
+    this.#table = new Uint32Array(2 * MAX_BATCH);
+    this.#notes = options.inflight === undefined ? undefined : new InFlightNotes(options.inflight);
     this.#channel = native.fuseOpen(
       descriptor,
       this.#slab.bytes,
@@ -117,11 +118,11 @@ class Session implements FuseSession {
   }
 
   start(): void {
-    const { predecessor, inflight } = this.#options;
+    const { predecessor } = this.#options;
     // Before the first read: the kernel queues again everything that was read, and that must not be ours.
     if (predecessor !== undefined) {
       if (hasResend(predecessor)) this.#resend();
-      else if (inflight !== undefined) this.#disown(inflight);
+      else if (this.#notes !== undefined) this.#disown(this.#notes);
     }
     native.fuseRead(this.#channel, true);
   }
@@ -131,14 +132,15 @@ class Session implements FuseSession {
     if (errno !== 0) this.#options.log.error('the kernel refused to send requests again', { errno });
   }
 
-  #disown(inflight: InFlightLog): void {
-    const ids = inflight.inherited();
-    for (const id of ids) {
-      // ENOENT where the reply had gone out and only the note was left.
-      native.fuseReply(this.#channel, Number(id & 0xffff_ffffn), Number(id >> 32n), -Errno.EIO);
-      inflight.clear(id);
+  #disown(notes: InFlightNotes): void {
+    let ended = 0;
+    for (const id of notes.orphans()) {
+      // ENOENT for all that was answered before or never read.
+      const errno = native.fuseReply(this.#channel, Number(id & 0xffff_ffffn), Number(id >> 32n), -Errno.EIO);
+      if (errno === 0) ended++;
     }
-    if (ids.length > 0) this.#options.log.warn('requests of a predecessor ended with EIO', { requests: ids.length });
+    notes.disowned();
+    if (ended > 0) this.#options.log.warn('requests of a predecessor ended with EIO', { requests: ended });
   }
 
   #onBatch(count: number, idle: number): void {
@@ -165,8 +167,9 @@ class Session implements FuseSession {
       else if (request.opcode === Opcode.INIT) this.#init(request);
       else this.#begin(request);
     } catch (thrown) {
-      // Only what gets no reply ends here.
-      this.#edge.failed(request.name, request.node, thrown);
+      const errno = this.#edge.failed(request.name, request.node, thrown);
+      // Not begun for want of room in the log of ids; the others get no reply in any case.
+      if (handlerOf(request.opcode) !== undefined) this.#send(request, errno, undefined);
     }
     request.seal();
   }
@@ -210,11 +213,11 @@ class Session implements FuseSession {
   #begin(request: KernelRequest): void {
     const handler = handlerOf(request.opcode);
     if (handler === undefined) return void this.#send(request, refusalOf(request.opcode), undefined);
-    const { trackRequests, connectionId, inflight } = this.#options;
+    const { trackRequests, connectionId } = this.#options;
     const resent = request.resent;
     if (resent) this.#resent++;
     if (trackRequests) request.request = { mount: connectionId, unique: request.unique, resent };
-    inflight?.note(request.unique);
+    this.#notes?.note(request.unique);
     this.#active.set(request.id, request);
     this.#control[0] = ++this.#inFlight;
     Promise.try(handler, this.#context, request).then(
@@ -228,7 +231,7 @@ class Session implements FuseSession {
     const errno = this.#send(request, error, body);
     if (errno !== 0 && answer instanceof Held) answer.undo();
     this.#active.delete(request.id);
-    this.#options.inflight?.clear(request.unique);
+    this.#notes?.clear(request.unique);
     this.#control[0] = --this.#inFlight;
     if (this.#paused && this.#inFlight < MAX_IN_FLIGHT && this.#ending === undefined) {
       this.#paused = false;
