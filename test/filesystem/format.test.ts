@@ -1,3 +1,4 @@
+// What format writes, and what it leaves alone when it is asked again.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

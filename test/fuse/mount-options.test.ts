@@ -1,3 +1,4 @@
+// Mount options as fstab and users give them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MountFlag, parseMountOptions } from '../../src/fuse/mount-options.ts';

@@ -1,3 +1,4 @@
+// New nodes: the rows they bring, and what their parents count.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type Attr, NodeFlag, NodeType } from '../../../src/filesystem/meta/types.ts';

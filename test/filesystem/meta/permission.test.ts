@@ -1,3 +1,4 @@
+// Who may do what, by mode bits and access lists.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ABSENT, type AclRule } from '../../../src/filesystem/meta/acl.ts';

@@ -1,3 +1,4 @@
+// unlink and rmdir, with the trash and without.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { hourName } from '../../../src/filesystem/meta/trash.ts';

@@ -1,3 +1,4 @@
+// rename: rows, links and sums of every kind of move.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { TRASH } from '../../../src/filesystem/meta/types.ts';

@@ -1,3 +1,4 @@
+// Rows and records to values and back, and what is called damage.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorCode, hasCode } from '../../../src/base/errors.ts';

@@ -1,3 +1,4 @@
+// setattr: what is stored, what is answered, what is refused.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { Caller } from '../../../src/base/words.ts';

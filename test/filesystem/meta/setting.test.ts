@@ -1,3 +1,4 @@
+// The record: read by Go's rules, printed byte for byte.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorCode, hasCode } from '../../../src/base/errors.ts';

@@ -1,3 +1,4 @@
+// Extended attributes and access control lists.
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
