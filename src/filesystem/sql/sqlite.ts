@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { fail } from '../../base/errors.ts';
+import { Checkpoints, FALLBACK_PAGES } from './checkpoint.ts';
 import type { Change, Engine, Flight, Op, Query, Row, RunOptions, SqlValue } from './op.ts';
 import { busyTooLong, fromSqlite, isBusy, isCannotOpen } from './sqlite-errors.ts';
 import { WalSync } from './sqlite-sync.ts';
@@ -95,6 +96,7 @@ export class SqliteEngine implements Engine {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #wal: WalSync | undefined;
+  readonly #checkpoints: Checkpoints | undefined;
   readonly #readOnly: boolean;
   #queue: Pending[] = [];
   #scheduled = false;
@@ -111,6 +113,7 @@ export class SqliteEngine implements Engine {
     try {
       const wal = this.#readOnly ? false : useWal(this.#database);
       this.#wal = wal ? new WalSync(options.file) : undefined;
+      this.#checkpoints = wal ? new Checkpoints(options.file) : undefined;
     } catch (thrown) {
       this.#database.close();
       throw thrown;
@@ -158,6 +161,7 @@ export class SqliteEngine implements Engine {
       await new Promise((resolve) => setImmediate(resolve));
       await this.#idle;
     }
+    await this.#checkpoints?.close();
     await this.#wal?.close();
     this.#statements.clear();
     this.#database.close();
@@ -169,6 +173,7 @@ export class SqliteEngine implements Engine {
       const group = this.#queue.splice(0, MAX_GROUP);
       try {
         const outcomes = await this.#persist('write metadata', () => this.#group(group));
+        this.#checkpoints?.committed();
         this.#answer(group, outcomes);
       } catch (thrown) {
         for (const pending of group) pending.reject(thrown);
@@ -367,5 +372,6 @@ function useWal(database: DatabaseSync): boolean {
   const row = database.prepare('PRAGMA journal_mode=WAL').get() as unknown as [string] | undefined;
   const wal = row?.[0] === 'wal';
   database.exec(`PRAGMA synchronous=${wal ? 'NORMAL' : 'FULL'}`);
+  if (wal) database.exec(`PRAGMA wal_autocheckpoint=${FALLBACK_PAGES}`);
   return wal;
 }

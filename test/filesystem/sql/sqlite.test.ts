@@ -1,12 +1,13 @@
 // What is SQLite's own: places it may lie in, read-only openings, errors, a second writer in this process.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { type ErrorCode, hasCode } from '../../../src/base/errors.ts';
 import { change, query, read, write } from '../../../src/filesystem/sql/op.ts';
 import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
 import { parseMetaUrl } from '../../../src/filesystem/sql/url.ts';
+import { until } from '../../harness/program.ts';
 import { makeTemp } from '../../harness/temp.ts';
 
 const temp = makeTemp();
@@ -131,4 +132,23 @@ test('a full disk is ENOSPC for the operation that hits it, and the database goe
   await engine.run(() => write(insert(2n)));
   assert.equal(await engine.view(count), 2n);
   await engine.close();
+});
+
+test('commits are copied into the database by a thread while it is open', async () => {
+  await makeDatabase('checkpoint.db');
+  const engine = await openEngine(url('checkpoint.db'));
+  const before = statSync(temp.at('checkpoint.db')).size;
+  let n = 10n;
+  const some = async (): Promise<void> => {
+    for (let i = 0; i < 100; i += 1) await engine.run(() => write(insert(n++), insert(n++), insert(n++)));
+  };
+  await until('the file grows', async () => {
+    await some();
+    return statSync(temp.at('checkpoint.db')).size > before;
+  });
+  await engine.close();
+  const check = new DatabaseSync(temp.at('checkpoint.db'));
+  assert.equal(check.prepare('SELECT COUNT(*) AS n FROM jfs_thing').get()?.['n'], Number(n) - 10 + 1);
+  assert.deepEqual({ ...check.prepare('PRAGMA integrity_check').get() }, { integrity_check: 'ok' });
+  check.close();
 });
