@@ -1,6 +1,7 @@
 // What a predecessor acknowledged and lost: told once to every handle it left, logged and counted once per inode.
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import { counter } from '../../base/metrics.ts';
 import type { Ino } from '../../base/words.ts';
 import type { FileHandle } from './handles.ts';
 import type { Inodes } from './inodes.ts';
@@ -9,7 +10,11 @@ import type { UncommittedMarks } from './marks.ts';
 /** For library users and tools, whose losses nobody inherits. */
 export const noMarks: UncommittedMarks = { mark: () => undefined, clear: () => undefined, inherited: () => [] };
 
+const lostInodes = counter('pageseal_lost_inodes_total', 'Inodes whose acknowledged data died with a worker');
+
+/** An inode stays marked until its old handles are gone, so a third worker may tell of the same loss again. */
 export function logInherited(lost: readonly Ino[], log: Log): void {
+  lostInodes.inc(lost.length);
   for (const ino of lost)
     log.error('data lost: the worker died before what was written to this inode had been committed', { inode: ino });
 }

@@ -3,6 +3,7 @@
 import { nowNs } from '../../base/clock.ts';
 import { FsError, hasCode } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import { counter } from '../../base/metrics.ts';
 import type { Mutex } from '../../base/mutex.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import type { Meta } from '../meta/meta.ts';
@@ -19,6 +20,8 @@ const OPEN_SLICES = 4;
 const MAX_SLICES = 256;
 /** Slices in one commit: bounds the transaction. */
 const MAX_COMMIT = 64;
+
+const dropped = counter('pageseal_dropped_slices_total', 'Slices of acknowledged data that could not be written');
 
 export interface WriterParts {
   readonly meta: Meta;
@@ -243,6 +246,7 @@ export class Writer implements DirtyFile {
     const { ino } = this.#owner;
     this.#slices.splice(this.#slices.indexOf(slice), 1);
     slice.freeAll();
+    dropped.inc();
     this.#parts.log.error('data lost: a slice could not be written', {
       inode: ino,
       offset: slice.indx * CHUNK_SIZE + slice.pos,
