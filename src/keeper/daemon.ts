@@ -22,8 +22,9 @@ export async function runKeeper(options: KeeperOptions): Promise<void> {
   chmodSync(socket, 0o600);
   log.info('keeper serves', { socket, kubeletDirectory: options.kubeletDirectory });
   log.info('keeper ends', { signal: await signal });
-  await keeper.close();
+  // First no new calls, and those that run to their end: a mount made after the others were taken away would stay.
   await service.close();
+  await keeper.close();
   rmSync(socket, { force: true });
 }
 
