@@ -27,3 +27,20 @@ test('lets so many run, the others in turn, failures included', async () => {
   assert.equal(results.filter(({ status }) => status === 'rejected').length, 5);
   assert.equal(await semaphore.run(async () => 'free again'), 'free again');
 });
+
+test('a newcomer does not overtake who waits, and is not let in beside them', async () => {
+  const semaphore = new Semaphore(1);
+  let running = 0;
+  const order: string[] = [];
+  const work = (name: string) =>
+    semaphore.run(async () => {
+      order.push(name);
+      assert.equal(++running, 1);
+      await setImmediate();
+      running--;
+    });
+  // The newcomer arrives when the first has just ended and the second has not yet gone on.
+  const newcomer = work('first').then(() => work('newcomer'));
+  await Promise.all([work('second'), work('third'), newcomer]);
+  assert.deepEqual(order, ['first', 'second', 'third', 'newcomer']);
+});
