@@ -135,6 +135,7 @@ test('truncate: the vector of the format, over chunk borders, growth, what is re
   await meta.commitSlices(root, ino, [whole(1n, 10 * MIB)]);
   await meta.truncate(root, ino, 5000);
   assert.equal(volume.slices(ino, 0).slice(48), '00001388000000000000000000000000000000' + '00009fec78');
+  assert.deepEqual(volume.rows('SELECT DISTINCT typeof(slices) FROM jfs_chunk'), [['blob']]);
   const before = await meta.getattr(ino);
   assert.deepEqual(await meta.truncate(root, ino, 5000), before);
   await meta.commitSlices(root, ino, [whole(2n, 100, 0, 1), whole(3n, 100, 0, 2)]);

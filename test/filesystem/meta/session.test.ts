@@ -66,6 +66,22 @@ test('a successor keeps unlinked open files until the kernel forgets them', asyn
   assert.equal(volume.counters()['totalInodes'], 0n);
 });
 
+test('an unlinked open file that got a name again by another client stays', async () => {
+  const volume = await TestVolume.make(temp, { trashDays: 0 });
+  const meta = await volume.open();
+  const { attr } = await meta.create(root, ROOT, name('a'), 0o644, true);
+  meta.opened(attr.ino);
+  await meta.unlink(root, ROOT, name('a'));
+  volume.change(
+    `UPDATE jfs_node SET nlink = 1 WHERE inode = ${attr.ino}; INSERT INTO jfs_edge (parent, name, inode, type) VALUES (1, CAST('b' AS BLOB), ${attr.ino}, 1)`,
+  );
+  await meta.closed(attr.ino);
+  assert.equal((await meta.lookup(root, ROOT, name('b'))).ino, attr.ino);
+  await meta.close();
+  assert.deepEqual(volume.rows('jfs_sustained'), []);
+  assert.deepEqual(volume.rows('jfs_delfile'), []);
+});
+
 test('a stale session is ended by others: locks, unlinked files, row', async () => {
   const volume = await TestVolume.make(temp, { trashDays: 0 });
   const meta = await volume.open();
