@@ -28,6 +28,7 @@ const byCode: Partial<Record<ErrorCode, StatusName>> = {
   refused: 'INVALID_ARGUMENT',
   unsupported: 'INVALID_ARGUMENT',
   EINVAL: 'INVALID_ARGUMENT',
+  ERANGE: 'OUT_OF_RANGE',
   'not-formatted': 'NOT_FOUND',
   'not-found': 'NOT_FOUND',
   ENOENT: 'NOT_FOUND',
@@ -68,6 +69,7 @@ const byStatus: Readonly<Record<number, ErrorCode>> = {
   [grpcStatus.RESOURCE_EXHAUSTED]: 'ENOSPC',
   [grpcStatus.FAILED_PRECONDITION]: 'failed-precondition',
   [grpcStatus.ABORTED]: 'busy',
+  [grpcStatus.OUT_OF_RANGE]: 'ERANGE',
   [grpcStatus.UNAVAILABLE]: 'metadata-unavailable',
   [grpcStatus.UNAUTHENTICATED]: 'unauthenticated',
 };

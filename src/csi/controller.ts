@@ -67,9 +67,11 @@ async function handleExpandVolume(request: messages.ExpandVolume, options: Contr
   try {
     const row = await findVolume(engine, request.volumeId);
     if (row === undefined) throw unknownVolume();
-    if (limit > 0n && row.capacity > limit) throw fail('EINVAL', 'capacity range: the volume is larger than the limit');
-    const capacity = await expandVolume(engine, request.volumeId, required === 0n ? limit : required);
-    return { capacityBytes: capacity.toString(), nodeExpansionRequired: false };
+    if (limit > 0n && row.capacity > limit) throw fail('ERANGE', 'capacity range: the volume is larger than the limit');
+    const wanted = required === 0n ? limit : required;
+    const capacity = await expandVolume(engine, request.volumeId, wanted);
+    // An unlimited volume stays unlimited, and an answer of 0 would be no answer.
+    return { capacityBytes: (capacity === 0n ? wanted : capacity).toString(), nodeExpansionRequired: false };
   } finally {
     await engine.close();
   }

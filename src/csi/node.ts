@@ -99,6 +99,8 @@ export class NodeService {
         throw fail('failed-precondition', 'volume: is staged at another path of this node');
       if (state.staging.digest !== digest) throw fail('conflict', 'volume: is staged with other arguments');
     }
+    for (const name of volume.access.options.ignored)
+      log.info('mount option without effect', { volume: volume.id, name });
     const staging = { path: request.stagingTargetPath, digest };
     const connection = await connectionOf(volume, request.secrets, this.#options);
     try {

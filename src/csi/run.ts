@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { connectKeeper, type Keeper } from '../keeper/client.ts';
+import { native } from '../native/native.ts';
 import { controllerMethods } from './controller.ts';
 import { identityMethods } from './identity.ts';
 import { NodeService } from './node.ts';
@@ -34,6 +35,8 @@ export interface RunningCsi {
 
 export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
   checkOptions(options);
+  // Secrets pass through this process: no core file, and nobody else's debugger.
+  native.setDumpable(false);
   const { nodeId, embedded, kubeletDirectory } = options;
   const services: Partial<Record<ServiceName, Methods>> = {
     Identity: identityMethods({ controller: options.mode !== 'node', embedded: embedded !== undefined }),

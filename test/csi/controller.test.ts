@@ -90,6 +90,41 @@ test('create, repeat, expand, validate, delete', async () => {
   assert.equal(await client.code('Controller', 'validateVolumeCapabilities', validate), 'NOT_FOUND');
 });
 
+test('a creation that was cut short at any point is finished by the next call', async () => {
+  const request = create('pvc-partial', { capacityRange: capacityRange(GiB) });
+  const { volume } = await client.call('Controller', 'createVolume', request);
+  const folder = join(embedded, volume.volumeContext.fs);
+  const again = async (point: string): Promise<void> =>
+    assert.deepEqual((await client.call('Controller', 'createVolume', request)).volume, volume, point);
+  const engine = await openEngine(`sqlite3://${folder}/meta.db`);
+  await engine.run(function* () {
+    yield* write(
+      change('DELETE FROM pageseal_volume'),
+      change('DELETE FROM jfs_edge'),
+      change('DELETE FROM jfs_dir_quota'),
+    );
+  });
+  await again('record without a row');
+  await engine.run(function* () {
+    yield* write(
+      change('DELETE FROM jfs_setting'),
+      change('DELETE FROM jfs_dir_stats'),
+      change('DELETE FROM jfs_counter'),
+      change('DELETE FROM pageseal_setting'),
+      change('DELETE FROM jfs_node'),
+      change('DELETE FROM jfs_edge'),
+      change('DELETE FROM pageseal_volume'),
+    );
+  });
+  await engine.close();
+  rmSync(join(folder, 'objects', volume.volumeContext.fs), { recursive: true });
+  await again('tables without a record');
+  rmSync(join(folder, 'objects', volume.volumeContext.fs), { recursive: true });
+  for (const suffix of ['', '-wal', '-shm']) rmSync(join(folder, `meta.db${suffix}`), { force: true });
+  await again('folders without a database');
+  assert.equal(await client.code('Controller', 'deleteVolume', { volumeId: volume.volumeId, secrets }), 'OK');
+});
+
 test('the same name with other parameters or another capacity is ALREADY_EXISTS', async () => {
   const request = create('pvc-same', { capacityRange: capacityRange(GiB), parameters: { compression: 'zstd' } });
   const { volume } = await client.call('Controller', 'createVolume', request);

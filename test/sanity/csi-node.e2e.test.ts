@@ -105,6 +105,18 @@ test('a key in the metadata: the node brings the passphrase only, as with the or
   await csi.delete(volume, inMetadata);
 });
 
+test('encryption is decided by the class: neither side is talked out of it', needed, async () => {
+  const volume = await csi.create('pvc-clear', {}, { parameters: { encryption: 'none' } });
+  const unencrypted = { name: 'clear' };
+  await csi.stage(volume, unencrypted);
+  await csi.unstage(volume);
+  const required = { volumeContext: { ...volume.volumeContext, encryption: 'required' } };
+  for (const given of [unencrypted, secrets])
+    assert.notEqual(await nodeCode('nodeStageVolume', csi.stageRequest(volume, given, required)), 'OK');
+  assert.deepEqual(temp.mounts(), []);
+  await csi.delete(volume, unencrypted);
+});
+
 test('two calls for one volume: one works, one is told to come again', needed, async () => {
   const volume = await csi.create('pvc-busy', provisioner);
   const request = csi.stageRequest(volume, secrets);
@@ -148,12 +160,8 @@ test('capacity is a quota that writes run into and expansion lifts; read-only an
   assert.equal(await nodeCode('nodePublishVolume', readOnly), 'OK');
   assert.equal(await errorCode(writeFile(join(csi.target('reader'), 'x'), 'x')), 'EROFS');
   assert.equal((await readFile(join(csi.target('reader'), 'fits'))).length, MiB);
-  for (const pod of ['reader', 'pod']) await csi.unpublish(volume, pod);
-  await csi.unstage(volume);
-  await csi.stage(volume, secrets);
-  await csi.publish(volume, 'pod', secrets);
   assert.equal(await errorCode(write('too-large', 16 * MiB)), 'OK');
-  await csi.unpublish(volume, 'pod');
+  for (const pod of ['reader', 'pod']) await csi.unpublish(volume, pod);
   await csi.unstage(volume);
   await csi.delete(volume, provisioner);
 });
