@@ -105,10 +105,7 @@ export class Directories {
     }
     for (let position = at - DOTS; ; position++) {
       let dirent = this.#buffered(directory, position, plus);
-      if (dirent === undefined) {
-        await this.#fetch(directory, position, plus);
-        dirent = directory.page[position - directory.start];
-      }
+      if (dirent === undefined) [dirent] = await this.#fetch(directory, position, plus);
       if (dirent === undefined || !take(this.#entry(directory, dirent, position, plus))) return;
     }
   }
@@ -119,7 +116,8 @@ export class Directories {
     return directory.page[position - directory.start];
   }
 
-  async #fetch(directory: OpenDirectory, position: number, plus: boolean): Promise<void> {
+  /** The page from `position` on, also for a reader whose handle another one moved meanwhile. */
+  async #fetch(directory: OpenDirectory, position: number, plus: boolean): Promise<readonly Dirent[]> {
     const { meta, inodes } = this.#core;
     const after = this.#nameBefore(directory, position);
     const busy = directory.changes !== -1 && directory.changes !== this.#changes;
@@ -137,12 +135,13 @@ export class Directories {
     directory.since = since;
     directory.fetchedAt = Date.now();
     const last = page.at(-1);
-    if (last === undefined) return;
+    if (last === undefined) return page;
     directory.starts.set(position + page.length, last.name);
     for (const oldest of directory.starts.keys()) {
       if (directory.starts.size <= MAX_STARTS) break;
       directory.starts.delete(oldest);
     }
+    return page;
   }
 
   #nameBefore(directory: OpenDirectory, position: number): Buffer | undefined {

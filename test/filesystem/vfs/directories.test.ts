@@ -84,3 +84,10 @@ test('attributes read ahead are not shown once this client has changed something
   const next = await some(vfs, handle, first.at(-1)?.nextOffset ?? 0n, 30, true);
   assert.equal(next.find((entry) => entry.ino === ino)?.entry?.attr.mode, 0o600);
 });
+
+test('two readers of one handle do not lose each other the way', async () => {
+  const { vfs, names } = await setUp();
+  const handle = await vfs.opendir(caller, 1n);
+  const found = await Promise.all([all(vfs, handle, true, 100), all(vfs, handle, false, 300), all(vfs, handle, true)]);
+  for (const each of found) assert.deepEqual(namesOf(each), ['.', '..', ...names]);
+});
