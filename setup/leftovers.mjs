@@ -52,22 +52,40 @@ export class Leftovers {
     );
   }
 
-  #processes() {
-    return processIds().filter((pid) => !this.#processesBefore.has(pid) && this.#isOurs(pid));
-  }
-
   /**
-   * By mark, by the run's folder on the command line, or by a program of this checkout without the environment
-   * that a shell or another run gives (workers get almost none).
+   * By mark, by the run's folder, or by a program of this checkout without the environment that a shell or another run
+   * gives (workers get almost none).
    */
-  #isOurs(pid) {
-    const environment = read(`/proc/${pid}/environ`);
-    if (environment.includes(`PAGESEAL_TEST_RUN=${this.#mark}`)) return true;
-    if (read(`/proc/${pid}/cmdline`).includes(this.#folder)) return true;
-    const program = link(`/proc/${pid}/exe`);
-    const ofCheckout = program.startsWith(`${root}/node_modules/`) || program.startsWith(`${root}/.cache/`);
-    return ofCheckout && !environment.includes('PATH=');
+  #processes() {
+    const fresh = processIds().filter((pid) => !this.#processesBefore.has(pid));
+    const ours = new Set(processesNaming(fresh, [`PAGESEAL_TEST_RUN=${this.#mark}`, this.#folder]));
+    const ofCheckout = fresh.filter((pid) => !ours.has(pid) && isOfCheckout(link(`/proc/${pid}/exe`)));
+    const ofOthers = new Set(processesNaming(ofCheckout, ['PATH=']));
+    return [...ours, ...ofCheckout.filter((pid) => !ofOthers.has(pid))];
   }
+}
+
+const isOfCheckout = (program) => program.startsWith(`${root}/node_modules/`) || program.startsWith(`${root}/.cache/`);
+
+/** Exit codes of `timeout` from here on mean that it had to end the program. */
+const KILLED = 124;
+
+/**
+ * Those that have one of the texts in their environment or on their command line. A process that is stuck while it
+ * starts blocks who reads these files, so another program does, which can be killed.
+ */
+function processesNaming(pids, texts) {
+  if (pids.length === 0) return [];
+  const look = (some) => {
+    const files = some.flatMap((pid) => [`/proc/${pid}/environ`, `/proc/${pid}/cmdline`]);
+    // The texts come by stdin: on the command line they would find themselves.
+    const args = ['-s', 'KILL', '5', 'grep', '--text', '-lsF', '-f', '-', ...files];
+    const { stdout, status } = spawnSync('timeout', args, { input: texts.join('\n'), encoding: 'utf8' });
+    return { found: stdout.match(/(?<=\/proc\/)\d+/g) ?? [], blocked: status === null || status >= KILLED };
+  };
+  const all = look(pids);
+  const found = all.blocked ? pids.flatMap((pid) => look([pid]).found) : all.found;
+  return [...new Set(found)].map(Number);
 }
 
 function mountPoints() {

@@ -53,15 +53,9 @@ export class Temp {
     rmSync(this.path, { recursive: true, force: true });
   }
 
+  /** By the folder's name in their environment or on their command line. */
   #processes(): number[] {
-    return readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-      .map(Number)
-      .filter((pid) => {
-        const own = `${readProc(pid, 'environ')}\0`;
-        const isMarked = own.includes(`${MARK}=${this.path}\0`);
-        return isMarked || readProc(pid, 'cmdline').includes(`${this.path}/`);
-      });
+    return processesNaming(this.path).filter((pid) => pid !== process.pid);
   }
 }
 
@@ -85,13 +79,26 @@ function unmount(points: readonly string[], flags: readonly string[]): void {
     spawnSync('umount', [...flags, '--no-canonicalize', point], { stdio: 'ignore', timeout: 10_000 });
 }
 
-function readProc(pid: number, file: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
-  } catch {
-    return ''; // gone, or not ours to read
-  }
+/** A process that is stuck while it starts (its program lies on a hung mount, say) blocks who reads these files. */
+const LOOK_TIMEOUT_S = '5';
+
+/** In a program of its own, which can be killed when it blocks; then one process after the other. */
+function processesNaming(text: string): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const look = (some: readonly string[]): { readonly found: string[]; readonly blocked: boolean } => {
+    const files = some.flatMap((pid) => [`/proc/${pid}/environ`, `/proc/${pid}/cmdline`]);
+    // The pattern comes by stdin: on the command line it would find itself.
+    const args = ['-s', 'KILL', LOOK_TIMEOUT_S, 'grep', '--text', '-lsF', '-f', '-', ...files];
+    const { stdout, status } = spawnSync('timeout', args, { input: text, encoding: 'utf8' });
+    return { found: stdout.match(/(?<=\/proc\/)\d+/g) ?? [], blocked: status === null || status >= KILLED };
+  };
+  const all = look(pids);
+  const found = all.blocked ? pids.flatMap((pid) => look([pid]).found) : all.found;
+  return [...new Set(found)].map(Number);
 }
+
+/** Exit codes of `timeout` from here on mean that it had to end the program. */
+const KILLED = 124;
 
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
