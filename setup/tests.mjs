@@ -2,7 +2,7 @@
 // behind (mount, process, folder) is found, named, taken away, and fails the run.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Leftovers } from './leftovers.mjs';
@@ -36,6 +36,7 @@ export function checkStatic() {
 /** Answers the exit code. The runner's own closing lines come last, except where something was left behind. */
 export async function runTests({ files, long }) {
   const folder = mkdtempSync(join(tmpdir(), 'pageseal-'));
+  chmodSync(folder, 0o711); // as passable as /tmp: some tests act as other users
   const mark = randomBytes(8).toString('hex');
   const leftovers = new Leftovers(folder, mark);
   say(`running ${files.length} test files${long ? ' at their long sizes' : ''}`);
