@@ -45,12 +45,16 @@ export async function dropSustained(
   deleted(ino);
 }
 
-/** Counts handles; see Meta.opened. */
+/**
+ * Counts handles; see Meta.opened. A successor cannot count its predecessor's: for it any file may be open, and what is
+ * unlinked stays until the kernel forgets the inode, which it does once nothing holds a file without a name.
+ */
 export class OpenFileTable implements OpenFiles {
   readonly #counts = new Map<Ino, number>();
   readonly #sustained = new Set<Ino>();
   readonly #drop: (ino: Ino) => Promise<void>;
   readonly #log: Log;
+  #successor = false;
 
   constructor(drop: (ino: Ino) => Promise<void>, log: Log) {
     this.#drop = drop;
@@ -59,17 +63,18 @@ export class OpenFileTable implements OpenFiles {
 
   /** A successor's: files that its predecessor kept. */
   adopt(inodes: readonly Ino[]): void {
+    this.#successor = true;
     for (const ino of inodes) this.#sustained.add(ino);
   }
 
   isOpen(ino: Ino): boolean {
-    return this.#counts.has(ino) || this.#sustained.has(ino);
+    return this.#successor || this.#counts.has(ino) || this.#sustained.has(ino);
   }
 
   /** Handles may all have been closed while the unlink was under way. */
   sustained(ino: Ino): void {
     this.#sustained.add(ino);
-    if (!this.#counts.has(ino)) this.#dropLater(ino);
+    if (!this.#successor && !this.#counts.has(ino)) this.#dropLater(ino);
   }
 
   opened(ino: Ino): void {
@@ -83,7 +88,7 @@ export class OpenFileTable implements OpenFiles {
       return;
     }
     this.#counts.delete(ino);
-    if (this.#sustained.delete(ino)) await this.#drop(ino);
+    if (!this.#successor && this.#sustained.delete(ino)) await this.#drop(ino);
   }
 
   forgotten(ino: Ino): void {

@@ -66,6 +66,25 @@ test('a successor keeps unlinked open files until the kernel forgets them', asyn
   assert.equal(volume.counters()['totalInodes'], 0n);
 });
 
+test('a successor keeps what its predecessor may have had open when it is unlinked', async () => {
+  const volume = await TestVolume.make(temp, { trashDays: 0 });
+  const meta = await volume.open();
+  const { attr } = await meta.create(root, ROOT, name('a'), 0o644, true);
+  meta.opened(attr.ino);
+  const sid = meta.sessionId ?? 0n;
+  await meta.close({ keepSession: true });
+  const successor = await volume.open({ mountPoint: '/mnt', sid });
+  await successor.unlink(root, ROOT, name('a'));
+  // One of its handles is used and closed; the predecessor's others are not known.
+  successor.opened(attr.ino);
+  await successor.closed(attr.ino);
+  assert.equal((await successor.getattr(attr.ino)).nlink, 0);
+  successor.forgotten(attr.ino);
+  await successor.close();
+  assert.equal(volume.rows(`SELECT 1 FROM jfs_node WHERE inode = ${attr.ino}`).length, 0);
+  assert.equal(volume.counters()['totalInodes'], 0n);
+});
+
 test('an unlinked open file that got a name again by another client stays', async () => {
   const volume = await TestVolume.make(temp, { trashDays: 0 });
   const meta = await volume.open();
