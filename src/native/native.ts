@@ -54,6 +54,8 @@ interface Calls {
   // fd.c
   /** memfd_create(2); flags MFD_CLOEXEC 1, MFD_ALLOW_SEALING 2, MFD_NOEXEC_SEAL 8. */
   memfdCreate(name: string, flags: number): number;
+  /** dlopen(3), for good: ENOENT whatever goes wrong. */
+  loadLibrary(path: string): void;
 
   // inspect.c
   /** statx(2); flags AT_SYMLINK_NOFOLLOW 0x100, AT_EMPTY_PATH 0x1000, AT_NO_AUTOMOUNT 0x800. */

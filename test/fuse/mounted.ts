@@ -1,5 +1,7 @@
 // Mounts a Vfs for a test in this very process and takes everything away again, whatever fails. Tests reach the mount
-// through promises of node:fs or through other processes only: a synchronous call would wait for itself.
+// through promises of node:fs or through other processes only: a synchronous call would wait for itself. No process may be
+// started while this one has a file of the mount open: the child closes its copy before exec, waits for the flush, and its
+// parent, who would answer, waits for the exec.
 import { closeSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
