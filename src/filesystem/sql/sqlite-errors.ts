@@ -47,8 +47,10 @@ export function isCannotOpen(thrown: unknown): boolean {
   return code === primary.cantopen || code === primary.readonly;
 }
 
-export function isMissingTable(thrown: unknown): boolean {
-  return primaryCode(thrown) === primary.error && thrown instanceof Error && thrown.message.includes('no such table');
+/** Without the record's table there is no volume; without another table or column of it there is half of one. */
+function codeOfSchemaError(text: string): ErrorCode | undefined {
+  if (/no such table: \S*jfs_setting$/.test(text)) return 'not-formatted';
+  return /no such (table|column): /.test(text) ? 'metadata-damaged' : undefined;
 }
 
 /** Errors of SQLite become FsErrors; all others pass. */
@@ -56,8 +58,8 @@ export function fromSqlite(thrown: unknown, attempted: string): unknown {
   const code = primaryCode(thrown);
   if (code === undefined) return thrown;
   const text = thrown instanceof Error ? thrown.message : String(thrown);
-  if (isMissingTable(thrown)) return fail('not-formatted', `${attempted}: ${text}`, { cause: thrown });
-  return fail(codes[code] ?? 'internal', `${attempted}: ${text}`, { cause: thrown });
+  const ofSchema = code === primary.error ? codeOfSchemaError(text) : undefined;
+  return fail(ofSchema ?? codes[code] ?? 'internal', `${attempted}: ${text}`, { cause: thrown });
 }
 
 export const busyTooLong = (attempted: string, seconds: number, cause: unknown): FsError =>
