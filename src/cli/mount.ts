@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
 import type { Handoff } from '../keeper/handoff.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
+import { hasPassphrase } from './passphrase.ts';
 
 export interface MountFlags extends KeyFlags {
   readonly background?: boolean;
@@ -89,7 +90,8 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
       bucket: flags.bucket ?? '',
       accessKey: '',
       secretKey: '',
-      encryptionRequired: key !== undefined,
+      // Who brings a key or a passphrase means an encrypted volume; the record is not asked.
+      encryptionRequired: key !== undefined || hasPassphrase(flags),
       uuid: '',
       keyId: '',
       directory: flags.subdir ?? '',

@@ -20,6 +20,10 @@ export interface PassphraseFlags {
   readonly passphraseFile?: string;
 }
 
+/** Whether the user gave one, an empty one included. */
+export const hasPassphrase = (flags: PassphraseFlags): boolean =>
+  flags.passphraseFile !== undefined || fromEnvironment !== undefined;
+
 /**
  * The passphrase for a key. `sealed`: the key is known to need one, so a person at a terminal is asked; otherwise only
  * what was given is used. Answers undefined for none (Enter at the prompt).

@@ -10,7 +10,7 @@ import { Ledger } from './page/ledger.ts';
 import { openBlob, parseEncryptAlgo, sealBlob } from './page/seal.ts';
 import type { Engine } from './sql/op.ts';
 import type { ObjectStore } from './store/store.ts';
-import { custodyOf } from './unlock.ts';
+import { custodyOf, ledgerModeOf } from './unlock.ts';
 
 export interface ClaimParts {
   readonly engine: Engine;
@@ -25,7 +25,7 @@ export async function openLedger(parts: ClaimParts): Promise<{ keys: Ledger; mod
   const { engine, volume, key, options } = parts;
   const { setting, ours } = volume;
   const custody = custodyOf(volume);
-  const mode = options.ledger ?? ours.mode ?? (custody === 'self-managed' ? 'strict' : 'lenient');
+  const mode = options.ledger ?? ledgerModeOf(volume);
   // A key out of the record is the volume's by definition; any other has to prove it before it is written down.
   if (ours.keyCheck === undefined && options.key?.kind !== 'in-metadata') await proveKey(parts);
   let sealed = ours.ledger;
@@ -35,6 +35,11 @@ export async function openLedger(parts: ClaimParts): Promise<{ keys: Ledger; mod
     fresh.wipe();
     sealed = (await claimKey(engine, setting.uuid, claim)).ledger;
   }
+  // Without one every page would be taken at its word.
+  if (sealed === undefined && mode === 'strict')
+    throw fail('failed-precondition', `open file system ${setting.name}: its page ledger has no key yet`, {
+      hint: 'mount it once for writing',
+    });
   return sealed && { keys: Ledger.open(key, setting.uuid, sealed), mode };
 }
 

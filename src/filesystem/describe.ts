@@ -1,7 +1,7 @@
 // What a file system says about itself: record, sessions, usage, and where a file's bytes lie. Reads metadata only, needs
 // no key, and gives no secret away.
 import { fail } from '../base/errors.ts';
-import type { Ino, LedgerMode, SliceId } from '../base/words.ts';
+import type { Ino, SliceId } from '../base/words.ts';
 import type { Custody } from './meta/ledger-setting.ts';
 import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { bigintAt, bytesAt, numberAt, textAt } from './meta/rows.ts';
@@ -38,9 +38,6 @@ export interface Status {
   readonly usedInodes: bigint;
   readonly trashInodes: bigint;
 }
-
-export const ledgerModeOf = (volume: VolumeSetting): LedgerMode =>
-  volume.ours.mode ?? (custodyOf(volume) === 'self-managed' ? 'strict' : 'lenient');
 
 /** Opens the database for reading, runs `work`, closes it. */
 async function reading<T>(metaUrl: string, work: (engine: Engine, volume: VolumeSetting) => Promise<T>): Promise<T> {

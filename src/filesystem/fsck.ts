@@ -1,7 +1,5 @@
 // Checks a whole file system: the tree's shape, slices and their counts, ledger rows, objects; on demand also
 // every page's contents. Reads only, also of volumes in use (totals are then left out); repairs nothing.
-
-import { ledgerModeOf } from './describe.ts';
 import { checkObjects, checkSlices, countUnledgered, placesOf } from './fsck-slices.ts';
 import { bounded, checkTree, sessionCount } from './fsck-tree.ts';
 import { readSetting } from './meta/read-setting.ts';
@@ -12,7 +10,7 @@ import { openPageReader, openVolumeStore, type PageReader } from './page-reader.
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import type { StoreSettings } from './store/store.ts';
-import { custodyOf } from './unlock.ts';
+import { custodyOf, ledgerModeOf } from './unlock.ts';
 
 export interface FsckOptions {
   readonly metaUrl: string;

@@ -1,4 +1,5 @@
 // Opens pages of a volume one by one, for checks: no metadata session, nothing cached, nothing written.
+import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { openAtRest } from './keys/at-rest.ts';
 import { ledgerOf } from './meta/chunk.ts';
@@ -11,7 +12,7 @@ import { openPageStore } from './page/sealed-page-store.ts';
 import { type Engine, read } from './sql/op.ts';
 import { openStore } from './store/open-store.ts';
 import type { ObjectStore, StoreSettings } from './store/store.ts';
-import { custodyOf, unlock } from './unlock.ts';
+import { ledgerModeOf, unlock } from './unlock.ts';
 
 export interface PageReader {
   /** Throws what is wrong with the page. */
@@ -41,7 +42,7 @@ export async function openPageReader(
 ): Promise<PageReader> {
   const { setting, ours } = volume;
   const opened = unlock(key, volume);
-  const mode = ours.mode ?? (custodyOf(volume) === 'self-managed' ? 'strict' : 'lenient');
+  const mode = ledgerModeOf(volume);
   const ledger = opened && ours.ledger ? { keys: Ledger.open(opened, setting.uuid, ours.ledger), mode } : undefined;
   const { name: volumeName, hashPrefix, pageSize, compression, encryptAlgo } = setting;
   const format = { volumeName, hashPrefix, pageSize, compression, encryptAlgo };
@@ -49,6 +50,8 @@ export async function openPageReader(
   const hasLedger = await hasOurTables(engine);
   return {
     async check(place) {
+      if (opened !== undefined && ledger === undefined && mode === 'strict')
+        throw fail('page-unledgered', `read page ${place.sliceId}/${place.indx}: the page ledger has no key`);
       const rows = hasLedger
         ? await engine.view(function* () {
             const [found] = yield* read(ledgerOf(place.sliceId));

@@ -1,6 +1,7 @@
 // Decides whether a volume is encrypted, by the caller's word and never by metadata alone, and opens its key M.
 import { wipe } from '../base/bytes.ts';
 import { fail } from '../base/errors.ts';
+import type { LedgerMode } from '../base/words.ts';
 import { openAtRest } from './keys/at-rest.ts';
 import { readPrivateKey } from './keys/read-key.ts';
 import { VolumeKey } from './keys/volume-key.ts';
@@ -18,9 +19,14 @@ export function custodyOf({ setting, ours }: VolumeSetting): Custody {
   return 'unencrypted';
 }
 
+/** Only a key in the metadata leaves a choice: what stands in the metadata cannot talk a self-managed volume out of it. */
+export const ledgerModeOf = (volume: VolumeSetting): LedgerMode =>
+  custodyOf(volume) === 'self-managed' ? 'strict' : (volume.ours.mode ?? 'lenient');
+
 /** Whether the record was changed after the volume had been made or claimed. */
 function contradictory({ setting, ours }: VolumeSetting): boolean {
-  if (ours.custody === undefined) return false;
+  // Custody is written down together with the key check, never without it.
+  if (ours.custody === undefined) return ours.keyCheck !== undefined || ours.ledger !== undefined;
   const record = setting.metaVersion === PAGESEAL_META_VERSION ? 'self-managed' : 'in-metadata';
   return ours.custody !== record || (record === 'in-metadata' && setting.encryptKey === '');
 }

@@ -3,7 +3,7 @@
 import { fail } from '../../base/errors.ts';
 import type { LedgerMode } from '../../base/words.ts';
 import { type Change, change, type Engine, type Op, query, read, write } from '../sql/op.ts';
-import { bytesAt, textAt } from './rows.ts';
+import { bigintAt, bytesAt, textAt } from './rows.ts';
 import { completeTables, hasOurTables } from './schema.ts';
 
 export type Custody = 'self-managed' | 'in-metadata' | 'unencrypted';
@@ -86,6 +86,7 @@ export async function claimKey(
           'wrong-key',
           `open the file system ${uuid}: wanted key ${short(keyCheck)}, found key ${short(claim.keyCheck)}`,
         );
+      if (current.ledger === undefined) yield* refuseLostLedger(uuid);
       const ledger = current.ledger ?? claim.ledger;
       const settled = { ...current, custody: current.custody ?? claim.custody, keyCheck, ledger };
       if (current.keyCheck === undefined || current.ledger === undefined || current.custody === undefined)
@@ -94,6 +95,21 @@ export async function claimKey(
     },
     { durable: true },
   );
+}
+
+const anyPage = query('SELECT slice_id FROM pageseal_page LIMIT 1', [], (row) => bigintAt(row, 0));
+
+/** Rows were sealed under a key that is gone: a new one would open none of them. */
+function* refuseLostLedger(uuid: string): Op<void> {
+  const [pages] = yield* read(anyPage);
+  if (pages.length > 0)
+    throw fail(
+      'metadata-damaged',
+      `open the file system ${uuid}: the key of its page ledger is gone, its rows are not`,
+      {
+        hint: 'somebody changed the metadata; compare it with a backup before you go on',
+      },
+    );
 }
 
 const short = (keyCheck: Buffer): string => keyCheck.toString('hex').slice(0, 16);
