@@ -75,7 +75,8 @@ export function newFileHandle(
     inherited,
     // A predecessor's handle cannot have been told what happened to this process's inode.
     seenErrors: inherited ? 0 : inode.errors,
-    lossTold: false,
+    seenByWrite: inherited ? 0 : inode.errors,
+    lossTold: 'no',
     nextRead: 0,
     streak: 0,
     fetchedTo: 0,

@@ -58,9 +58,11 @@ export interface FileHandle {
   readonly append: boolean;
   /** Opened by a predecessor: has to be told once when its inode lost data. */
   readonly inherited: boolean;
-  /** Errors of the inode that this handle has been told (a running number). */
+  /** Errors of the inode that this handle has been told by fsync, and by a write (running numbers). */
   seenErrors: number;
-  lossTold: boolean;
+  seenByWrite: number;
+  /** How far the loss of a predecessor has been told: see loss.ts. */
+  lossTold: 'no' | 'by-write' | 'by-fsync';
   /** Where the reader is: see read-ahead.ts. */
   nextRead: number;
   streak: number;

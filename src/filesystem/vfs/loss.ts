@@ -1,4 +1,6 @@
-// What a predecessor acknowledged and lost: told once to every handle it left, logged and counted once per inode.
+// What a predecessor acknowledged and lost, and what this process could not write out: told to every handle, logged and
+// counted once per inode. Only fsync settles it. A write tells it once, but the kernel may make a short count of that
+// (the error met the second half of one write(2)); a flush may belong to a child process whose exit nobody looks at.
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { counter } from '../../base/metrics.ts';
@@ -19,18 +21,22 @@ export function logInherited(lost: readonly Ino[], log: Log): void {
     log.error('data lost: the worker died before what was written to this inode had been committed', { inode: ino });
 }
 
-/** Throws EIO the first time for a handle of a predecessor on an inode that lost data. */
-export function tellLoss(handle: FileHandle, inodes: Inodes): void {
-  if (!handle.inherited || handle.lossTold || !inodes.lost.has(handle.inode.ino)) return;
-  handle.lossTold = true;
+export type Teller = 'write' | 'flush' | 'fsync';
+
+/** Throws EIO for a handle of a predecessor on an inode that lost data. */
+export function tellLoss(handle: FileHandle, inodes: Inodes, by: Teller): void {
+  if (!handle.inherited || !inodes.lost.has(handle.inode.ino)) return;
+  if (handle.lossTold === 'by-fsync' || (by === 'write' && handle.lossTold === 'by-write')) return;
+  if (by !== 'flush') handle.lossTold = `by-${by}`;
   throw fail('EIO', `use inode ${handle.inode.ino}: data written before was lost when the mount's process died`);
 }
 
 /** Throws what went wrong on the inode since this handle was last told. */
-export function tellErrors(handle: FileHandle): void {
+export function tellErrors(handle: FileHandle, by: Teller): void {
   const { inode } = handle;
-  if (handle.seenErrors === inode.errors) return;
-  handle.seenErrors = inode.errors;
+  if (handle.seenErrors === inode.errors || (by === 'write' && handle.seenByWrite === inode.errors)) return;
+  if (by === 'fsync') handle.seenErrors = inode.errors;
+  if (by === 'write') handle.seenByWrite = inode.errors;
   if (inode.lastError !== undefined) throw inode.lastError;
 }
 

@@ -45,8 +45,8 @@ export class Transfer {
     const { inode } = handle;
     mayChange(this.#core, `write to inode ${inode.ino}`);
     if (!handle.writable) throw fail('EBADF', `write to inode ${inode.ino}: opened for reading only`);
-    tellLoss(handle, this.#core.inodes);
-    tellErrors(handle);
+    tellLoss(handle, this.#core.inodes, 'write');
+    tellErrors(handle, 'write');
     // The kernel's idea of the end may lag behind ours; only a request sent again must land where it did the first time.
     const at = handle.append && caller.request?.resent !== true ? inode.length : offset;
     if (at < 0 || at + data.length > MAX_LENGTH)
@@ -56,15 +56,19 @@ export class Transfer {
     return wait.then(() => data.length);
   }
 
-  async flush(caller: Caller, ino: Ino, id: HandleId): Promise<void> {
+  flush(caller: Caller, ino: Ino, id: HandleId): Promise<void> {
+    return this.#writeOut(caller, ino, id, 'flush');
+  }
+
+  async #writeOut(caller: Caller, ino: Ino, id: HandleId, by: 'flush' | 'fsync'): Promise<void> {
     const handle = await fileHandle(this.#core, caller, ino, id);
     await handle.inode.writer.drain();
-    tellLoss(handle, this.#core.inodes);
-    tellErrors(handle);
+    tellLoss(handle, this.#core.inodes, by);
+    tellErrors(handle, by);
   }
 
   async fsync(caller: Caller, ino: Ino, id: HandleId): Promise<void> {
-    await this.flush(caller, ino, id);
+    await this.#writeOut(caller, ino, id, 'fsync');
     if (!this.#core.readOnly) await this.#core.meta.sync();
   }
 
