@@ -11,7 +11,8 @@ import { bigintAt, bytesAt, numberAt } from './rows.ts';
 import { decodeSlices, encodeSlices, hole } from './slices.ts';
 import { nodeById, parentsOf, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeType, type Slice, type SliceId } from './types.ts';
-import { growthOf, type Usage } from './usage.ts';
+import { growthOf } from './usage.ts';
+import type { UsageDelta } from './usage-rows.ts';
 
 /** Chunk rows with an index beyond this cannot belong to a file of MAX_LENGTH. */
 const MAX_INDX = Math.floor(MAX_LENGTH / CHUNK_SIZE);
@@ -98,15 +99,12 @@ export function* directoriesOf(attr: Attr): Op<readonly Ino[]> {
   return parents;
 }
 
-/** The first directory's `add` counts the volume too; a hard-linked file counts in each directory but once in total. */
-export function addGrowth(usage: Usage, parents: readonly Ino[], oldLength: number, newLength: number): void {
+/** A hard-linked file counts in each directory but once in total. */
+export function growthDeltas(parents: readonly Ino[], oldLength: number, newLength: number): UsageDelta[] {
   const growth = growthOf(oldLength, newLength);
-  if (growth.length === 0) return;
-  usage.addVolume(growth);
-  for (const parent of parents) {
-    usage.addDirectory(parent, growth);
-    usage.addTree(parent, growth);
-  }
+  if (growth.length === 0) return [];
+  if (parents.length === 0) return [{ ...growth, volume: true }];
+  return parents.map((parent, i) => ({ ...growth, directory: parent, quotas: parent, volume: i === 0 }));
 }
 
 /** EPERM for what is no file, as the format's own client answers. */
@@ -138,7 +136,7 @@ export function commitSlices(ctx: MetaContext, ino: Ino, commits: readonly Slice
     );
     return {
       answer: { ...attr, length, mtime, ctime },
-      after: () => addGrowth(ctx.usage, parents, attr.length, length),
+      usage: growthDeltas(parents, attr.length, length),
     };
   });
 }

@@ -3,7 +3,7 @@ import { nowNs } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Change, type Op, read, write } from '../sql/op.ts';
-import { addGrowth, appendSlices, directoriesOf, zeroRowsBetween } from './chunk.ts';
+import { appendSlices, directoriesOf, growthDeltas, zeroRowsBetween } from './chunk.ts';
 import type { MetaContext } from './context.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { hole } from './slices.ts';
@@ -39,7 +39,7 @@ export function fallocate(
     yield* write(...zeros, updateNode(ino, { length, mtime: now, ctime: now }));
     return {
       answer: { ...attr, length, mtime: now, ctime: now },
-      after: () => addGrowth(ctx.usage, parents, attr.length, length),
+      usage: growthDeltas(parents, attr.length, length),
     };
   });
 }

@@ -16,9 +16,11 @@ import { renameOp } from './rename.ts';
 import { attrReply, createReply, emptyReply, type Reply } from './request.ts';
 import { rmdirOp } from './rmdir.ts';
 import { setattrOp } from './setattr.ts';
-import { trashHourOp } from './trash.ts';
+import { type TrashHour, trashHourOp } from './trash.ts';
 import { type Attr, type AttrChange, type Dirent, type Ino, NodeType } from './types.ts';
 import { unlinkOp } from './unlink.ts';
+import { counted } from './usage.ts';
+import type { UsageDelta } from './usage-rows.ts';
 import { getxattrOp, listxattrOp, removexattrOp, setxattrOp } from './xattr.ts';
 
 /** Runs of one operation: it may miss the trash directory, then a rule, and both again when another client interferes. */
@@ -121,7 +123,7 @@ export class Namespace implements Tree {
   ): Promise<void> {
     const { usage } = this.#context;
     // Pending quota figures name directories by where they are now.
-    if (usage.hasQuotas && parent !== newParent) await usage.settle();
+    if (usage.hasQuotas && parent !== newParent) await usage.flush();
     const args = { parent, name, newParent, newName, flags };
     await this.#run(caller, emptyReply, () => renameOp(this.#env, caller, args));
   }
@@ -164,18 +166,17 @@ export class Namespace implements Tree {
   async #provide(want: Want): Promise<void> {
     const { engine, usage } = this.#context;
     if (want.what === 'rule') return engine.run(addRuleOp(want.rule));
-    const { ino, created } = await engine.run(trashHourOp(want.hour, this.#env.now()));
-    if (created) usage.addVolume({ space: DIRECTORY_SPACE, inodes: 1 });
+    const deltas = (hour: TrashHour): readonly UsageDelta[] =>
+      hour.created ? [{ volume: true, length: 0, space: DIRECTORY_SPACE, inodes: 1 }] : [];
+    const operation = trashHourOp(want.hour, this.#env.now());
+    const hour = await engine.run(() => counted(usage, operation, deltas));
+    usage.applied(deltas(hour));
+    const { ino } = hour;
     this.#trash = { hour: want.hour, ino };
   }
 
   #apply(effects: Effects): void {
-    const { usage, files } = this.#context;
-    for (const delta of effects.usage) {
-      if (delta.volume === true) usage.addVolume(delta);
-      if (delta.directory !== undefined) usage.addDirectory(delta.directory, delta);
-      if (delta.quotas !== undefined) usage.addTree(delta.quotas, delta);
-    }
+    const { files } = this.#context;
     if (effects.sustained !== undefined) files.sustained(effects.sustained);
     if (effects.deleted !== undefined) this.#context.deleteData(effects.deleted);
   }

@@ -8,6 +8,7 @@ import { bigintAt } from './rows.ts';
 import { deleteNode, insertDelfile, nodeById } from './statements.ts';
 import type { Ino } from './types.ts';
 import { negative, type Usage, weightOf } from './usage.ts';
+import type { UsageDelta } from './usage-rows.ts';
 
 /** Rows per look at a session's files. */
 const PAGE = 1000n;
@@ -30,18 +31,20 @@ export async function dropSustained(
   ino: Ino,
   deleted: (ino: Ino) => void,
 ): Promise<void> {
-  const dropped = await engine.run(function* (): Op<ReturnType<typeof weightOf> | undefined> {
+  const dropped = await engine.run(function* (): Op<UsageDelta | undefined> {
     const [[attr]] = yield* read(nodeById(ino, true));
     // With a name it is no longer ours to delete: another client may have restored it.
     if (attr === undefined || attr.nlink > 0) {
       yield* write(deleteSustained(sid, ino));
       return undefined;
     }
-    yield* write(insertDelfile(ino, attr.length, nowNs()), deleteSustained(sid, ino), ...deleteNode(ino));
-    return weightOf(attr);
+    const delta = { ...negative(weightOf(attr)), volume: true };
+    const rows = [insertDelfile(ino, attr.length, nowNs()), deleteSustained(sid, ino), ...deleteNode(ino)];
+    yield* write(...rows, ...usage.changes([delta]));
+    return delta;
   });
   if (dropped === undefined) return;
-  usage.addVolume(negative(dropped));
+  usage.applied([dropped]);
   deleted(ino);
 }
 

@@ -5,6 +5,7 @@ import type { Op } from '../sql/op.ts';
 import type { AclRule } from './acl.ts';
 import type { Outcome } from './request.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
+import type { UsageDelta } from './usage-rows.ts';
 
 /** Facts that change while a volume is mounted, asked afresh by each run of an operation. */
 export interface NamespaceEnv {
@@ -30,20 +31,8 @@ export interface UsageChecks {
   checkMove(from: Ino | undefined, to: Ino, growth: { readonly space: number; readonly inodes: number }): Op<void>;
 }
 
-/** Changes of the usage figures (spec 5.10), applied after the commit and stored later. */
-export interface UsageDelta {
-  /** Whose entries they are: that directory's figures change. */
-  readonly directory?: Ino;
-  /** The quotas on this directory and above it change. */
-  readonly quotas?: Ino;
-  /** The volume's totals change. */
-  readonly volume?: boolean;
-  readonly length: number;
-  readonly space: number;
-  readonly inodes: number;
-}
-
 export interface Effects {
+  /** Changes of the usage figures (spec 5.10). */
   readonly usage: readonly UsageDelta[];
   /** In delfile now: its data can be deleted. */
   readonly deleted?: Ino;
@@ -68,6 +57,7 @@ export type Done<T> = Outcome<T | Missing>;
 
 export const done = <T>(env: NamespaceEnv, answer: T, effects: Effects = { usage: [] }): Done<T> => ({
   answer,
+  usage: effects.usage,
   after: () => env.apply(effects),
 });
 

@@ -2,7 +2,7 @@
 // gone. Makes changes and effects only; the entry itself, the checks and the parent are the caller's.
 import { type Change, type Flight, read } from '../sql/op.ts';
 import { deleteXattrs } from './namespace-statements.ts';
-import { type Effects, Missing, type NamespaceEnv, nodeDelta, type UsageDelta } from './outcome.ts';
+import { type Effects, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
 import { inTrash, isTrash } from './permission.ts';
 import {
   deleteDirQuota,
@@ -17,6 +17,7 @@ import {
 } from './statements.ts';
 import { hourName, trashName } from './trash.ts';
 import { type Attr, type Ino, NodeFlag, NodeType } from './types.ts';
+import type { UsageDelta } from './usage-rows.ts';
 
 export interface Removal {
   readonly changes: readonly Change[];

@@ -4,11 +4,12 @@ import type { Caller } from '../../base/words.ts';
 import { type Change, change, must, type Op, read, write } from '../sql/op.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { ancestors, childrenOf, lockedChildren, treeUsage } from './namespace-statements.ts';
-import { type Done, done, Missing, type NamespaceEnv, nodeDelta, type UsageDelta } from './outcome.ts';
+import { type Done, done, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
 import { checkInto, checkLoose, checkOutOf, checkSticky, isTrash } from './permission.ts';
 import { type Removal, remove } from './removal.ts';
 import { deleteEdge, type Edge, edgeByName, nodeById, touch, updateNode } from './statements.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
+import type { UsageDelta } from './usage-rows.ts';
 
 /** Flags of renameat2(2). */
 export const RENAME_NOREPLACE = 1;

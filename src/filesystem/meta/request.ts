@@ -7,6 +7,7 @@ import type { RequestId } from '../../base/words.ts';
 import { type Change, change, type Op, query, read, type SqlValue } from '../sql/op.ts';
 import { attrParams, bytesAt, decodeAttr } from './rows.ts';
 import type { Attr } from './types.ts';
+import type { UsageDelta } from './usage-rows.ts';
 
 /** Slots per kernel connection. Ids of requests are even (odd ones are notifications), so they are halved first. */
 const SLOTS = 4096n;
@@ -20,6 +21,8 @@ export interface Reply<R> {
 /** What an operation gives back: the caller's answer, and what is to be done in memory once it is committed. */
 export interface Outcome<R> {
   readonly answer: R;
+  /** What it changes in the usage figures; written with it, and counted once. */
+  readonly usage?: readonly UsageDelta[];
   /** Not called for an answer that was found in the request table: its first run did it. */
   readonly after?: () => void;
 }

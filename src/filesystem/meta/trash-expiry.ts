@@ -8,6 +8,7 @@ import type { Meta } from './meta.ts';
 import { anyChild, deleteDirStats, deleteEdge, deleteNode, nodeById } from './statements.ts';
 import { type Dirent, type Ino, NodeType, TRASH } from './types.ts';
 import type { Usage } from './usage.ts';
+import type { UsageDelta } from './usage-rows.ts';
 
 /** The original client's: an hour's directory is used for up to an hour, and clocks differ. */
 const EXTRA_HOURS = 2;
@@ -15,7 +16,7 @@ const HOUR_MS = 3_600_000;
 /** Entries per look at a directory. */
 const PAGE = 1000;
 const HOUR_NAME = /^(\d{4})-(\d{2})-(\d{2})-(\d{2})$/;
-const DIRECTORY_SPACE = 4096;
+const HOUR_REMOVED: UsageDelta = { volume: true, length: 0, space: -4096, inodes: -1 };
 
 type Tree = Pick<Meta, 'readdir' | 'unlink' | 'rmdir'>;
 
@@ -84,8 +85,9 @@ async function removeHour(expiry: TrashExpiry, { ino, name }: Dirent): Promise<v
   const removed = await expiry.engine.run(function* (): Op<boolean> {
     const [, children] = yield* read(nodeById(ino, true), anyChild(ino));
     if (children.length > 0) return false;
-    yield* write(deleteEdge(TRASH, name, ino), ...deleteNode(ino), deleteDirStats(ino));
+    const counts = expiry.usage.changes([HOUR_REMOVED]);
+    yield* write(deleteEdge(TRASH, name, ino), ...deleteNode(ino), deleteDirStats(ino), ...counts);
     return true;
   });
-  if (removed) expiry.usage.addVolume({ space: -DIRECTORY_SPACE, inodes: -1 });
+  if (removed) expiry.usage.applied([HOUR_REMOVED]);
 }

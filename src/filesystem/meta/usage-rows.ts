@@ -19,6 +19,63 @@ export const plus = (a: Delta, b: Delta): Delta => ({
   inodes: a.inodes + b.inodes,
 });
 
+/**
+ * What one operation changed, in one row. `directory`: whose entries; `quotas`: below which directory; `volume`: the
+ * totals as well.
+ */
+export interface UsageDelta extends Delta {
+  readonly directory?: Ino;
+  readonly quotas?: Ino;
+  readonly volume?: boolean;
+}
+
+/** A row of pageseal_usage: what a session committed and nobody has added to the figures yet. Inode 0: totals only. */
+export interface PendingRow {
+  readonly sid: bigint;
+  readonly ino: Ino;
+  readonly total: Delta;
+  readonly directory: Delta;
+  readonly tree: Delta;
+}
+
+/** Rides in the operation's own transaction. */
+export function addPending(sid: bigint, ino: Ino, total: Delta, directory: Delta, tree: Delta): Change {
+  const figures = [total.space, total.inodes, directory.length, directory.space, directory.inodes];
+  return change(
+    `INSERT INTO pageseal_usage (sid, inode, total_space, total_inodes, length, space, inodes, tree_space, tree_inodes)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sid, inode) DO UPDATE SET
+     total_space = pageseal_usage.total_space + excluded.total_space,
+     total_inodes = pageseal_usage.total_inodes + excluded.total_inodes,
+     length = pageseal_usage.length + excluded.length, space = pageseal_usage.space + excluded.space,
+     inodes = pageseal_usage.inodes + excluded.inodes, tree_space = pageseal_usage.tree_space + excluded.tree_space,
+     tree_inodes = pageseal_usage.tree_inodes + excluded.tree_inodes`,
+    sid,
+    ino,
+    ...[...figures, tree.space, tree.inodes].map(BigInt),
+  );
+}
+
+/** Of a session and of those that are gone; of all for `everyone`. */
+export const pendingRows = (sid: bigint, everyone: boolean, limit: number): Query<PendingRow> =>
+  query(
+    `SELECT sid, inode, total_space, total_inodes, length, space, inodes, tree_space, tree_inodes FROM pageseal_usage
+     ${everyone ? '' : 'WHERE sid = ? OR sid NOT IN (SELECT s.sid FROM jfs_session2 s)'} LIMIT ${limit}`,
+    everyone ? [] : [sid],
+    (row) => {
+      const at = (column: number): number => Number(bigintAt(row, column));
+      return {
+        sid: bigintAt(row, 0),
+        ino: bigintAt(row, 1),
+        total: { length: 0, space: at(2), inodes: at(3) },
+        directory: { length: at(4), space: at(5), inodes: at(6) },
+        tree: { length: 0, space: at(7), inodes: at(8) },
+      };
+    },
+  );
+
+export const deletePending = ({ sid, ino }: PendingRow): Change =>
+  change('DELETE FROM pageseal_usage WHERE sid = ? AND inode = ?', sid, ino);
+
 export function addVolumeUsage(delta: Delta): Change[] {
   const changes: Change[] = [];
   if (delta.space !== 0) changes.push(addCounter('usedSpace', BigInt(delta.space)));

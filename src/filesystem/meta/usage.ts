@@ -1,31 +1,36 @@
-// Usage of the volume, of directories and of quota trees (spec 5.10). Operations report what they changed after their
-// commit; the sums are kept in memory and added to the database from a timer and at close, so a crash can lose the last
-// seconds of them. Limits are checked against what the database said last plus what is not yet flushed.
+// Usage of the volume, of directories and of quota trees (spec 5.10). Each operation leaves what it changed in a row of its
+// own session, in its own transaction; a timer adds those rows to the figures that all clients share, which every writer
+// would otherwise wait for. So a crash loses nothing: whoever opens the volume next adds what the dead left. Limits are
+// checked against what the database said last plus what is not yet added.
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { align4K } from '../../base/units.ts';
-import { type Engine, type Op, query, read, write } from '../sql/op.ts';
+import { type Change, type Engine, type Op, query, read, write } from '../sql/op.ts';
 import { bigintAt } from './rows.ts';
 import type { Setting } from './setting.ts';
 import { counterValue } from './statements.ts';
 import { type Attr, type Ino, NodeType, type VolumeUsage } from './types.ts';
 import {
   addDirStats,
+  addPending,
   addQuotaUsage,
   addVolumeUsage,
   type Delta,
+  deletePending,
   hasStats,
   noDelta,
+  type PendingRow,
+  pendingRows,
   plus,
   type QuotaRow,
   quotasAbove,
   rebuildDirStats,
+  type UsageDelta,
 } from './usage-rows.ts';
 
-/** Volume totals and directory sums, as the original client flushes them; quotas every third time. */
+/** As the original client flushes them. */
 const FLUSH_MS = 1000;
-const QUOTA_FLUSH_MS = 3000;
-/** Directories in one flush transaction. */
+/** Rows in one flush transaction. */
 const FLUSH_GROUP = 500;
 const PIB = 1n << 50n;
 const TEN_MI = 10n << 20n;
@@ -54,20 +59,21 @@ export class Usage {
   readonly #engine: Engine;
   readonly #log: Log;
   readonly #setting: () => Setting;
+  /** Changes when a heartbeat finds the session gone; rows of the old one are added as those of any dead. */
+  readonly #sid: () => bigint;
   /** As the counters said last. */
   #used = noDelta;
   #volume = noDelta;
-  #directories = new Map<Ino, Delta>();
   #trees = new Map<Ino, Delta>();
   #hasQuotas = false;
   #timer: NodeJS.Timeout | undefined;
-  #quotaTimer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> = Promise.resolve();
 
-  constructor(engine: Engine, log: Log, setting: () => Setting) {
+  constructor(engine: Engine, log: Log, setting: () => Setting, sid: () => bigint) {
     this.#engine = engine;
     this.#log = log;
     this.#setting = setting;
+    this.#sid = sid;
   }
 
   /** Whether any directory quota is set, as of the last refresh: without one, rename need not sum up trees. */
@@ -137,100 +143,80 @@ export class Usage {
     return sum;
   }
 
-  /** An entry came, went or grew in `parent`: volume totals, the directory's sums and the quotas above. */
-  add(parent: Ino, delta: Delta): void {
-    this.addVolume(delta);
-    this.addDirectory(parent, delta);
-    this.addTree(parent, delta);
+  /** The rows that keep what an operation changed: to be written in its own transaction. */
+  changes(deltas: readonly UsageDelta[]): Change[] {
+    const rows = new Map<Ino, { total: Delta; directory: Delta; tree: Delta }>();
+    for (const delta of deltas) {
+      const directory = this.#setting().dirStats ? delta.directory : undefined;
+      const quotas = this.#hasQuotas ? delta.quotas : undefined;
+      if (delta.volume === true || directory !== undefined || quotas !== undefined) {
+        const ino = directory ?? quotas ?? 0n;
+        if (quotas !== undefined && quotas !== ino) throw fail('internal', `usage of ${ino} and ${quotas} in one`);
+        const row = rows.get(ino) ?? { total: noDelta, directory: noDelta, tree: noDelta };
+        if (delta.volume === true) row.total = plus(row.total, delta);
+        if (directory !== undefined) row.directory = plus(row.directory, delta);
+        if (quotas !== undefined) row.tree = plus(row.tree, delta);
+        rows.set(ino, row);
+      }
+    }
+    return [...rows].map(([ino, { total, directory, tree }]) => addPending(this.#sid(), ino, total, directory, tree));
   }
 
-  /** Volume totals only: nodes that go without an entry (the last close of an unlinked file). */
-  addVolume(delta: Pick<Delta, 'space' | 'inodes'>): void {
-    this.#volume = plus(this.#volume, { ...delta, length: 0 });
+  /** After that commit: what limits are checked against. */
+  applied(deltas: readonly UsageDelta[]): void {
+    if (deltas.length === 0) return;
+    for (const delta of deltas) {
+      if (delta.volume === true) this.#volume = plus(this.#volume, { ...delta, length: 0 });
+      if (delta.quotas !== undefined && this.#hasQuotas) this.#addTree(delta.quotas, delta);
+    }
     this.#schedule();
   }
 
-  /** The direct sums of one directory only: a move within the volume. */
-  addDirectory(ino: Ino, delta: Delta): void {
-    if (!this.#setting().dirStats) return;
-    this.#directories.set(ino, plus(this.#directories.get(ino) ?? noDelta, delta));
-    this.#schedule();
-  }
-
-  /** Quotas of `ino` and of all directories above it. Resolved at the flush: see settle. */
-  addTree(ino: Ino, delta: Pick<Delta, 'space' | 'inodes'>): void {
-    if (!this.#hasQuotas) return;
-    this.#trees.set(ino, plus(this.#trees.get(ino) ?? noDelta, { ...delta, length: 0 }));
-    this.#quotaTimer ??= setTimeout(() => this.#background(() => this.settle()), QUOTA_FLUSH_MS).unref();
+  #addTree(ino: Ino, { space, inodes }: Pick<Delta, 'space' | 'inodes'>): void {
+    const sum = plus(this.#trees.get(ino) ?? noDelta, { length: 0, space, inodes });
+    if (sum.space === 0 && sum.inodes === 0) this.#trees.delete(ino);
+    else this.#trees.set(ino, sum);
   }
 
   #schedule(): void {
-    this.#timer ??= setTimeout(() => this.#background(() => this.flush()), FLUSH_MS).unref();
-  }
-
-  #background(work: () => Promise<void>): void {
-    work().catch((thrown: unknown) => {
-      this.#log.warn('usage not flushed, trying again', { reason: String(thrown) });
-      this.#schedule();
-    });
+    this.#timer ??= setTimeout(() => {
+      this.flush().catch((thrown: unknown) => {
+        this.#log.warn('usage not flushed, trying again', { reason: String(thrown) });
+        this.#schedule();
+      });
+    }, FLUSH_MS).unref();
   }
 
   /**
-   * Adds pending quota deltas to the rows. To be awaited before a directory is renamed while hasQuotas: afterwards its
-   * pending changes would count for its new ancestors.
+   * Adds what is pending to the figures, also of sessions that are gone. One at a time. To be awaited before a directory
+   * is renamed while hasQuotas: afterwards its pending changes would count for its new ancestors. `everyone`: of other
+   * living sessions too (theirs are exact as well, and whoever adds them takes the rows).
    */
-  async settle(): Promise<void> {
-    clearTimeout(this.#quotaTimer);
-    this.#quotaTimer = undefined;
-    const taken = this.#trees;
-    if (taken.size === 0) return;
-    this.#trees = new Map();
-    try {
-      await this.#engine.run(() => flushTrees(taken));
-    } catch (thrown) {
-      for (const [ino, delta] of taken) this.#trees.set(ino, plus(this.#trees.get(ino) ?? noDelta, delta));
-      throw thrown;
-    }
-  }
-
-  /** Adds pending volume totals and directory sums to the rows. One at a time. */
-  flush(): Promise<void> {
+  flush(everyone = false): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const next = this.#flushing.then(() => this.#flush());
+    const next = this.#flushing.then(() => this.#flush(everyone));
     this.#flushing = next.catch(() => undefined);
     return next;
   }
 
-  async #flush(): Promise<void> {
-    const volume = this.#volume;
-    const taken = this.#directories;
-    if (volume === noDelta && taken.size === 0) return;
-    this.#volume = noDelta;
-    this.#directories = new Map();
-    // What is being flushed counts as used from now on.
-    this.#used = plus(this.#used, volume);
-    let totals = volume;
-    try {
-      do {
-        const group = [...taken].slice(0, FLUSH_GROUP);
-        const sum = totals;
-        await this.#engine.run(() => flushDirectories(sum, group));
-        totals = noDelta;
-        for (const [ino] of group) taken.delete(ino);
-      } while (taken.size > 0);
-    } catch (thrown) {
-      this.#volume = plus(this.#volume, totals);
-      this.#used = plus(this.#used, { length: 0, space: -totals.space, inodes: -totals.inodes });
-      for (const [ino, delta] of taken) this.#directories.set(ino, plus(this.#directories.get(ino) ?? noDelta, delta));
-      throw thrown;
+  async #flush(everyone: boolean): Promise<void> {
+    const sid = this.#sid();
+    for (;;) {
+      const rows = await this.#engine.run(() => addToFigures(sid, everyone));
+      for (const row of rows) {
+        this.#used = plus(this.#used, row.total);
+        if (row.sid !== sid) continue;
+        this.#volume = plus(this.#volume, negative(row.total));
+        this.#addTree(row.ino, negative(row.tree));
+      }
+      if (rows.length < FLUSH_GROUP) return;
     }
   }
 
   /** Before the database closes: everything that is pending. */
   async close(): Promise<void> {
     await this.flush();
-    await this.settle();
     clearTimeout(this.#timer);
   }
 
@@ -269,16 +255,43 @@ export class Usage {
 
 const smaller = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 
-function* flushDirectories(volume: Delta, group: readonly (readonly [Ino, Delta])[]): Op<void> {
-  const found = yield* read(...group.map(([ino]) => hasStats(ino)));
-  const directories = group.map(([ino, delta], i) =>
-    found[i]?.length === 0 ? rebuildDirStats(ino) : addDirStats(ino, delta),
+/** One transaction: rows go as their figures come. */
+function* addToFigures(sid: bigint, everyone: boolean): Op<PendingRow[]> {
+  const [rows] = yield* read(pendingRows(sid, everyone, FLUSH_GROUP));
+  if (rows.length === 0) return rows;
+  const directories = rows.filter((row) => !isNone(row.directory));
+  const trees = rows.filter((row) => !isNone(row.tree));
+  const known = yield* read(...directories.map(({ ino }) => hasStats(ino)));
+  const quotas = yield* read(...trees.map(({ ino }) => quotasAbove(ino)));
+  // Sums that are made now count everything already, also what another row of this directory brings.
+  const made = new Set(directories.filter((_, i) => known[i]?.length === 0).map(({ ino }) => ino));
+  yield* write(
+    ...addVolumeUsage(rows.reduce((sum, { total }) => plus(sum, total), noDelta)),
+    ...[...made].map(rebuildDirStats),
+    ...directories.flatMap(({ ino, directory }) => (made.has(ino) ? [] : [addDirStats(ino, directory)])),
+    ...trees.flatMap(({ tree }, i) => (quotas[i] ?? []).map((quota) => addQuotaUsage(quota.ino, tree))),
+    ...rows.map(deletePending),
   );
-  yield* write(...addVolumeUsage(volume), ...directories);
+  return rows;
 }
 
-function* flushTrees(taken: ReadonlyMap<Ino, Delta>): Op<void> {
-  const entries = [...taken];
-  const found = yield* read(...entries.map(([ino]) => quotasAbove(ino)));
-  yield* write(...entries.flatMap(([, delta], i) => (found[i] ?? []).map((quota) => addQuotaUsage(quota.ino, delta))));
+const isNone = ({ length, space, inodes }: Delta): boolean => length === 0 && space === 0 && inodes === 0;
+
+/** The operation, and in its own write what it changed in the figures. */
+export function* counted<R>(usage: Usage, operation: () => Op<R>, deltas: (result: R) => readonly UsageDelta[]): Op<R> {
+  const op = operation();
+  let step = op.next();
+  while (!step.done) {
+    const flight = step.value;
+    if (flight.kind === 'read') {
+      step = op.next(yield flight);
+      continue;
+    }
+    // The write is the last flight and its results are not used: what comes of it is known before it is sent.
+    const end = op.next();
+    if (!end.done) throw new Error('an operation went on after its write');
+    yield { kind: 'write', changes: [...flight.changes, ...usage.changes(deltas(end.value))] };
+    return end.value;
+  }
+  return step.value;
 }

@@ -14,11 +14,14 @@ import { type Outcome, type Reply, underRequest } from './request.ts';
 import { endStaleSessions, HEARTBEAT_MS, Session, type SessionOptions } from './session.ts';
 import type { Setting } from './setting.ts';
 import { expireTrash, type TrashExpiry } from './trash-expiry.ts';
-import { Usage } from './usage.ts';
+import { counted, Usage } from './usage.ts';
+import type { UsageDelta } from './usage-rows.ts';
 
 /** How long close waits for data that is being deleted; rows remember the rest. */
 const DELETION_TIMEOUT_MS = 5000;
 const DAY_SECONDS = 86_400n;
+
+const deltasOf = (outcome: Outcome<unknown>): readonly UsageDelta[] => outcome.usage ?? [];
 
 export interface VolumeStateOptions {
   readonly engine: Engine;
@@ -52,7 +55,12 @@ export class VolumeState implements MetaContext {
     this.#setting = options.setting;
     this.#session = session;
     this.readOnly = session === undefined;
-    this.usage = new Usage(engine, log, () => this.#setting);
+    this.usage = new Usage(
+      engine,
+      log,
+      () => this.#setting,
+      () => this.sid,
+    );
     this.deletion = new DataDeletion(engine, log, options.removeSlice);
     this.files = new OpenFileTable((ino) => this.#dropSustained(ino), log);
     this.#inodes = new IdBatches(engine, 'nextInode', INODE_BATCH);
@@ -63,6 +71,8 @@ export class VolumeState implements MetaContext {
     const { engine, log } = options;
     const session = options.session && (await Session.begin(engine, log, options.session));
     const state = new VolumeState(options, session);
+    // What the dead left counts before limits are read.
+    if (session !== undefined) await state.usage.flush(true);
     await state.usage.refresh();
     if (session === undefined) return state;
     if (options.session?.sid === session.sid) state.files.adopt(await engine.view(() => sustainedOf(session.sid)));
@@ -96,10 +106,9 @@ export class VolumeState implements MetaContext {
     if (this.#session.overdue) await this.#session.renew();
     if (this.#lost !== undefined) throw this.#lost;
     const { request } = caller;
-    const outcome = await this.engine.run(
-      request === undefined ? operation : () => underRequest(request, this.sid, reply, operation),
-      options,
-    );
+    const once = request === undefined ? operation : () => underRequest(request, this.sid, reply, operation);
+    const outcome = await this.engine.run(() => counted(this.usage, once, deltasOf), options);
+    this.usage.applied(deltasOf(outcome));
     outcome.after?.();
     return outcome.answer;
   }

@@ -114,7 +114,12 @@ test('a stale session is ended by others: locks, unlinked files, row', async () 
   );
   const engine = await openEngine(volume.url);
   const { setting } = await readSetting(engine);
-  const usage = new Usage(engine, quiet, () => setting);
+  const usage = new Usage(
+    engine,
+    quiet,
+    () => setting,
+    () => 0n,
+  );
   const deleted: bigint[] = [];
   await endStaleSessions(engine, usage, 0n, quiet, (ino) => deleted.push(ino));
   await usage.close();

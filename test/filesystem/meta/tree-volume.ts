@@ -8,10 +8,13 @@ import { log } from '../../../src/base/log.ts';
 import type { Caller } from '../../../src/base/words.ts';
 import type { MetaContext } from '../../../src/filesystem/meta/context.ts';
 import { Namespace } from '../../../src/filesystem/meta/namespace.ts';
+import type { Outcome } from '../../../src/filesystem/meta/request.ts';
+import { completeTables } from '../../../src/filesystem/meta/schema.ts';
 import { parseSetting, type Setting } from '../../../src/filesystem/meta/setting.ts';
 import type { Attr, Ino } from '../../../src/filesystem/meta/types.ts';
-import { Usage } from '../../../src/filesystem/meta/usage.ts';
-import type { Row, SqlValue } from '../../../src/filesystem/sql/op.ts';
+import { counted, Usage } from '../../../src/filesystem/meta/usage.ts';
+import type { Delta, UsageDelta } from '../../../src/filesystem/meta/usage-rows.ts';
+import { type Engine, type Row, type SqlValue, write } from '../../../src/filesystem/sql/op.ts';
 import { openSqlite } from '../../../src/filesystem/sql/sqlite.ts';
 import { violations } from '../../model/invariants.ts';
 
@@ -21,6 +24,8 @@ const OLD = 1_600_000_000_000_000n;
 export const root: Caller = { uid: 0, gid: 0, pid: 1, umask: 0o022 };
 export const user = (uid: number, gid = uid): Caller => ({ uid, gid, pid: 1, umask: 0o022 });
 export const bytes = (name: string): Buffer => Buffer.from(name);
+
+const deltasOf = (outcome: Outcome<unknown>): readonly UsageDelta[] => outcome.usage ?? [];
 
 export interface TreeVolume {
   readonly tree: Namespace;
@@ -36,6 +41,8 @@ export interface TreeVolume {
   row(sql: string, ...params: SqlValue[]): Row | undefined;
   /** Changes rows behind the operations' back. */
   exec(sql: string, ...params: SqlValue[]): void;
+  /** Counts what a test added to rows by itself. */
+  grown(directory: Ino, delta: Delta): Promise<void>;
   /** After flushing the figures. */
   violations(): Promise<string[]>;
   close(): Promise<void>;
@@ -50,8 +57,8 @@ export async function treeVolume(settings: Partial<Setting> = {}): Promise<TreeV
   const [[text]] = side.prepare("SELECT value FROM jfs_setting WHERE name = 'format'").all() as unknown as [[string]];
   const setting: Setting = { ...parseSetting(text), enableAcl: false, ...settings };
   const engine = await openSqlite({ file, tablePrefix: '' });
-  const usage = new Usage(engine, log, () => setting);
-  await usage.refresh();
+  await completeTables(engine);
+  const usage = await usageOf(engine, setting);
   const [open, sustained, deleted] = [new Set<Ino>(), [] as Ino[], [] as Ino[]];
   let next = 2n;
   const context: MetaContext = {
@@ -64,7 +71,12 @@ export async function treeVolume(settings: Partial<Setting> = {}): Promise<TreeV
     files: { isOpen: (ino) => open.has(ino), sustained: (ino) => void sustained.push(ino) },
     newInode: async () => next++,
     write: async (_caller, _reply, operation, options) => {
-      const { answer, after } = await engine.run(operation, options);
+      const {
+        answer,
+        usage: deltas = [],
+        after,
+      } = await engine.run(() => counted(usage, operation, deltasOf), options);
+      usage.applied(deltas);
       after?.();
       return answer;
     },
@@ -82,9 +94,9 @@ export async function treeVolume(settings: Partial<Setting> = {}): Promise<TreeV
     rows,
     row: (sql, ...params) => rows(sql, ...params)[0],
     exec: (sql, ...params) => void side.prepare(sql).run(...params),
+    grown: (directory, delta) => grown(context, { ...delta, directory, quotas: directory, volume: true }),
     violations: async () => {
       await usage.flush();
-      await usage.settle();
       return violations(file);
     },
     close: async () => {
@@ -94,6 +106,24 @@ export async function treeVolume(settings: Partial<Setting> = {}): Promise<TreeV
       await rm(folder, { recursive: true });
     },
   };
+}
+
+async function usageOf(engine: Engine, setting: Setting): Promise<Usage> {
+  const usage = new Usage(
+    engine,
+    log,
+    () => setting,
+    () => 7n,
+  );
+  await usage.refresh();
+  return usage;
+}
+
+async function grown({ engine, usage }: MetaContext, delta: UsageDelta): Promise<void> {
+  await engine.run(function* () {
+    yield* write(...usage.changes([delta]));
+  });
+  usage.applied([delta]);
 }
 
 /** Everything but the setting goes; what format inserts comes. */
