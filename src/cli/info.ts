@@ -1,6 +1,7 @@
-// `pageseal info META-URL PATH...`: a file's attributes and where its bytes lie. Through the metadata and not through a
-// mount: a mount of ours has no control file that could be asked.
+// `pageseal info [META-URL] PATH...`: a file's attributes and where its bytes lie, as the metadata has them. What a mount has
+// not committed yet is not shown: a mount of ours has no control file that could be asked.
 import type { Command } from 'commander';
+import { fail } from '../base/errors.ts';
 import type { FileInfo } from '../filesystem/describe.ts';
 
 /** Of a much overwritten file, these many records are shown. */
@@ -9,17 +10,35 @@ const MOST_SLICES = 100;
 export function register(program: Command): void {
   program
     .command('info')
-    .description('show inode, slices and objects of a path inside a volume')
-    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
-    .argument('<PATH...>', 'paths inside the volume, from its root')
-    .option('--json', 'as JSON')
-    .action(async (metaUrl: string, paths: string[], flags: { json?: boolean }) => {
-      const { readInfo } = await import('../filesystem/describe.ts');
-      for (const path of paths) {
-        const info = await readInfo(metaUrl, path);
-        console.log(flags.json ? asJson(info) : asText(info));
-      }
-    });
+    .description('show inode, slices and objects of a path on a mount, or with META-URL of a path inside a volume')
+    .usage('[options] [META-URL] PATH...')
+    .argument('<PATH...>', 'paths on mounts; after a META-URL (sqlite3://FILE) paths from the root of that volume')
+    .option('-i, --inode', 'PATH are inode numbers of the volume that META-URL names, or the current directory is on')
+    .option('--json', 'as JSON, one line for each')
+    .action(show);
+}
+
+interface Flags {
+  readonly inode?: boolean;
+  readonly json?: boolean;
+}
+
+async function show([first = '', ...rest]: string[], flags: Flags): Promise<void> {
+  const metaUrl = first.includes('://') ? first : undefined;
+  const paths = metaUrl === undefined ? [first, ...rest] : rest;
+  if (paths.length === 0) throw fail('bad-input', 'info: a path is missing after the META-URL');
+  const { readInfo } = await import('../filesystem/describe.ts');
+  const { locate } = await import('./mount/locate.ts');
+  for (const path of paths) {
+    const place = metaUrl === undefined ? locate(flags.inode ? '.' : path) : { metaUrl, path };
+    const info = await readInfo(place.metaUrl, flags.inode ? inodeOf(path) : place.path);
+    console.log(flags.json ? asJson(info) : asText(info));
+  }
+}
+
+function inodeOf(text: string): bigint {
+  if (!/^[1-9][0-9]{0,18}$/.test(text)) throw fail('bad-input', `info --inode ${text}: wanted a number`);
+  return BigInt(text);
 }
 
 const asJson = (info: FileInfo): string =>

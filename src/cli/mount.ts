@@ -41,6 +41,10 @@ export function register(program: Command): void {
 const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
 
 async function mount(metaUrl: string, mountPoint: string, flags: MountFlags): Promise<void> {
+  if (flags.background && isFuseNative((flags.o ?? []).flatMap((text) => splitTopLevel(text))))
+    throw fail('unsupported', 'mounting in the background with transport=fuse-native: no worker can take it over', {
+      hint: 'leave out -d, and let a service manager keep the process',
+    });
   const place = usableMountPoint(mountPoint);
   const { clearStale } = await import('./mount/stale.ts');
   await clearStale(place);
@@ -78,8 +82,9 @@ function absoluteUrl(metaUrl: string): string {
 
 async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags): Promise<Handoff> {
   const key = (await keyFromFlags(flags)) ?? (await keyOfRecord(metaUrl, flags));
-  // As the original client: what root mounts is for all users.
-  const allowed = process.getuid?.() === 0 ? ['allow_other'] : [];
+  const options = (flags.o ?? []).flatMap((text) => splitTopLevel(text));
+  // As the original client: what root mounts is for all users. The second transport cannot tell them apart.
+  const allowed = process.getuid?.() === 0 && !isFuseNative(options) ? ['allow_other'] : [];
   const buffer = flags.bufferSize === undefined ? [] : [`buffer-size=${flags.bufferSize}`];
   if (key?.kind === 'unlocked') throw fail('internal', 'mount: no flag gives an unlocked key');
   return {
@@ -95,8 +100,8 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
       uuid: '',
       keyId: '',
       directory: flags.subdir ?? '',
-      readOnly: flags.readOnly === true || (flags.o ?? []).some((text) => text.split(',').includes('ro')),
-      options: [...allowed, ...buffer, ...(flags.o ?? []).flatMap((text) => splitTopLevel(text))],
+      readOnly: flags.readOnly === true || options.includes('ro'),
+      options: [...allowed, ...buffer, ...options],
       mountPoint,
       ownMounts: [mountPoint],
     },
@@ -104,6 +109,8 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
     passphrase: key?.passphrase,
   };
 }
+
+const isFuseNative = (options: readonly string[]): boolean => options.includes('transport=fuse-native');
 
 /** Commas inside quotes belong to SELinux contexts. */
 const splitTopLevel = (text: string): string[] => text.match(/(?:[^,"]|"[^"]*")+/g) ?? [];

@@ -25,7 +25,7 @@ const withoutMeaning: ReadonlySet<string> = new Set([
   'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'attr-cache',
   'entry-cache', 'dir-entry-cache', 'negative-entry-cache', 'readdir-cache', 'enable-xattr', 'no-usage-report',
   'no-syslog', 'no-bgjob', 'backup-meta', 'heartbeat', 'metrics', 'log', 'log-level', 'verbose', 'debug',
-  'fast-statfs', 'atime-mode', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
+  'fast-statfs', 'transport', 'atime-mode', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
 ]); // biome-ignore format: a table reads better than a column
 
 /** Each flag may itself be a comma-separated list, as in fstab. */
@@ -43,6 +43,8 @@ export function parseMountOptions(flags: readonly string[]): MountOptions {
     const wanted = forWorker[name];
     if (name === 'ro' || name === 'read-only') readOnly = true;
     else if (name === 'subdir' && value !== '') subdir = value;
+    else if (name === 'transport' && value !== 'kernel')
+      throw fail('bad-input', 'mount option transport: volumes of pods need the ids of callers: wanted kernel');
     else if (wanted !== undefined) {
       if (!wanted.test(value)) throw fail('bad-input', `mount option ${name}: not a usable value`);
       worker.push(`${name}=${value}`);

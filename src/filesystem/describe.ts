@@ -103,17 +103,17 @@ export interface FileInfo {
 
 const typeNames = new Map<number, string>(Object.entries(NodeType).map(([name, code]) => [code, name]));
 
-/** `path` inside the file system, absolute; ".trash" leads to the trash. Links are not followed. */
-export const readInfo = (metaUrl: string, path: string): Promise<FileInfo> =>
+/** `at`: an inode, or a path from the file system's root; ".trash" leads to the trash. Links are not followed. */
+export const readInfo = (metaUrl: string, at: string | Ino): Promise<FileInfo> =>
   reading(metaUrl, async (engine, { setting }) => {
-    const found = await engine.view(() => inspect(path));
+    const found = await engine.view(() => inspect(at));
     const layout = { volumeName: setting.name, hashPrefix: setting.hashPrefix };
     const objectsOf = (sliceId: SliceId, size: number): string[] =>
       Array.from({ length: pageCount(size, setting.pageSize) }, (_, indx) =>
         pageObjectKey(layout, { sliceId, indx, length: pageLength(size, indx, setting.pageSize) }),
       );
     return {
-      path,
+      path: typeof at === 'string' ? at : `inode ${at}`,
       attr: found.attr,
       type: typeNames.get(found.attr.type) ?? '',
       target: found.target?.toString(),
@@ -133,8 +133,8 @@ interface Found {
   readonly chunks: readonly { readonly indx: number; readonly slices: readonly Slice[] }[];
 }
 
-function* inspect(path: string): Op<Found> {
-  const attr = yield* walk(path);
+function* inspect(at: string | Ino): Op<Found> {
+  const attr = yield* typeof at === 'string' ? walk(at) : byInode(at);
   const [targets, chunks] = yield* read(
     symlinkTarget(attr.ino),
     query('SELECT indx, BYTES(slices) FROM jfs_chunk WHERE inode = ? ORDER BY indx', [attr.ino], (row) => ({
@@ -143,6 +143,12 @@ function* inspect(path: string): Op<Found> {
     })),
   );
   return { attr, target: targets[0], chunks };
+}
+
+function* byInode(ino: Ino): Op<Attr> {
+  const [attr] = (yield* read(nodeById(ino)))[0];
+  if (attr === undefined) throw fail('not-found', `look up inode ${ino}: there is none`);
+  return attr;
 }
 
 function* walk(path: string): Op<Attr> {

@@ -6,17 +6,21 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fail } from '../base/errors.ts';
+import { FsError, fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Vfs } from '../filesystem/vfs/vfs.ts';
 import { native } from '../native/native.ts';
 import { EdgeLog } from './edge-log.ts';
 import { operationsOf } from './fuse-native-operations.ts';
 import { unmountFuse } from './mount.ts';
-import type { MountOptions } from './mount-options.ts';
+import { DEFAULT_FLAGS, MountFlag, type MountOptions } from './mount-options.ts';
 
 /** How often to look whether somebody else unmounted: the package does not say. */
 const LOOK_MS = 500;
+const MS_REMOUNT = 32;
+const MS_BIND = 4096;
+/** Of the whole superblock, which the package makes without them. */
+const SUPERBLOCK_FLAGS = MountFlag.SYNCHRONOUS | MountFlag.DIRSYNC;
 
 type Callback = (error?: Error | null) => void;
 interface FuseNative {
@@ -70,12 +74,30 @@ function isMounted(target: string): boolean {
   return lines.some((line) => line.split(' ')[4] === target);
 }
 
+function refuseWhatItCannot(options: MountOptions): void {
+  const hint = 'leave it out, or use transport=kernel';
+  if (options.allowOther)
+    throw fail('unsupported', 'mount option allow_other with transport=fuse-native: it gives no caller ids', { hint });
+  if (options.contexts.length > 0)
+    throw fail('unsupported', `mount option ${options.contexts[0]} with transport=fuse-native`, { hint });
+  if ((options.flags & SUPERBLOCK_FLAGS) !== 0)
+    throw fail('unsupported', 'mount options sync and dirsync with transport=fuse-native', { hint });
+}
+
+/** The package takes no mount(2) flags; on a pool thread, so that a request in between is answered. */
+async function setFlags(target: string, flags: number): Promise<void> {
+  if (flags === DEFAULT_FLAGS) return;
+  try {
+    await native.mountAsync('', target, '', MS_REMOUNT | MS_BIND | flags, '');
+  } catch (thrown) {
+    await unmountFuse(target, true).catch(() => undefined);
+    throw FsError.from(thrown, `setting the mount options of ${target}`);
+  }
+}
+
 export async function mountFuseNative(request: FuseNativeRequest): Promise<FuseNativeMount> {
   const { target, source, vfs, log, options } = request;
-  if (options.allowOther)
-    throw fail('unsupported', 'mount option allow_other with transport=fuse-native: it gives no caller ids', {
-      hint: 'leave out allow_other, or use transport=kernel',
-    });
+  refuseWhatItCannot(options);
   const Fuse = load();
   const fuse = new Fuse(target, operationsOf(vfs, new EdgeLog(log)), {
     fsname: (options.source ?? source).replaceAll(',', '_'),
@@ -85,6 +107,7 @@ export async function mountFuseNative(request: FuseNativeRequest): Promise<FuseN
     timeout: false,
   });
   await promised((callback) => fuse.mount(callback));
+  await setFlags(target, options.flags);
   const stopped = (async () => {
     while (isMounted(target)) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     await promised((callback) => fuse.unmount(callback));

@@ -21,7 +21,7 @@ export const MountFlag = {
 } as const; // biome-ignore format: a table reads better than a column
 
 /** As the usual FUSE mounts: foreign set-user-id files and devices do nothing unless asked for. */
-const DEFAULT_FLAGS = MountFlag.NOSUID | MountFlag.NODEV;
+export const DEFAULT_FLAGS = MountFlag.NOSUID | MountFlag.NODEV;
 
 const setting: Readonly<Record<string, number>> = {
   ro: MountFlag.READONLY,

@@ -292,6 +292,8 @@ export class KeeperMounts {
       volumeId: volume.id,
       uuid: volume.uuid,
       mountPoint: volume.mountPoint,
+      metaUrl: volume.metaUrl,
+      directory: volume.directory,
       stagingPath,
       targets: [...targets],
       readOnly: volume.readOnly,

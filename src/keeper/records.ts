@@ -11,10 +11,19 @@ export interface VolumeRecord {
   readonly volumeId: string;
   readonly uuid: string;
   readonly mountPoint: string;
+  /** Without a password: only for whoever asks what is mounted. */
+  readonly metaUrl: string;
+  readonly directory: string;
   readonly stagingPath: string;
   readonly targets: readonly string[];
   readonly readOnly: boolean;
 }
+
+/** `scheme://user:password@host` without the password. */
+export const withoutPassword = (metaUrl: string): string => metaUrl.replace(/^([^:/]+:\/\/[^:@/]*):[^@/]*@/, '$1@');
+
+/** The list's name in a keeper's run directory. */
+export const RECORDS_FILE = 'volumes.json';
 
 export class Records {
   readonly #file: string;
@@ -22,7 +31,7 @@ export class Records {
   readonly #bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
   constructor(runDirectory: string) {
-    this.#file = join(runDirectory, 'volumes.json');
+    this.#file = join(runDirectory, RECORDS_FILE);
   }
 
   /** What the previous keeper of this boot had mounted. */

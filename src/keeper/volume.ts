@@ -11,6 +11,7 @@ import { MOUNT_TYPE, removeMount } from './bind.ts';
 import type { MountShape } from './control.ts';
 import { type Handoff, packHandoff } from './handoff.ts';
 import { topMount } from './mountinfo.ts';
+import { withoutPassword } from './records.ts';
 import { StateMemory } from './state.ts';
 import { type Health, type Opened, Supervisor } from './supervisor.ts';
 import type { Owner, Program } from './worker-process.ts';
@@ -39,6 +40,8 @@ export class Volume {
   readonly mountPoint: string;
   readonly readOnly: boolean;
   readonly directory: string;
+  /** Without a password. */
+  readonly metaUrl: string;
   readonly #state: StateMemory;
   readonly #supervisor: Supervisor;
   #fuse: number | undefined;
@@ -50,6 +53,7 @@ export class Volume {
     this.mountPoint = options.mountPoint;
     this.readOnly = options.handoff.settings.readOnly;
     this.directory = options.handoff.settings.directory;
+    this.metaUrl = withoutPassword(options.handoff.settings.metaUrl);
     this.#fuse = openSync('/dev/fuse', 'r+');
     this.#state = StateMemory.create();
     const packed = packHandoff(options.handoff);

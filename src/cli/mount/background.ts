@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { wipe } from '../../base/bytes.ts';
 import { type ErrorCode, FsError, fail } from '../../base/errors.ts';
 import { log } from '../../base/log.ts';
-import { type Handoff, packHandoff, unpackHandoff } from '../../keeper/handoff.ts';
+import { type Handoff, packHandoff, unpackHandoff, type WorkerSettings } from '../../keeper/handoff.ts';
 import { ownerOf } from '../../keeper/owner.ts';
 import { Volume } from '../../keeper/volume.ts';
 import { native } from '../../native/native.ts';
@@ -80,7 +80,7 @@ export async function keepOneMount(): Promise<void> {
       handoff,
       over: over.resolve,
     });
-    writeRecord(mountPoint);
+    writeRecord(handoff.settings);
   } catch (thrown) {
     const { code, message, hint } = FsError.from(thrown, `mounting at ${mountPoint}`);
     answer({ failure: { code, message, hint } });
@@ -91,10 +91,10 @@ export async function keepOneMount(): Promise<void> {
   answer({});
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => over.resolve('ended'));
   await over.promise;
-  await end(volume);
+  await end(volume, handoff.settings);
 }
 
-async function end(volume: Volume): Promise<void> {
+async function end(volume: Volume, settings: WorkerSettings): Promise<void> {
   const { mountPoint } = volume;
   try {
     await volume.close({ detach: true });
@@ -102,7 +102,7 @@ async function end(volume: Volume): Promise<void> {
     log.error('unmounting failed', { mountPoint, error: FsError.from(error).message });
   }
   if (volume.flushError === undefined) removeRecord(mountPoint);
-  else writeRecord(mountPoint, volume.flushError);
+  else writeRecord(settings, volume.flushError);
 }
 
 function answer(said: { failure?: Failure }): void {

@@ -1,29 +1,39 @@
-// Which process keeps a mount, in a file named after the mount point: umount waits for that process, and hears from it
-// what could not be written out. A file whose process is gone means nothing.
+// Which process keeps a mount and of what, in a file named after the mount point: umount waits for that process, and hears
+// from it what could not be written out; info finds the metadata. A file whose process is gone means nothing.
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../../base/errors.ts';
+import type { WorkerSettings } from '../../keeper/handoff.ts';
+import { withoutPassword } from '../../keeper/records.ts';
 
 export interface MountRecord {
   readonly mountPoint: string;
   readonly pid: number;
   /** Clock ticks since boot: a pid alone may be another process by now. */
   readonly started: string;
+  /** Without a password. */
+  readonly metaUrl: string;
+  /** Directory of the file system that is mounted; '' is its root. */
+  readonly directory: string;
   /** Set at the end, when the last flush failed. */
   readonly error?: string;
 }
 
-export function writeRecord(mountPoint: string, error?: string): void {
+type Described = Pick<WorkerSettings, 'mountPoint' | 'metaUrl' | 'directory'>;
+
+export function writeRecord({ mountPoint, metaUrl, directory }: Described, error?: string): void {
   const record = {
     mountPoint,
+    metaUrl: withoutPassword(metaUrl),
+    directory,
     pid: process.pid,
     started: startOf(process.pid) ?? '',
     ...(error !== undefined && { error }),
   };
   const file = fileOf(mountPoint);
-  const directory = directoryOfRecords();
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const folder = directoryOfRecords();
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const temporary = `${file}.${process.pid}`;
   writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
   renameSync(temporary, file);
