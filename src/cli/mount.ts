@@ -1,10 +1,12 @@
 // `pageseal mount META-URL MOUNTPOINT`: serves a file system, in the foreground by itself, in the background by a worker
 // under a keeper for this one mount.
-import { mkdirSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
 import type { Handoff } from '../keeper/handoff.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
+import { placeOf } from './mount/place.ts';
 import { hasPassphrase } from './passphrase.ts';
 
 export interface MountFlags extends KeyFlags {
@@ -45,9 +47,7 @@ async function mount(metaUrl: string, mountPoint: string, flags: MountFlags): Pr
     throw fail('unsupported', 'mounting in the background with transport=fuse-native: no worker can take it over', {
       hint: 'leave out -d, and let a service manager keep the process',
     });
-  const place = usableMountPoint(mountPoint);
-  const { clearStale } = await import('./mount/stale.ts');
-  await clearStale(place);
+  const place = await usableMountPoint(mountPoint);
   const handoff = await handoffFor(absoluteUrl(metaUrl), place, flags);
   if (flags.background) {
     const { mountInBackground } = await import('./mount/background.ts');
@@ -59,16 +59,16 @@ async function mount(metaUrl: string, mountPoint: string, flags: MountFlags): Pr
   }
 }
 
-/** Made when missing, as the original client does. A mount that does not answer may stand there. */
-function usableMountPoint(path: string): string {
+/** Made when missing, as the original client does; a dead mount that stands there is taken away. */
+async function usableMountPoint(path: string): Promise<string> {
+  const { clearStale } = await import('./mount/stale.ts');
   try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'EEXIST' && code !== 'ENOTCONN') throw FsError.from(error, `mounting at ${path}`);
-  }
-  try {
-    return realpathSync(path);
+    if (!existsSync(dirname(resolve(path)))) mkdirSync(dirname(resolve(path)), { recursive: true });
+    const place = placeOf(path);
+    await clearStale(place);
+    if (!existsSync(place)) mkdirSync(place);
+    if (!statSync(place).isDirectory()) throw fail('bad-input', `mounting at ${path}: not a directory`);
+    return place;
   } catch (error) {
     throw FsError.from(error, `mounting at ${path}`);
   }

@@ -1,9 +1,8 @@
 // `pageseal umount MOUNTPOINT`: returns when everything written is committed and the mount's processes have ended.
-import { realpathSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
+import { placeOf } from './mount/place.ts';
 
 /** Uploads of what is dirty over a slow line; keepers kill their worker after a minute. */
 const END_DEADLINE_MS = 90_000;
@@ -27,12 +26,8 @@ async function umount(path: string, flags: { readonly force?: boolean }): Promis
     import('../native/native.ts'),
     import('./mount/record.ts'),
   ]);
-  let mountPoint = placeOf(path);
-  let top = topMount(mountPoint);
-  if (top === undefined) {
-    mountPoint = placeOf(path, true); // perhaps a link to it
-    top = topMount(mountPoint);
-  }
+  const mountPoint = placeToUnmount(path);
+  const top = topMount(mountPoint);
   if (top === undefined || !isVolume(top))
     throw fail('not-found', `unmounting ${mountPoint}: no volume is mounted there`);
   const record = records.readRecord(mountPoint);
@@ -58,12 +53,9 @@ async function umount(path: string, flags: { readonly force?: boolean }): Promis
   if (error !== undefined) throw fail('EIO', `unmounting ${mountPoint}: ${error}`);
 }
 
-/** Without `follow` the mount itself is not looked at: it may not answer. */
-function placeOf(path: string, follow = false): string {
-  const plain = resolve(path);
+function placeToUnmount(path: string): string {
   try {
-    if (follow) return realpathSync(plain);
-    return join(realpathSync(dirname(plain)), basename(plain));
+    return placeOf(path);
   } catch (error) {
     throw FsError.from(error, `unmounting ${path}`);
   }

@@ -4,6 +4,7 @@ import { unmountFuse } from '../../fuse/mount.ts';
 import { isVolume } from '../../keeper/bind.ts';
 import { topMount } from '../../keeper/mountinfo.ts';
 import { native } from '../../native/native.ts';
+import { isAlive, readRecord } from './record.ts';
 
 /** Rejects `busy` when a living mount of ours stands there. */
 export async function clearStale(mountPoint: string): Promise<void> {
@@ -18,7 +19,10 @@ export async function clearStale(mountPoint: string): Promise<void> {
   }
 }
 
+/** Its process lives, however slow: then it is not asked, for it may be stuck. Else whoever serves it. */
 async function answers(mountPoint: string): Promise<boolean> {
+  const record = readRecord(mountPoint);
+  if (record !== undefined && isAlive(record)) return true;
   try {
     await native.statfsAsync(mountPoint);
     return true;
