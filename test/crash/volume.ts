@@ -40,8 +40,10 @@ export class CrashVolume {
     return this.shared ? [] : ['--rsa-key', this.key.file];
   }
 
-  mount(): Promise<void> {
-    return this.pageseal.mount(this.metaUrl, this.mountPoint, this.keyFlags);
+  /** Never looks at the mount point itself: a mount of the dead may stand there. */
+  async mount(): Promise<void> {
+    const log = ['--log', `${this.mountPoint}.log`];
+    await this.pageseal.ok(['mount', '-d', this.metaUrl, this.mountPoint, ...log, ...this.keyFlags]);
   }
 
   /** Of the volume that nobody has mounted. */
