@@ -1,0 +1,119 @@
+// `npm run bench`: the original client and ours on the same machine in one run, workload by workload in turn, so that
+// whatever else the machine does meets both. Everything lies in memory; what is measured is the clients.
+// Options: --rounds N, --only WORKLOAD[,...], --rsa BITS, --seq MIB.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { makeKey } from '../harness/keys.ts';
+import { runOk } from '../harness/program.ts';
+import { Temp } from '../harness/temp.ts';
+import { root } from '../harness/tools.ts';
+import { type Client, JuicefsClient, OursClient } from './clients.ts';
+import { defaults, type Sizes } from './sizes.ts';
+import { Table } from './table.ts';
+import type { Figures } from './workloads.ts';
+
+/** A workload takes a few seconds; a hung mount ends the run. */
+const TIMEOUT_MS = 180_000;
+const MEMORY = '/dev/shm';
+
+const { values: flags } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    only: { type: 'string' },
+    rsa: { type: 'string', default: '2048' },
+    seq: { type: 'string' },
+  },
+});
+
+/** In order; `cold`: on a fresh mount. A later one may need what an earlier one left. */
+const plan = [
+  { work: 'seqwrite', cold: false },
+  { work: 'smallCreate', cold: false },
+  { work: 'metadata', cold: false },
+  { work: 'randwrite', cold: false },
+  { work: 'untar', cold: false },
+  { work: 'seqread', cold: true, needs: 'seqwrite' },
+  { work: 'smallRead', cold: true, needs: 'smallCreate' },
+  { work: 'stat', cold: true, needs: 'smallCreate' },
+  { work: 'findLs', cold: true, needs: 'untar' },
+  { work: 'randread', cold: true, needs: 'seqwrite' },
+] as const;
+
+const wanted = flags.only?.split(',');
+const steps = plan.filter(({ work }) => {
+  const needed = plan.some((step) => 'needs' in step && step.needs === work && wanted?.includes(step.work));
+  return wanted === undefined || wanted.includes(work) || needed;
+});
+
+async function measure(client: Client, work: string, sizes: Sizes): Promise<Figures> {
+  const before = client.usage();
+  const load = join(root, 'test/bench/load.ts');
+  const text = await runOk(process.execPath, [load, work, client.mountPoint, JSON.stringify(sizes)], {
+    timeoutMs: TIMEOUT_MS,
+  });
+  const after = client.usage();
+  return { ...(JSON.parse(text) as Figures), [`cpu ${work}`]: after.cpu - before.cpu, [`peak ${work}`]: after.peak };
+}
+
+async function mount(client: Client): Promise<Figures> {
+  const start = performance.now();
+  await client.mount();
+  return { mount_s: (performance.now() - start) / 1000 };
+}
+
+async function round(number: number, table: Table, sizes: Sizes): Promise<void> {
+  const temp = new Temp();
+  try {
+    const key = await makeKey(temp, Number(flags.rsa), 'pkcs8', 'bench');
+    const clients: Client[] = [new OursClient(temp, key), new JuicefsClient(temp, key)];
+    if (number % 2 === 1) clients.reverse();
+    for (const client of clients) {
+      await client.format();
+      table.add(client.name, number, await mount(client));
+      table.add(client.name, number, { 'pss idle': client.usage().pss });
+    }
+    for (const { work, cold } of steps) {
+      for (const client of clients) {
+        if (cold) {
+          await client.umount();
+          table.add(client.name, number, await mount(client));
+        }
+        table.add(client.name, number, await measure(client, work, sizes));
+      }
+    }
+    for (const client of clients) await client.umount();
+  } finally {
+    await temp.remove();
+  }
+}
+
+/** A part of the dependencies: a real tree of small files. */
+function makeArchive(temp: Temp): Pick<Sizes, 'archive' | 'archiveFiles'> {
+  const archive = temp.at('tree.tar');
+  const folders = ['commander', 'zod', 'winston', '@grpc'].map((name) => join('node_modules', name));
+  const made = spawnSync('tar', ['cf', archive, '-C', root, ...folders], { encoding: 'utf8' });
+  if (made.status !== 0) throw new Error(`tar: ${made.stderr}`);
+  const listed = spawnSync('tar', ['tf', archive], { encoding: 'utf8', maxBuffer: 64 * 1_048_576 });
+  return { archive, archiveFiles: listed.stdout.split('\n').length - 1 };
+}
+
+if (existsSync(MEMORY)) process.env['TMPDIR'] = MEMORY;
+const temp = new Temp();
+try {
+  const seq = flags.seq === undefined ? {} : { seqMiB: Number(flags.seq) };
+  const sizes = { ...defaults, ...seq, ...makeArchive(temp) };
+  const table = new Table('pageseal', 'juicefs');
+  console.log(
+    `RSA-${flags.rsa}, zstd, 4 MiB pages, SQLite and a folder in memory; ${cpus().length} x ${cpus()[0]?.model}`,
+  );
+  for (let i = 0; i < Number(flags.rounds); i++) {
+    await round(i, table, sizes);
+    console.log(`round ${i + 1} of ${flags.rounds} done`);
+  }
+  console.log(table.render());
+} finally {
+  await temp.remove();
+}

@@ -1,0 +1,153 @@
+// The two clients under comparison, driven through their command lines with the same settings, and what their processes
+// use.
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { readRecord } from '../../src/cli/mount/record.ts';
+import { mustSucceed } from '../harness/juicefs.ts';
+import type { TestKey } from '../harness/keys.ts';
+import { Pageseal } from '../harness/pageseal.ts';
+import { run } from '../harness/program.ts';
+import type { Temp } from '../harness/temp.ts';
+import { juicefsProgram } from '../harness/tools.ts';
+
+const PASSPHRASE = 'bench';
+/** Linux counts processor time so (USER_HZ). */
+const TICKS_PER_S = 100;
+
+export interface Usage {
+  /** Processor seconds so far. */
+  readonly cpu: number;
+  /** MiB, peak of the largest process and proportional set size of all. */
+  readonly peak: number;
+  readonly pss: number;
+}
+
+export interface Client {
+  readonly name: string;
+  readonly mountPoint: string;
+  format(): Promise<void>;
+  mount(): Promise<void>;
+  umount(): Promise<void>;
+  usage(): Usage;
+}
+
+export class OursClient implements Client {
+  readonly name = 'pageseal';
+  readonly mountPoint: string;
+  readonly #pageseal: Pageseal;
+  readonly #temp: Temp;
+  readonly #key: TestKey;
+
+  constructor(temp: Temp, key: TestKey) {
+    this.#temp = temp;
+    this.#key = key;
+    this.#pageseal = new Pageseal(temp, PASSPHRASE);
+    this.mountPoint = temp.folder('ours', 'mnt');
+  }
+
+  get #meta(): string {
+    return `sqlite3://${this.#temp.at('ours', 'meta.db')}`;
+  }
+
+  async format(): Promise<void> {
+    const flags = ['--rsa-key', this.#key.file, '--compress', 'zstd'];
+    await this.#pageseal.format(this.#meta, 'bench', `${this.#temp.folder('ours', 'store')}/`, flags);
+  }
+
+  mount(): Promise<void> {
+    return this.#pageseal.mount(this.#meta, this.mountPoint, ['--rsa-key', this.#key.file]);
+  }
+
+  async umount(): Promise<void> {
+    await this.#pageseal.umount(this.mountPoint);
+  }
+
+  usage(): Usage {
+    const keeper = readRecord(this.mountPoint)?.pid;
+    return keeper === undefined ? nothing : usageOf([keeper, ...childrenOf(keeper)]);
+  }
+}
+
+export class JuicefsClient implements Client {
+  readonly name = 'juicefs';
+  readonly mountPoint: string;
+  readonly #temp: Temp;
+  readonly #key: TestKey;
+
+  constructor(temp: Temp, key: TestKey) {
+    this.#temp = temp;
+    this.#key = key;
+    this.mountPoint = temp.folder('juicefs', 'mnt');
+  }
+
+  async #ok(args: readonly string[]): Promise<void> {
+    const env = { ...this.#temp.env, JFS_RSA_PASSPHRASE: PASSPHRASE };
+    mustSucceed(`juicefs ${args.join(' ')}`, await run(juicefsProgram, args, { env, input: '' }));
+  }
+
+  get #meta(): string {
+    return `sqlite3://${this.#temp.at('juicefs', 'meta.db')}`;
+  }
+
+  async format(): Promise<void> {
+    const bucket = `${this.#temp.folder('juicefs', 'store')}/`;
+    const sealing = ['--encrypt-rsa-key', this.#key.file, '--compress', 'zstd'];
+    await this.#ok(['format', this.#meta, 'bench', '--storage', 'file', '--bucket', bucket, '--no-update', ...sealing]);
+  }
+
+  /** With its own defaults, and an empty cache folder each time. */
+  async mount(): Promise<void> {
+    const cache = this.#temp.at('juicefs', 'cache');
+    rmSync(cache, { recursive: true, force: true });
+    const quiet = ['--no-usage-report', '--backup-meta', '0', '--log', this.#temp.at('juicefs', 'log')];
+    await this.#ok(['mount', '-d', this.#meta, this.mountPoint, '--cache-dir', cache, ...quiet]);
+  }
+
+  async umount(): Promise<void> {
+    await this.#ok(['umount', '--flush', this.mountPoint]);
+  }
+
+  usage(): Usage {
+    return usageOf(processesCalled('juicefs').filter((pid) => commandOf(pid).includes(this.mountPoint)));
+  }
+}
+
+const nothing: Usage = { cpu: 0, peak: 0, pss: 0 };
+
+function usageOf(pids: readonly number[]): Usage {
+  const total = { ...nothing };
+  for (const pid of pids) {
+    const stat = textOf(pid, 'stat');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    total.cpu += (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS_PER_S;
+    total.peak += kibOf(textOf(pid, 'status'), 'VmHWM') / 1024;
+    total.pss += kibOf(textOf(pid, 'smaps_rollup'), 'Pss') / 1024;
+  }
+  return total;
+}
+
+const kibOf = (text: string, field: string): number =>
+  Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+const commandOf = (pid: number): string => textOf(pid, 'cmdline').replaceAll('\0', ' ');
+
+function textOf(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return ''; // it ended
+  }
+}
+
+/** By the short name, which can be read of any process, stuck or not. */
+function processesCalled(name: string): number[] {
+  const pids = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
+  return pids.map(Number).filter((pid) => textOf(pid, 'comm').trim() === name);
+}
+
+function childrenOf(parent: number): number[] {
+  const task = join('/proc', String(parent), 'task');
+  if (!existsSync(task)) return [];
+  return readdirSync(task).flatMap((thread) =>
+    textOf(parent, `task/${thread}/children`).split(' ').filter(Boolean).map(Number),
+  );
+}
