@@ -1,5 +1,6 @@
 // Small things done with buffers, so that big-endian fields and constant-time comparisons are written once.
 import { timingSafeEqual } from 'node:crypto';
+import { isMarkedAsUntransferable } from 'node:worker_threads';
 
 export function be32(value: number): Buffer {
   const buffer = Buffer.alloc(4);
@@ -19,6 +20,19 @@ export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length ===
 /** Overwrites what held a secret. Copies that the runtime or OpenSSL made are out of reach (docs/SECURITY.md). */
 export function wipe(...buffers: readonly (Uint8Array | undefined)[]): void {
   for (const buffer of buffers) buffer?.fill(0);
+}
+
+/** Smaller memory is not worth the call. */
+const RELEASE_FROM = 65_536;
+
+/**
+ * Gives large memory back now, which empties every buffer on it: what is left to the collector makes it run every few
+ * pages. For whoever knows that nobody else looks at it any more.
+ */
+export function release(bytes: Uint8Array | undefined): void {
+  const memory = bytes?.buffer;
+  if (!(memory instanceof ArrayBuffer) || memory.byteLength < RELEASE_FROM || isMarkedAsUntransferable(memory)) return;
+  memory.transfer(0);
 }
 
 /** The 16 bytes of a UUID's text form. */

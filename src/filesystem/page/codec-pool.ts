@@ -9,8 +9,8 @@ import type { EncryptAlgo } from './seal.ts';
 const MAX_THREADS = 2;
 /** A thread costs about 10 MiB and starts in 30 ms. */
 const IDLE_MS = 30_000;
-/** Heap of a thread; pages live outside it. */
-const MAX_HEAP_MIB = 64;
+/** Heap of a thread. A few MiB would do, but V8 collects whenever half of this much lies outside the heap: the pages. */
+const MAX_HEAP_MIB = 256;
 
 /** What a thread is told once. Only the public key: S of pages to open comes with the job. */
 export interface CodecSettings {

@@ -1,6 +1,6 @@
 // The body of a codec thread: one job at a time, synchronous. Has the public key; never sees M's private half.
 import { parentPort, workerData } from 'node:worker_threads';
-import { wipe } from '../../base/bytes.ts';
+import { release, wipe } from '../../base/bytes.ts';
 import { FsError } from '../../base/errors.ts';
 import { PublicKey } from '../keys/volume-key.ts';
 import { asBuffer, packPage, transferable, unpackPage } from './codec.ts';
@@ -26,6 +26,7 @@ function pack(bytes: Buffer): void {
 function unpack(bytes: Buffer, pageKey: Buffer | undefined, length: number): void {
   const plain = transferable(unpackPage(compression, algo, key, bytes, pageKey, length));
   wipe(pageKey);
+  if (plain.buffer !== bytes.buffer) release(bytes);
   answer({ kind: 'unpacked', plain }, [plain.buffer]);
 }
 

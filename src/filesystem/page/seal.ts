@@ -7,7 +7,7 @@ import {
   createDecipheriv,
   randomBytes,
 } from 'node:crypto';
-import { wipe } from '../../base/bytes.ts';
+import { release, wipe } from '../../base/bytes.ts';
 import { FsError, fail } from '../../base/errors.ts';
 import type { PublicKey, VolumeKey } from '../keys/volume-key.ts';
 import { type Compression, compress, decompress } from './compress.ts';
@@ -55,8 +55,12 @@ export function sealBytes(algo: EncryptAlgo, key: PublicKey, bytes: Buffer): Sea
 }
 
 /** Compresses and seals a page. */
-export const sealPage = (algo: EncryptAlgo, key: PublicKey, compression: Compression, plain: Buffer): Sealed =>
-  sealBytes(algo, key, compress(compression, plain));
+export function sealPage(algo: EncryptAlgo, key: PublicKey, compression: Compression, plain: Buffer): Sealed {
+  const packed = compress(compression, plain);
+  const sealed = sealBytes(algo, key, packed);
+  if (packed !== plain) release(packed);
+  return sealed;
+}
 
 /** The bytes inside an envelope. Throws page-damaged. */
 export function openBytes(algo: EncryptAlgo, envelope: Envelope, pageKey: Buffer): Buffer {
@@ -80,13 +84,18 @@ export function openBytes(algo: EncryptAlgo, envelope: Envelope, pageKey: Buffer
 }
 
 /** Opens and decompresses a page. Throws page-damaged. */
-export const openPage = (
+export function openPage(
   algo: EncryptAlgo,
   compression: Compression,
   envelope: Envelope,
   pageKey: Buffer,
   length: number,
-): Buffer => decompress(compression, openBytes(algo, envelope, pageKey), length);
+): Buffer {
+  const packed = openBytes(algo, envelope, pageKey);
+  const plain = decompress(compression, packed, length);
+  if (plain !== packed) release(packed);
+  return plain;
+}
 
 /** A sealed object that is no page (juicefs_uuid, testing/...): the envelope without compression. */
 export function sealBlob(algo: EncryptAlgo, key: PublicKey, plain: Buffer): Buffer {

@@ -1,7 +1,7 @@
 // The page store: seals, uploads, fetches, checks against the ledger, opens. Every bound on pages in flight is here; it
 // decides nothing about slices or files, and never lets an object through that the ledger does not vouch for.
 
-import { sameBytes, wipe } from '../../base/bytes.ts';
+import { release, sameBytes, wipe } from '../../base/bytes.ts';
 import { type ErrorCode, FsError, fail, hasCode } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { Lru } from '../../base/lru.ts';
@@ -112,6 +112,7 @@ class SealedPageStore implements PageStore {
       const { parts, tag, pageKey } = await this.#codec.pack(plain);
       try {
         await this.#options.store.put(objectKey, parts, signal);
+        for (const part of parts) if (part !== plain) release(part);
         sealed.inc();
         if (tag === undefined || pageKey === undefined) return undefined;
         return this.#ledgerEntry(place, tag, pageKey);
