@@ -38,6 +38,11 @@ export interface Caller {
   readonly umask: number;
   /** Set where an answer may be lost with the worker and asked for again; absent for library callers. */
   readonly request?: RequestId;
+  /**
+   * Calls back once the answer has been sent, so that memory it shows can be used again. Absent where an answer may be
+   * kept: then it stays as it is.
+   */
+  onAnswered?(then: () => void): void;
   /** Aborted when the kernel interrupts the request. */
   readonly signal?: AbortSignal;
 }

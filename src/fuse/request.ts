@@ -40,6 +40,7 @@ export class KernelRequest implements Caller {
   #end: number;
   #interrupted = false;
   #abort: AbortController | undefined;
+  #answered: (() => void) | undefined;
 
   /** `length` bytes from `offset`, at least a header. */
   constructor(slab: Slab, offset: number, length: number) {
@@ -88,6 +89,23 @@ export class KernelRequest implements Caller {
   interrupt(): void {
     this.#interrupted = true;
     this.#abort?.abort(interrupted());
+  }
+
+  onAnswered(then: () => void): void {
+    const before = this.#answered;
+    this.#answered =
+      before === undefined
+        ? then
+        : () => {
+            before();
+            then();
+          };
+  }
+
+  /** The reply is written, or there will be none. */
+  answered(): void {
+    this.#answered?.();
+    this.#answered = undefined;
   }
 
   /** The slab is about to be used again: reading on from here is a mistake of ours and fails. */

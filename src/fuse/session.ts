@@ -229,6 +229,7 @@ class Session implements FuseSession {
   #finish(request: KernelRequest, error: number, answer: Answer): void {
     const body = answer instanceof Held ? answer.body : answer;
     const errno = this.#send(request, error, body);
+    request.answered();
     if (errno !== 0 && answer instanceof Held) answer.undo();
     this.#active.delete(request.id);
     this.#notes?.clear(request.unique);

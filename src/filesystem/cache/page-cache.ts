@@ -1,8 +1,9 @@
 // Opened pages in memory, bounded by their bytes, least recently used first out. Pages are shared with their readers, so
-// they are not overwritten when they leave: a reader may still be copying from one. Never touches a disk.
+// their memory waits for those that may still be copying (evicted.ts). Never touches a disk.
 import { sameBytes } from '../../base/bytes.ts';
 import { Lru } from '../../base/lru.ts';
 import type { SliceId } from '../../base/words.ts';
+import { EvictedPages } from './evicted.ts';
 
 /** A page in the map costs this much beside its bytes, which the codec allocates at their length. */
 const ENTRY_BYTES = 256;
@@ -13,11 +14,19 @@ interface CachedPage {
   readonly tag: Buffer | undefined;
 }
 
+const weigh = ({ plain }: CachedPage): number => plain.length + ENTRY_BYTES;
+
 export class PageCache {
   readonly #pages: Lru<string, CachedPage>;
+  readonly #evicted = new EvictedPages();
 
   constructor(limitBytes: number) {
-    this.#pages = new Lru(limitBytes, ({ plain }) => plain.length + ENTRY_BYTES);
+    this.#pages = new Lru(limitBytes, weigh, (_, { plain }) => this.#evicted.add(plain));
+  }
+
+  /** Pages found from now on keep their bytes until the answer is called. */
+  hold(): () => void {
+    return this.#evicted.hold();
   }
 
   get bytes(): number {

@@ -30,6 +30,12 @@ export interface PageStore {
   /** The page if the memory cache holds it: the read path's way to answer without a promise. */
   cached(place: PagePlace): Buffer | undefined;
 
+  /**
+   * Before reading: pages found from now on keep their bytes until the answer is called (by then they have been copied
+   * or sent). A page that is looked at without it may become empty.
+   */
+  hold(): () => void;
+
   /** Deletes every object of a slice of `size` bytes; missing objects are fine. */
   remove(sliceId: SliceId, size: number): Promise<void>;
 

@@ -132,6 +132,10 @@ class SealedPageStore implements PageStore {
     return this.#cache.get(sliceId, indx, length);
   }
 
+  hold(): () => void {
+    return this.#cache.hold();
+  }
+
   async read(place: PagePlace, entry: LedgerEntry | undefined, signal?: AbortSignal): Promise<Buffer> {
     if (this.encrypted && entry === undefined && this.#options.ledger?.mode === 'strict')
       throw this.#refused(place, fail('page-unledgered', 'no row in the page ledger, which is strict'));

@@ -13,6 +13,7 @@ export class Transfer {
   readonly #core: Core;
   readonly #reader: Reader;
   readonly #readAhead: ReadAhead;
+  #keptAnswers = false;
 
   constructor(core: Core, reader: Reader, readAhead: ReadAhead) {
     this.#core = core;
@@ -21,12 +22,21 @@ export class Transfer {
   }
 
   async read(caller: Caller, ino: Ino, id: HandleId, offset: number, size: number): Promise<readonly Buffer[]> {
+    this.#holdPages(caller);
     const found = fileHandle(this.#core, caller, ino, id);
     const handle = found instanceof Promise ? await found : found;
     if (!handle.readable) throw fail('EBADF', `read inode ${ino}: opened for writing only`);
     if (size <= 0 || offset >= handle.inode.length) return [];
     this.#readAhead.after(handle, offset, size);
     return this.#reader.read(handle.inode, offset, size, caller.signal);
+  }
+
+  /** The answer shows pages themselves. A caller that may keep one, once seen, has them all left to the collector. */
+  #holdPages(caller: Caller): void {
+    if (this.#keptAnswers) return;
+    const done = this.#core.pages.hold();
+    if (caller.onAnswered === undefined) this.#keptAnswers = true;
+    else caller.onAnswered(done);
   }
 
   /** Not async: the data has to be taken before the caller gets its promise. */

@@ -218,6 +218,10 @@ export class MemoryPages implements PageStore {
     return `${place.sliceId}_${place.indx}_${place.length}`;
   }
 
+  hold(): () => void {
+    return () => undefined;
+  }
+
   async write(place: PagePlace, plain: Buffer): Promise<LedgerEntry> {
     if (plain.length !== place.length) throw fail('internal', 'length of a page');
     if (this.objects.has(this.key(place))) throw fail('internal', `page ${this.key(place)} written twice`);
