@@ -66,7 +66,7 @@ async function openAll(options: OpenOptions, opened: Opened): Promise<FileSystem
   if (setting.shards > 1) throw fail('unsupported', `open file system ${setting.name}: its bucket is sharded`);
   const key = unlock(options.key, volume);
   opened.add(() => key?.wipe());
-  const store = await openStore(storeSettings(volume, options.store));
+  const store = await openStore(storeSettings(volume, options.store), { files: options.files });
   opened.add(() => store.close());
   const ledger = key && (await openLedger({ engine, store, volume, key, options }));
   opened.add(() => ledger?.keys.wipe());

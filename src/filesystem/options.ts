@@ -1,4 +1,5 @@
 // What opening a file system takes and gives; open.ts does it.
+import type { FileCalls } from '../base/atomic-file.ts';
 import type { LedgerMode } from '../base/words.ts';
 import type { StoreSettings } from './store/store.ts';
 import type { UncommittedMarks } from './vfs/marks.ts';
@@ -32,6 +33,8 @@ export interface OpenOptions {
   readonly marks?: UncommittedMarks;
   /** Handles of an earlier epoch belong to a predecessor (worker restarts under one mount count up from 0). */
   readonly epoch?: number;
+  /** How a folder store makes and reads files; default: Node's own calls. */
+  readonly files?: FileCalls;
   /** Bytes of opened pages kept in memory. */
   readonly cacheBytes?: number;
 }

@@ -34,6 +34,7 @@ static napi_value init(napi_env env, napi_value exports) {
   init_process(env, exports);
   init_spawn(env, exports);
   init_inspect(env, exports);
+  init_file(env, exports);
   return exports;
 }
 

@@ -43,4 +43,5 @@ void init_fd(napi_env env, napi_value exports);
 void init_process(napi_env env, napi_value exports);
 void init_spawn(napi_env env, napi_value exports);
 void init_inspect(napi_env env, napi_value exports);
+void init_file(napi_env env, napi_value exports);
 #endif

@@ -68,6 +68,10 @@ interface Calls {
   /** syncfs(2). */
   syncfs(descriptor: number): void;
   statfs(path: string): Statfs;
+
+  // file.c
+  /** fsync(2) of a folder, with its opening and closing. */
+  syncFolder(path: string): void;
 }
 
 type Later = {
@@ -105,6 +109,15 @@ export interface Native extends Calls, Later {
     error: number,
     body?: Buffer | readonly Buffer[],
   ): number;
+
+  // file.c
+  /**
+   * On a pool thread, in one trip: makes `temporary` (which must not exist) of `parts` (eight at most; they must not
+   * change), forces it to the disk and renames it to `path`. No temporary file stays behind.
+   */
+  replaceFile(temporary: string, path: string, mode: number, parts: readonly Buffer[]): Promise<void>;
+  /** On a pool thread, in one trip: a whole file, or undefined when it is longer than `limit`. */
+  readSmallFile(path: string, limit: number): Promise<Buffer | undefined>;
 
   // process.c
   /** prctl(PR_SET_DUMPABLE); false also sets RLIMIT_CORE to 0. */

@@ -4,6 +4,7 @@ import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { nativeFiles } from '../../src/cli/worker/files.ts';
 import { openStore } from '../../src/filesystem/store/open-store.ts';
 import type { ObjectInfo, ObjectStore } from '../../src/filesystem/store/store.ts';
 
@@ -12,6 +13,10 @@ after(() => rm(folder, { recursive: true, force: true }));
 
 const stores: Record<string, () => Promise<ObjectStore>> = {
   file: async () => openStore({ storage: 'file', bucket: `${await mkdtemp(join(folder, 'bucket-'))}/` }),
+  'file, through the addon': async () => {
+    const bucket = `${await mkdtemp(join(folder, 'addon-'))}/`;
+    return openStore({ storage: 'file', bucket }, { files: nativeFiles });
+  },
   mem: () => openStore({ storage: 'mem', bucket: `contract-${Math.random()}` }),
 };
 

@@ -10,6 +10,7 @@ import { type MountOptions, parseMountOptions } from '../../fuse/mount-options.t
 import { startSession } from '../../fuse/session.ts';
 import type { Handoff } from '../../keeper/handoff.ts';
 import { native } from '../../native/native.ts';
+import { nativeFiles } from '../worker/files.ts';
 import { keyOf } from '../worker/key.ts';
 import { openOptionsOf, splitOptions } from '../worker/options.ts';
 import { refuseOwnMounts } from '../worker/own-mounts.ts';
@@ -32,7 +33,12 @@ export async function mountInForeground(handoff: Handoff): Promise<void> {
   const options = { ...parsed, flags: parsed.flags | (settings.readOnly ? 1 : 0) };
   await refuseOwnMounts(settings);
   const key = await keyOf(handoff);
-  const fileSystem = await openFileSystem({ ...openOptionsOf(settings), ...split.open, ...(key && { key }) });
+  const fileSystem = await openFileSystem({
+    ...openOptionsOf(settings),
+    ...split.open,
+    ...(key && { key }),
+    files: nativeFiles,
+  });
   let mounted: Mounted;
   try {
     const serve = options.transport === 'kernel' ? overKernel : overFuseNative;

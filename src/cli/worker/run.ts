@@ -15,6 +15,7 @@ import { type Handoff, packHandoff, unpackHandoff } from '../../keeper/handoff.t
 import { StateMemory } from '../../keeper/state.ts';
 import { workerFds } from '../../keeper/worker-process.ts';
 import { native } from '../../native/native.ts';
+import { nativeFiles } from './files.ts';
 import { keyOf } from './key.ts';
 import { openOptionsOf, splitOptions } from './options.ts';
 import { refuseOwnMounts } from './own-mounts.ts';
@@ -83,6 +84,7 @@ class Worker {
       ...openOptionsOf(settings),
       ...options.open,
       ...(key && { key }),
+      files: nativeFiles,
       ...(sessionId !== undefined && { sessionId }),
       marks: marksIn(this.#state),
       epoch: this.#state.epoch,

@@ -3,8 +3,9 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
-import { Folders, replaceFile } from '../../base/atomic-file.ts';
+import { type FileCalls, Folders, replaceFile } from '../../base/atomic-file.ts';
 import { type ErrorCode, FsError, fail } from '../../base/errors.ts';
+import { KiB } from '../../base/units.ts';
 import { listFolder } from './list-folder.ts';
 import { checkKey, missing } from './object-name.ts';
 import type { ObjectInfo, ObjectStore } from './store.ts';
@@ -13,18 +14,22 @@ import type { ObjectInfo, ObjectStore } from './store.ts';
 const FILE_MODE = 0o666;
 /** NAME_MAX less the temporary name's own characters. */
 const MAX_NAME_IN_TEMPORARY = 200;
+/** Read in one trip; longer ones are read into memory that may go to a codec thread. */
+const SMALL = 64 * KiB;
 
 export class FileStore implements ObjectStore {
   readonly description: string;
   /** Ends in '/'. */
   readonly #bucket: string;
   readonly #folders: Folders;
+  readonly #files: FileCalls | undefined;
 
-  constructor(bucket: string) {
+  constructor(bucket: string, files?: FileCalls) {
     if (!isAbsolute(bucket) || !bucket.endsWith('/'))
       throw fail('bad-input', `bucket ${JSON.stringify(bucket)}: wanted an absolute folder ending in '/'`);
     this.#bucket = bucket;
-    this.#folders = new Folders(dirname(join(bucket, 'x')));
+    this.#folders = new Folders(dirname(join(bucket, 'x')), files?.syncFolder);
+    this.#files = files;
     this.description = `file://${bucket}`;
   }
 
@@ -32,6 +37,10 @@ export class FileStore implements ObjectStore {
     checkKey(key);
     try {
       signal?.throwIfAborted();
+      if (this.#files !== undefined && maxBytes <= SMALL) {
+        const whole = await this.#files.readSmall(this.#bucket + key, maxBytes);
+        if (whole !== undefined) return whole;
+      }
       const file = await open(this.#bucket + key, 'r');
       try {
         return await readWhole(file, maxBytes);
@@ -65,9 +74,11 @@ export class FileStore implements ObjectStore {
   }
 
   /** The hidden name is the original client's: its gc knows left-overs of a crash by it. */
-  #replace(path: string, parts: readonly Buffer[], signal: AbortSignal | undefined): Promise<void> {
+  async #replace(path: string, parts: readonly Buffer[], signal: AbortSignal | undefined): Promise<void> {
     const name = basename(path).slice(0, MAX_NAME_IN_TEMPORARY);
     const temporary = join(dirname(path), `.jfs.${name}.tmp.${randomBytes(6).toString('hex')}`);
+    signal?.throwIfAborted();
+    if (this.#files !== undefined) return this.#files.replace(path, temporary, parts, FILE_MODE);
     return replaceFile(path, temporary, parts, { mode: FILE_MODE, signal });
   }
 

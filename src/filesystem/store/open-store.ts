@@ -1,5 +1,6 @@
 // Chooses the store that settings name. Each is imported only when it is used.
 import { mkdir, stat } from 'node:fs/promises';
+import type { FileCalls } from '../../base/atomic-file.ts';
 import { fail } from '../../base/errors.ts';
 import { RetryingStore } from './retrying-store.ts';
 import type { ObjectStore, StoreSettings } from './store.ts';
@@ -7,13 +8,14 @@ import type { ObjectStore, StoreSettings } from './store.ts';
 export interface OpenStoreOptions {
   /** Make the bucket if there is none: format only. A mount must not mistake a disk that is missing for an empty one. */
   readonly create?: boolean;
+  readonly files?: FileCalls | undefined;
 }
 
 /** Rejects: unsupported (storage), bad-input (bucket), store-unavailable (no such bucket). */
 export async function openStore(settings: StoreSettings, options: OpenStoreOptions = {}): Promise<ObjectStore> {
   switch (settings.storage) {
     case 'file':
-      return new RetryingStore(await openFolder(settings.bucket, options.create === true));
+      return new RetryingStore(await openFolder(settings.bucket, options));
     case 'mem': {
       const { MemStore } = await import('./mem-store.ts');
       return new MemStore(settings.bucket);
@@ -23,9 +25,9 @@ export async function openStore(settings: StoreSettings, options: OpenStoreOptio
   }
 }
 
-async function openFolder(bucket: string, create: boolean): Promise<ObjectStore> {
+async function openFolder(bucket: string, { create, files }: OpenStoreOptions): Promise<ObjectStore> {
   const { FileStore } = await import('./file-store.ts');
-  const store = new FileStore(bucket);
+  const store = new FileStore(bucket, files);
   try {
     if (create) await mkdir(bucket, { recursive: true });
     if ((await stat(bucket)).isDirectory()) return store;
