@@ -35,5 +35,5 @@ export function parseMetaUrl(url: string): MetaLocation {
 
 /** For messages: other engines' urls may hold a password. */
 function withoutSecrets(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//***@');
+  return url.replace(/^.*@/s, '***@');
 }
