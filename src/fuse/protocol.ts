@@ -72,8 +72,12 @@ export const SetattrIn = {
 } as const; // biome-ignore format: a table reads better than a column
 
 export const GETATTR_FH = 1;
+export const WRITE_CACHE = 1 << 0;
 export const WRITE_KILL_SUIDGID = 1 << 2;
 export const OPEN_KILL_SUIDGID = 1;
+
+/** Of the open file's flags as they are when it is written to. */
+export const O_APPEND = 0o2000;
 
 export const OpenFlag = { DIRECT_IO: 1, KEEP_CACHE: 2 } as const;
 

@@ -45,6 +45,7 @@ export class MemoryVfs implements Vfs {
   readonly readSizes: number[] = [];
   readonly writeSizes: number[] = [];
   lastCaller: Caller | undefined;
+  lastPlaced: boolean | undefined;
   flushedAll = 0;
   entryTimeout = 1000;
   attrTimeout = 1000;
@@ -227,8 +228,9 @@ export class MemoryVfs implements Vfs {
     return pieces;
   }
 
-  async write(caller: Caller, ino: Ino, _: HandleId, offset: number, data: Buffer): Promise<number> {
+  async write(caller: Caller, ino: Ino, _: HandleId, offset: number, data: Buffer, placed?: boolean): Promise<number> {
     this.lastCaller = caller;
+    this.lastPlaced = placed;
     const node = this.#node(ino);
     this.writeSizes.push(data.length);
     if (offset + data.length > node.data.length) this.#resize(node, offset + data.length);

@@ -155,6 +155,20 @@ except OSError as e: print(e.errno)`;
     assert(data.equals(await fs.readFile(at('big'))));
   });
 
+  test('what a mapping writes has its place, also in a file opened to append', async () => {
+    await fs.writeFile(at('mapped'), 'x'.repeat(8192));
+    const append = "fd = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND); os.write(fd, b'end')";
+    await python(append, at('mapped'));
+    assert.equal(vfs.lastPlaced, false);
+    await python(`import mmap\n${append}\nm = mmap.mmap(fd, 4096); m[0:3] = b'map'; m.flush()`, at('mapped'));
+    assert.equal(vfs.lastPlaced, true);
+    const cleared = 'import fcntl; fcntl.fcntl(fd, fcntl.F_SETFL, 0); os.pwrite(fd, b"put", 3)';
+    await python(`${append}\n${cleared}`, at('mapped'));
+    assert.equal(vfs.lastPlaced, true);
+    const { data } = nodeOf('mapped');
+    assert.equal(data.toString('latin1'), `mapput${'x'.repeat(8186)}endendend`);
+  });
+
   test('every interesting offset of a file', async () => {
     const handle = await fs.open(at('holes'), 'w+');
     try {

@@ -40,25 +40,32 @@ export class Transfer {
   }
 
   /** Not async: the data has to be taken before the caller gets its promise. */
-  write(caller: Caller, ino: Ino, id: HandleId, offset: number, data: Buffer): Promise<number> {
+  write(
+    caller: Caller,
+    ino: Ino,
+    id: HandleId,
+    offset: number,
+    data: Buffer,
+    placed = caller.request?.resent === true,
+  ): Promise<number> {
     try {
       const found = fileHandle(this.#core, caller, ino, id);
-      if (!(found instanceof Promise)) return this.#write(caller, found, offset, data);
+      if (!(found instanceof Promise)) return this.#write(caller, found, offset, data, placed);
       const copy = Buffer.from(data);
-      return found.then((handle) => this.#write(caller, handle, offset, copy));
+      return found.then((handle) => this.#write(caller, handle, offset, copy, placed));
     } catch (thrown) {
       return Promise.reject(thrown);
     }
   }
 
-  #write(caller: Caller, handle: FileHandle, offset: number, data: Buffer): Promise<number> {
+  #write(caller: Caller, handle: FileHandle, offset: number, data: Buffer, placed: boolean): Promise<number> {
     const { inode } = handle;
     mayChange(this.#core, `write to inode ${inode.ino}`);
     if (!handle.writable) throw fail('EBADF', `write to inode ${inode.ino}: opened for reading only`);
     tellLoss(handle, this.#core.inodes, 'write');
     tellErrors(handle, 'write');
-    // The kernel's idea of the end may lag behind ours; only a request sent again must land where it did the first time.
-    const at = handle.append && caller.request?.resent !== true ? inode.length : offset;
+    // The kernel's idea of the end may lag behind ours; a request sent again must land where it did the first time.
+    const at = handle.append && !placed ? inode.length : offset;
     if (at < 0 || at + data.length > MAX_LENGTH)
       throw fail('EFBIG', `write to inode ${inode.ino} at ${at}: longest file is ${MAX_LENGTH} bytes`);
     const wait = inode.writer.write(caller, at, data);

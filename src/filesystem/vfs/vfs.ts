@@ -69,8 +69,11 @@ export interface Vfs {
   create(caller: Caller, parent: Ino, name: Buffer, mode: number, flags: number): Promise<[Entry, Opened]>;
   /** At most `size` bytes from `offset`, as the pieces they lie in; fewer only at the end of the file. */
   read(caller: Caller, ino: Ino, handle: HandleId, offset: number, size: number): Promise<readonly Buffer[]>;
-  /** Takes a copy of `data` before it returns its promise: the caller reuses the buffer at once. */
-  write(caller: Caller, ino: Ino, handle: HandleId, offset: number, data: Buffer): Promise<number>;
+  /**
+   * Takes a copy of `data` before it returns its promise: the caller reuses the buffer at once. `placed`: it belongs at
+   * `offset` even if the handle was opened to append (a page of a mapping, or O_APPEND was cleared since).
+   */
+  write(caller: Caller, ino: Ino, handle: HandleId, offset: number, data: Buffer, placed?: boolean): Promise<number>;
   /** close(2) of one descriptor: uploads and commits what is dirty and reports errors. */
   flush(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
   /** Like flush, and then it also survives a power cut. */

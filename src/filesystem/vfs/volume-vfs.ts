@@ -132,8 +132,8 @@ export class VolumeVfs implements Vfs {
     return this.#transfer.read(caller, ino, handle, offset, size);
   }
 
-  write(caller: Caller, ino: Ino, handle: HandleId, offset: number, data: Buffer): Promise<number> {
-    return this.#transfer.write(caller, ino, handle, offset, data);
+  write(caller: Caller, ino: Ino, handle: HandleId, offset: number, data: Buffer, placed?: boolean): Promise<number> {
+    return this.#transfer.write(caller, ino, handle, offset, data, placed);
   }
 
   flush(caller: Caller, ino: Ino, handle: HandleId): Promise<void> {

@@ -1,7 +1,7 @@
 // Open files: open, create, read, write, flush, fsync, release, fallocate, lseek.
 import { fail } from '../../base/errors.ts';
 import { MAX_WRITE } from '../negotiate.ts';
-import { OPEN_KILL_SUIDGID, Size, WRITE_KILL_SUIDGID } from '../protocol.ts';
+import { O_APPEND, OPEN_KILL_SUIDGID, Size, WRITE_CACHE, WRITE_KILL_SUIDGID } from '../protocol.ts';
 import { createBody, Held, longBody, numberBody, openBody } from '../reply.ts';
 import type { KernelRequest } from '../request.ts';
 import type { Context, Handler } from './handler.ts';
@@ -52,10 +52,13 @@ export const read: Handler = async ({ vfs, nodes }, request) => {
 export const write: Handler = async ({ vfs, nodes, privileges }, request) => {
   const ino = nodes.toIno(request.node);
   const length = request.u32(16);
-  const kill = (request.u32(20) & WRITE_KILL_SUIDGID) !== 0;
+  const flags = request.u32(20);
+  const kill = (flags & WRITE_KILL_SUIDGID) !== 0;
+  // Pages of a mapping are written back through any handle of the file, one that appends too.
+  const placed = request.resent || (flags & WRITE_CACHE) !== 0 || (request.u32(32) & O_APPEND) === 0;
   const data = request.bytes(Size.writeIn, length);
   // The Vfs takes its copy before it returns the promise, so nothing may wait before this call.
-  const writing = vfs.write(request, ino, request.u64(0), request.position(8), data);
+  const writing = vfs.write(request, ino, request.u64(0), request.position(8), data, placed);
   if (!kill) return numberBody(await writing);
   const [written] = await Promise.all([writing, privileges.drop(request, ino)]);
   return numberBody(written);

@@ -7,6 +7,7 @@ import { caller, MemoryMeta, MemoryPages, silent } from './doubles.ts';
 
 const PAGE = 4096;
 const O_RDWR = 2;
+const O_APPEND = 0o2000;
 
 function setUp(pageSize = PAGE) {
   const meta = new MemoryMeta();
@@ -128,4 +129,13 @@ test('what cannot be stored is told once to every handle that was open, and the 
   await vfs.write(caller, ino, handle, 0, bytes(5000, 3));
   await vfs.flush(caller, ino, handle);
   assert.deepEqual(await read(ino, handle), bytes(5000, 3));
+});
+
+test('a handle opened to append puts bytes at the end, and those that have a place into it', async () => {
+  const { vfs, create, read } = setUp();
+  const { ino, handle } = await create('a', O_RDWR | O_APPEND);
+  await vfs.write(caller, ino, handle, 0, Buffer.from('12345'));
+  await vfs.write(caller, ino, handle, 3, Buffer.from('67'));
+  await vfs.write(caller, ino, handle, 1, Buffer.from('xy'), true);
+  assert.equal((await read(ino, handle)).toString(), '1xy4567');
 });
