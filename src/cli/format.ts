@@ -23,13 +23,24 @@ interface Flags extends KeyFlags {
   readonly json?: boolean;
 }
 
+const FORMAT_EXAMPLES = `
+Examples:
+  openssl genrsa -aes256 -out volume.pem 4096
+  pageseal format sqlite3:///srv/meta.db demo --bucket /srv/objects --compress zstd --rsa-key volume.pem
+  pageseal format sqlite3:///srv/meta.db demo --bucket /srv/objects --rsa-key public.pem   (the public half is enough)
+  pageseal format sqlite3:///srv/meta.db demo --bucket /srv/objects --encrypt-rsa-key volume.pem
+
+With --rsa-key the key stays with you and the original client refuses the volume; with --encrypt-rsa-key the sealed key
+lies in the metadata and both clients can use it; with neither the volume is not encrypted. An existing volume is never
+changed or overwritten.`;
+
 export function register(program: Command): void {
   const command = program
     .command('format')
     .description('make a volume')
     .argument('<META-URL>', 'where its metadata is to be: sqlite3://FILE')
     .argument('<NAME>', 'its name, the prefix of all its objects')
-    .option('--storage <kind>', 'object storage: file (a local folder)', 'file')
+    .option('--storage <kind>', 'object storage: file (a local folder); mem (of one process, for tests)', 'file')
     .option('--bucket <place>', 'the folder that holds the objects', DEFAULT_BUCKET)
     .option('--block-size <size>', 'size of a page, 64K to 16M; a bare number counts KiB', '4M')
     .option('--compress <how>', 'zstd, lz4 or none', 'none')
@@ -40,7 +51,7 @@ export function register(program: Command): void {
     .option('--inodes <count>', 'most files in the volume, 0 is no limit', '0')
     .option('--no-update', 'leave a volume that exists as it is, whatever its settings')
     .option('--json', 'the outcome as JSON');
-  addKeyOptions(command).action(format);
+  addKeyOptions(command).addHelpText('after', FORMAT_EXAMPLES).action(format);
 }
 
 async function format(metaUrl: string, name: string, flags: Flags): Promise<void> {

@@ -4,10 +4,13 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
+import { MiB } from '../base/units.ts';
 import type { Handoff } from '../keeper/handoff.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
 import { placeOf } from './mount/place.ts';
+import { addOriginalMountFlags } from './original-flags.ts';
 import { hasPassphrase } from './passphrase.ts';
+import { parseSize } from './sizes.ts';
 
 export interface MountFlags extends KeyFlags {
   readonly background?: boolean;
@@ -17,8 +20,19 @@ export interface MountFlags extends KeyFlags {
   readonly log?: string;
   readonly bucket?: string;
   readonly storage?: string;
-  readonly bufferSize?: string;
+  readonly bufferSize: string;
+  /** Commander's form of --no-bgjob. */
+  readonly bgjob: boolean;
 }
+
+const MOUNT_EXAMPLES = `
+Examples:
+  pageseal mount sqlite3:///srv/meta.db /mnt/demo --rsa-key volume.pem
+  pageseal mount -d sqlite3:///srv/meta.db /mnt/demo --rsa-key volume.pem --passphrase-file passphrase
+
+Without a key flag the key in the metadata is used, if there is one. The passphrase comes from --passphrase-file, from
+JFS_RSA_PASSPHRASE, or is asked for. Other flags of the original client are accepted where they change nothing that
+somebody relies on, with a note where they have no effect.`;
 
 export function register(program: Command): void {
   const command = program
@@ -27,17 +41,20 @@ export function register(program: Command): void {
     .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
     .argument('<MOUNTPOINT>', 'a directory')
     .option('-d, --background', 'return when the mount answers; a worker is supervised and replaced if it dies')
-    .option('-o <options>', 'mount options, separated by commas (allow_other, noatime, ...)', collect)
+    .option(
+      '-o <options>',
+      'mount options, separated by commas: ro, noexec, noatime, allow_other (root has it anyway), fsname=, context=, transport=kernel or fuse-native, ledger=strict or lenient, ...',
+      collect,
+    )
     .option('--subdir <dir>', 'mount a directory of the volume')
     .option('--read-only', 'refuse all writes')
     .option('--log <file>', 'where a background mount logs', '/var/log/pageseal.log')
     .option('--storage <kind>', 'kind of object store, if not as the record says')
     .option('--bucket <place>', 'where the objects are, if not where the record says')
-    .option('--buffer-size <MiB>', 'opened pages kept in memory');
-  // Meaningful to the original client; scripts written for it go on working.
-  for (const flag of ['--cache-dir <dir>', '--cache-size <MiB>', '--no-usage-report', '--no-bgjob', '--no-syslog'])
-    command.option(flag, 'accepted, without effect');
-  addKeyOptions(command).action(mount);
+    .option('--buffer-size <MiB>', 'opened pages kept in memory', '64')
+    .option('--no-bgjob', 'leave the hourly clean-up of the volume to other mounts');
+  addOriginalMountFlags(command);
+  addKeyOptions(command).addHelpText('after', MOUNT_EXAMPLES).action(mount);
 }
 
 const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
@@ -85,7 +102,10 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
   const options = (flags.o ?? []).flatMap((text) => splitTopLevel(text));
   // As the original client: what root mounts is for all users. The second transport cannot tell them apart.
   const allowed = process.getuid?.() === 0 && !isFuseNative(options) ? ['allow_other'] : [];
-  const buffer = flags.bufferSize === undefined ? [] : [`buffer-size=${flags.bufferSize}`];
+  const own = [
+    `buffer-size=${parseSize('--buffer-size', flags.bufferSize, 'M') / BigInt(MiB)}`,
+    ...(flags.bgjob ? [] : ['no-bgjob']),
+  ];
   if (key?.kind === 'unlocked') throw fail('internal', 'mount: no flag gives an unlocked key');
   return {
     settings: {
@@ -101,7 +121,7 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
       keyId: '',
       directory: flags.subdir ?? '',
       readOnly: flags.readOnly === true || options.includes('ro'),
-      options: [...allowed, ...buffer, ...options],
+      options: [...allowed, ...own, ...options],
       mountPoint,
       ownMounts: [mountPoint],
     },

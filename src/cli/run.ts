@@ -3,6 +3,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { FsError } from '../base/errors.ts';
 import { exitCodeOf, exitCodes, usageExitCode } from './exit-codes.ts';
+import { whyRefused } from './original-flags.ts';
 import { takePassphraseFromEnvironment } from './passphrase.ts';
 
 interface CommandFile {
@@ -36,8 +37,10 @@ export async function run(args: readonly string[]): Promise<void> {
   });
   try {
     const program = newProgram();
-    await addCommands(program, args);
-    await program.parseAsync([...args], { from: 'user' });
+    // An option that stands for a command.
+    const meant = args[0] === '--version' || args[0] === '-V' ? ['version', ...args.slice(1)] : [...args];
+    await addCommands(program, meant);
+    await program.parseAsync(meant, { from: 'user' });
   } catch (thrown) {
     process.exitCode = report(thrown, args);
   }
@@ -47,16 +50,32 @@ function newProgram(): Command {
   const program = new Command('pageseal')
     .description('POSIX volumes whose data is encrypted before it reaches object storage')
     .addOption(new Option('--log-level <level>', 'how much is logged to stderr').choices(logLevels).default('info'))
+    .option('-v, --verbose', 'the same as --log-level debug')
+    .addOption(new Option('--debug').hideHelp()) // the original client's other name for it
+    .option('-q, --quiet', 'the same as --log-level warn')
+    .option('-V, --version', 'print the version')
     .helpCommand(true)
     .showSuggestionAfterError(true)
     .exitOverride()
     .configureOutput({ outputError: () => undefined }); // errors are printed by report()
   program.addHelpText('after', exitCodeHelp);
   program.hook('preAction', async () => {
-    const { logLevel } = program.opts<{ logLevel: (typeof logLevels)[number] }>();
+    const logLevel = levelOf(program.opts<GlobalFlags>());
     if (logLevel !== 'info') (await import('../base/log.ts')).setLogLevel(logLevel);
   });
   return program;
+}
+
+interface GlobalFlags {
+  readonly logLevel: (typeof logLevels)[number];
+  readonly verbose?: boolean;
+  readonly debug?: boolean;
+  readonly quiet?: boolean;
+}
+
+function levelOf({ logLevel, verbose, debug, quiet }: GlobalFlags): GlobalFlags['logLevel'] {
+  if (verbose || debug) return 'debug';
+  return quiet ? 'warn' : logLevel;
 }
 
 async function addCommands(program: Command, args: readonly string[]): Promise<void> {
@@ -73,15 +92,21 @@ function report(thrown: unknown, args: readonly string[]): number {
     // Without a command commander has printed the help; that is still bad usage.
     if (thrown.code !== 'commander.help') {
       process.stderr.write(`pageseal: ${thrown.message.replace(/^error: /, '').replace(/\n/g, ' ')}\n`);
-      process.stderr.write('hint: pageseal --help lists the commands, pageseal COMMAND --help the flags\n');
+      process.stderr.write(`hint: ${usageHint(thrown)}\n`);
     }
     return usageExitCode;
   }
   const error = FsError.from(thrown, 'unexpected failure');
   process.stderr.write(`pageseal: ${error.message}\n`);
   if (error.hint !== undefined) process.stderr.write(`hint: ${error.hint}\n`);
-  if (args.includes('debug') && error.stack !== undefined) process.stderr.write(`${error.stack}\n`);
+  if (args.some((arg) => /^(debug|--debug|-v|--verbose)$/.test(arg)) && error.stack !== undefined)
+    process.stderr.write(`${error.stack}\n`);
   return exitCodeOf(error.code);
+}
+
+function usageHint({ code, message }: CommanderError): string {
+  const flag = code === 'commander.unknownOption' ? /'(-[^'=]*)/.exec(message)?.[1] : undefined;
+  return (flag && whyRefused(flag)) ?? 'pageseal --help lists the commands, pageseal COMMAND --help the flags';
 }
 
 const exitCodeHelp = `

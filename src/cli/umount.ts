@@ -1,6 +1,6 @@
 // `pageseal umount MOUNTPOINT`: returns when everything written is committed and the mount's processes have ended.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
 import { placeOf } from './mount/place.ts';
 
@@ -16,6 +16,7 @@ export function register(program: Command): void {
     .description('unmount a volume and wait until all of it is written out')
     .argument('<MOUNTPOINT>', 'where it is mounted')
     .option('-f, --force', 'also when files are in use: their next operation fails')
+    .addOption(new Option('--flush', 'as always').hideHelp())
     .action(umount);
 }
 

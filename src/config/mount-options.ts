@@ -6,7 +6,7 @@ export interface MountOptions {
   readonly readOnly: boolean;
   /** Directory asked for by a static PV, as the original client's subdir. */
   readonly subdir: string | undefined;
-  /** For the worker: "buffer-size=64", "ledger=strict". */
+  /** For the worker: "buffer-size=64", "ledger=strict", "no-bgjob". */
   readonly worker: readonly string[];
   readonly ignored: readonly string[];
 }
@@ -24,7 +24,7 @@ const withoutMeaning: ReadonlySet<string> = new Set([
   'verify-cache-checksum', 'prefetch', 'max-uploads', 'max-deletes', 'max-downloads', 'max-readahead', 'io-retries',
   'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'attr-cache',
   'entry-cache', 'dir-entry-cache', 'negative-entry-cache', 'readdir-cache', 'enable-xattr', 'no-usage-report',
-  'no-syslog', 'no-bgjob', 'backup-meta', 'heartbeat', 'metrics', 'log', 'log-level', 'verbose', 'debug',
+  'no-syslog', 'backup-meta', 'heartbeat', 'metrics', 'log', 'log-level', 'verbose', 'debug',
   'fast-statfs', 'transport', 'atime-mode', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
 ]); // biome-ignore format: a table reads better than a column
 
@@ -42,6 +42,7 @@ export function parseMountOptions(flags: readonly string[]): MountOptions {
     const value = equals < 0 ? '' : item.slice(equals + 1);
     const wanted = forWorker[name];
     if (name === 'ro' || name === 'read-only') readOnly = true;
+    else if (name === 'no-bgjob') worker.push(name);
     else if (name === 'subdir' && value !== '') subdir = value;
     else if (name === 'transport' && value !== 'kernel')
       throw fail('bad-input', 'mount option transport: volumes of pods need the ids of callers: wanted kernel');

@@ -124,6 +124,7 @@ function openMetadata(
     engine,
     readOnly,
     log,
+    backgroundJobs: options.backgroundJobs !== false,
     session: { mountPoint, ...(sessionId !== undefined && { sid: sessionId }) },
     removeSlice: (id, size) => pages.remove(id, size),
   });

@@ -35,6 +35,8 @@ export interface OpenOptions {
   readonly epoch?: number;
   /** How a folder store makes and reads files; default: Node's own calls. */
   readonly files?: FileCalls;
+  /** Default true: takes part in the hourly clean-up (trash, deleted files and slices). */
+  readonly backgroundJobs?: boolean;
   /** Bytes of opened pages kept in memory. */
   readonly cacheBytes?: number;
 }

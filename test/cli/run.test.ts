@@ -30,6 +30,26 @@ for (const [args, said] of badUsage)
     assert.equal(stdout, '');
   });
 
+test('a flag of the original client that is not there says why', async () => {
+  for (const [args, why] of [
+    [['mount', '--writeback', 'sqlite3:///x.db', '/mnt'], /hint: .*no write-back/],
+    [['format', '--force', 'sqlite3:///x.db', 'x'], /hint: a volume is never overwritten/],
+    [['fsck', '--repair', 'sqlite3:///x.db'], /hint: fsck repairs nothing/],
+  ] as const) {
+    const { code, stderr } = await run(pagesealProgram, args);
+    assert.equal(code, 2);
+    assert.match(stderr, why);
+  }
+});
+
+test('tuning of the original client is accepted, and said to have no effect', async () => {
+  const tuned = ['--attr-cache', '0', '--readdir-cache', '--no-usage-report', '--cache-dir=/nowhere'];
+  const { code, stderr } = await run(pagesealProgram, ['mount', ...tuned, 'sqlite3:///nowhere/x.db', '/proc/self']);
+  assert.notEqual(code, 2, stderr);
+  assert.match(stderr, /^pageseal: --attr-cache has no effect here\n.*--readdir-cache .*\n.*--cache-dir .*\n/);
+  assert.doesNotMatch(stderr, /usage-report/);
+});
+
 test('no command is bad usage too', async () => {
   assert.equal((await run(pagesealProgram, [])).code, 2);
 });
@@ -38,6 +58,12 @@ test('version starts without loading the rest', async () => {
   const { code, stdout } = await run(pagesealProgram, ['version', '--json']);
   assert.equal(code, 0);
   assert.match((JSON.parse(stdout) as { version: string }).version, /^\d+\.\d+\.\d+$/);
+});
+
+test('--version is the version', async () => {
+  const { code, stdout } = await run(pagesealProgram, ['--version']);
+  assert.equal(code, 0);
+  assert.match(stdout, /^pageseal \d+\.\d+\.\d+\n$/);
 });
 
 test('help explains the exit codes', async () => {

@@ -4,7 +4,7 @@ import type { OpenOptions } from '../../filesystem/options.ts';
 import type { WorkerSettings } from '../../keeper/handoff.ts';
 
 export interface SplitOptions {
-  readonly open: Pick<OpenOptions, 'cacheBytes' | 'ledger'>;
+  readonly open: Pick<OpenOptions, 'cacheBytes' | 'ledger' | 'backgroundJobs'>;
   /** For fuse/mount-options.ts, which refuses what it does not know. */
   readonly mount: readonly string[];
 }
@@ -16,6 +16,7 @@ export function splitOptions(options: readonly string[]): SplitOptions {
     const [, name, value = ''] = /^(buffer-size|ledger)=(.*)$/.exec(option) ?? [];
     if (name === 'buffer-size' && /^[0-9]{1,6}$/.test(value)) open = { ...open, cacheBytes: Number(value) * MiB };
     else if (name === 'ledger' && (value === 'strict' || value === 'lenient')) open = { ...open, ledger: value };
+    else if (option === 'no-bgjob') open = { ...open, backgroundJobs: false };
     else return true;
     return false;
   });
