@@ -150,10 +150,10 @@ export class NodeService {
       await this.#refresh(volume, request.secrets);
       return {};
     }
-    const others = state.targets.filter(
-      (each) => each.path !== target && running?.targets.includes(each.path) === true,
-    );
-    if (others.length > 0 && (volume.access.singleWriter || others.some((each) => each.singleWriter)))
+    // What is bound is the keeper's to say: the state may have been lost.
+    const bound = (running?.targets ?? []).filter((path) => path !== target);
+    const others = state.targets.filter(({ path }) => bound.includes(path));
+    if (bound.length > 0 && (volume.access.singleWriter || others.some((each) => each.singleWriter)))
       throw fail('failed-precondition', 'volume: is published to another target, and its access mode allows one only');
     const proven = await this.#prove(volume, request.secrets, state, running !== undefined);
     const targets = [...others, { path: target, digest, singleWriter: volume.access.singleWriter }];
@@ -200,10 +200,11 @@ export class NodeService {
   }
 
   async #stats(request: messages.VolumeStats): Promise<object> {
-    const volume = await this.#find(request.volumeId);
-    if (volume === undefined || ![volume.stagingPath, ...volume.targets].includes(request.volumePath))
+    if (!(await this.#pathsOf(request.volumeId)).includes(request.volumePath))
       throw fail('not-found', 'volume: is not mounted at this path');
     const stats = await this.#keeper.stat({ volumeId: request.volumeId, path: request.volumePath });
+    // Zeros would be taken for a full volume.
+    if (stats.abnormal) throw fail('store-unavailable', `volume: its usage is not known, ${stats.condition}`);
     const usage = (unit: string, total: bigint, available: bigint, used: bigint): object => ({
       unit,
       total: total.toString(),
@@ -219,14 +220,21 @@ export class NodeService {
   }
 
   async #health(request: messages.VolumeHealth): Promise<object> {
-    const volume = await this.#find(request.volumeId);
-    if (volume === undefined) throw fail('not-found', 'volume: is not mounted on this node');
-    const path = request.volumePublishPath || volume.stagingPath || volume.targets[0] || '';
+    const paths = await this.#pathsOf(request.volumeId);
+    const path = request.volumePublishPath || paths[0];
+    if (path === undefined || !paths.includes(path)) throw fail('not-found', 'volume: is not mounted on this node');
     const stats = await this.#keeper.stat({ volumeId: request.volumeId, path });
     const healthStatuses = stats.abnormal
       ? [{ status: 'INACCESSIBLE', reason: 'WorkerDown', message: stats.condition }]
       : [];
     return { volumeHealth: { volumeId: request.volumeId, healthStatuses } };
+  }
+
+  /** Where it is mounted, or was: the mounts of a keeper that is gone stand there and answer nothing. */
+  async #pathsOf(volumeId: string): Promise<string[]> {
+    const [{ staging, targets }, running] = await Promise.all([this.#state.read(volumeId), this.#find(volumeId)]);
+    const known = [running?.stagingPath ?? '', ...(running?.targets ?? []), ...targets.map(({ path }) => path)];
+    return [...new Set([...known, staging?.path ?? ''])].filter((path) => path !== '');
   }
 
   async #find(volumeId: string): Promise<KeeperVolume | undefined> {

@@ -1,7 +1,7 @@
 // What keeper and worker say to each other over the control socket, a line of JSON each. Never a secret: those go through
 // the state memfd. End of the stream means that the other side is gone.
 import { Socket } from 'node:net';
-import type { ErrorCode } from '../base/errors.ts';
+import { type ErrorCode, fail } from '../base/errors.ts';
 
 /** What the options mean for mount(2); the keeper decides which of it is allowed. */
 export interface MountShape {
@@ -39,6 +39,12 @@ export type KeeperMessage =
 /** Far above any message; a peer that sends more is broken. */
 const MAX_LINE = 65_536;
 
+function parse(line: string): object {
+  const message: unknown = JSON.parse(line);
+  if (typeof message !== 'object' || message === null) throw fail('internal', 'control: wanted a message');
+  return message;
+}
+
 export class Control<Out extends object, In> {
   readonly #socket: Socket;
 
@@ -50,7 +56,11 @@ export class Control<Out extends object, In> {
     this.#socket.on('data', (text: string) => {
       const lines = (rest + text).split('\n');
       rest = lines.pop() ?? '';
-      for (const line of lines) received(JSON.parse(line) as In);
+      try {
+        for (const line of lines) received(parse(line) as In);
+      } catch {
+        this.#socket.destroy(); // a broken worker must not take the keeper along
+      }
       if (rest.length > MAX_LINE) this.#socket.destroy();
     });
     this.#socket.on('error', () => undefined); // 'close' follows

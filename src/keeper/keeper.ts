@@ -1,7 +1,7 @@
 // The mounts of a node: one superblock per volume in the keeper's own directory, bound at kubelet's paths. Knows volumes
 // and paths; the gRPC service in front of it is service.ts. It never opens a file system: workers do.
 import { createHash } from 'node:crypto';
-import { mkdirSync, realpathSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, realpathSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { FsError, fail, hasCode } from '../base/errors.ts';
 import { log } from '../base/log.ts';
@@ -25,7 +25,7 @@ import { ownerOf } from './owner.ts';
 import { connectionDigest, FailedKeys } from './proof.ts';
 import { prove } from './prove.ts';
 import { Records, type VolumeRecord } from './records.ts';
-import { type Stats, statsOf } from './stats.ts';
+import { abnormal, type Stats, statsOf } from './stats.ts';
 import { Volume } from './volume.ts';
 import type { Program } from './worker-process.ts';
 
@@ -34,6 +34,7 @@ export interface KeeperOptions {
   readonly kubeletDirectory: string;
   readonly program: Program;
   readonly recoveryDeadlineMs?: number;
+  readonly endDeadlineMs?: number;
 }
 
 interface Held {
@@ -78,15 +79,15 @@ export class KeeperMounts {
       if (isVolume(entry) && entry.path.startsWith(`${this.#mountsDirectory}/`)) {
         log.warn('mount of a keeper that is gone is taken away', { path: entry.path });
         await removeMount(entry.path, entry.path, true);
-        rmdirSync(entry.path);
       }
+    for (const name of readdirSync(this.#mountsDirectory)) removeFolder(join(this.#mountsDirectory, name));
   }
 
   mount(request: MountRequest): Promise<MountReply> {
     return this.#alone(request.volumeId, async () => {
       if (request.stagingPath !== '') this.#paths.check(request.stagingPath);
       const present = this.#held.get(request.volumeId);
-      if (present?.volume.health === 'lost') await this.#drop(present);
+      if (present !== undefined && !isServed(present)) await this.#drop(present);
       const held = this.#held.get(request.volumeId) ?? (await this.#open(request));
       if (held === present) await this.#sameVolume(held, request);
       if (request.stagingPath !== '') await this.#stage(held, request.stagingPath);
@@ -124,10 +125,10 @@ export class KeeperMounts {
   unmount(request: UnmountRequest): Promise<void> {
     return this.#alone(request.volumeId, async () => {
       const held = this.#held.get(request.volumeId);
-      const stagingPath = request.stagingPath || held?.stagingPath || '';
       if (held !== undefined) this.#refuseWhileBound(held);
-      if (stagingPath !== '')
-        await unbind(this.#paths, stagingPath, { device: held?.volume.device, isLive: this.#isLive });
+      // Also where it is staged, should the caller name another path: a bind without its volume would stay for ever.
+      for (const path of new Set([request.stagingPath, held?.stagingPath ?? '']))
+        if (path !== '') await unbind(this.#paths, path, { device: held?.volume.device, isLive: this.#isLive });
       this.#stale.delete(request.volumeId);
       if (held !== undefined) await this.#drop(held);
       await this.#save();
@@ -140,21 +141,26 @@ export class KeeperMounts {
     const top = topMount(path);
     if (top === undefined || !isVolume(top)) throw fail('not-found', `usage of ${path}: no volume is mounted there`);
     if (held === undefined || top.device !== held.volume.device)
-      return statsOf(undefined, 'the mount is of a keeper that is gone: recreate the pods that use it');
+      return abnormal('the mount is of a keeper that is gone: recreate the pods that use it');
     const { health } = held.volume;
-    return statsOf(health === 'serving' ? path : undefined, health === 'serving' ? '' : `its worker is ${health}`);
+    // Asked at our own mount: a call that hangs keeps the path that it was given from being unmounted.
+    return health === 'serving' ? statsOf(held.volume) : abnormal(`its worker is ${health}`);
   }
 
+  /** A volume whose serving ended has no targets any more: a publish there starts it anew. */
   list(): KeeperVolume[] {
-    return [...this.#held.values()].map(({ volume, stagingPath, targets }) => ({
-      volumeId: volume.id,
-      fileSystemUuid: volume.uuid,
-      stagingPath,
-      targets: [...targets],
-      workerPid: volume.pid,
-      restarts: volume.restarts,
-      readOnly: volume.readOnly,
-    }));
+    return [...this.#held.values()].map((held) => {
+      const { volume, stagingPath, targets } = held;
+      return {
+        volumeId: volume.id,
+        fileSystemUuid: volume.uuid,
+        stagingPath,
+        targets: isServed(held) ? [...targets] : [],
+        workerPid: volume.pid,
+        restarts: volume.restarts,
+        readOnly: volume.readOnly,
+      };
+    });
   }
 
   /**
@@ -200,7 +206,7 @@ export class KeeperMounts {
           ownMounts: [mountPoint, this.#paths.root],
         }),
         over: (health) => log.error('volume is no longer served', { volume: volumeId, health }),
-        ...(this.#options.recoveryDeadlineMs !== undefined && { recoveryDeadlineMs: this.#options.recoveryDeadlineMs }),
+        ...deadlinesOf(this.#options),
       });
       const held = { volume, stagingPath: '', targets: new Set<string>(), proven: new Set([digest]) };
       this.#held.set(volumeId, held);
@@ -268,14 +274,9 @@ export class KeeperMounts {
 
   async #drop(held: Held, detach = false): Promise<void> {
     const { volume } = held;
-    await volume.close({ detach: detach || volume.health === 'lost' });
+    await volume.close({ detach: detach || !isServed(held) });
     this.#held.delete(volume.id);
-    try {
-      rmdirSync(volume.mountPoint);
-    } catch (error) {
-      if (!hasCode(FsError.from(error), 'ENOENT'))
-        log.warn('folder of a mount could not be removed', { path: volume.mountPoint, error: String(error) });
-    }
+    removeFolder(volume.mountPoint);
   }
 
   #find(volumeId: string): Held {
@@ -285,7 +286,7 @@ export class KeeperMounts {
   }
 
   readonly #isLive = (device: string): boolean =>
-    [...this.#held.values()].some(({ volume }) => volume.device === device && volume.health !== 'lost');
+    [...this.#held.values()].some((held) => held.volume.device === device && isServed(held));
 
   #save(): Promise<void> {
     const live = [...this.#held.values()].map(({ volume, stagingPath, targets }) => ({
@@ -313,6 +314,23 @@ export class KeeperMounts {
     }
   }
 }
+
+function removeFolder(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if (!hasCode(FsError.from(error), 'ENOENT'))
+      log.warn('folder of a mount could not be removed', { path, error: String(error) });
+  }
+}
+
+/** Not when its mounts were taken away, or no worker came up behind them: then its descriptor is closed for good. */
+const isServed = ({ volume }: Held): boolean => volume.health !== 'lost' && volume.health !== 'ended';
+
+const deadlinesOf = ({ recoveryDeadlineMs, endDeadlineMs }: KeeperOptions): Partial<KeeperOptions> => ({
+  ...(recoveryDeadlineMs !== undefined && { recoveryDeadlineMs }),
+  ...(endDeadlineMs !== undefined && { endDeadlineMs }),
+});
 
 function handoffOf(
   connection: Connection,

@@ -11,12 +11,14 @@ import {
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { FsError } from '../base/errors.ts';
+import { wipe } from '../base/bytes.ts';
+import { FsError, fail } from '../base/errors.ts';
 import { CODE_METADATA, grpcStatus, statusNameOf } from '../base/grpc-status.ts';
 import { log } from '../base/log.ts';
 import type { KeeperMounts } from './keeper.ts';
 import type {
   BindRequest,
+  Connection,
   MountRequest,
   ProveRequest,
   StatRequest,
@@ -35,8 +37,8 @@ export interface Service {
 export async function serve(socket: string, keeper: KeeperMounts): Promise<Service> {
   const server = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE });
   server.addService(definition().service, {
-    Mount: unary('Mount', (request: MountRequest) => keeper.mount(request)),
-    Prove: unary('Prove', (request: ProveRequest) => keeper.prove(request)),
+    Mount: unary('Mount', (request: MountRequest) => wiping(request, () => keeper.mount(request))),
+    Prove: unary('Prove', (request: ProveRequest) => wiping(request, () => keeper.prove(request))),
     Bind: unary('Bind', (request: BindRequest) => keeper.bind(request)),
     Unbind: unary('Unbind', (request: UnbindRequest) => keeper.unbind(request)),
     Unmount: unary('Unmount', (request: UnmountRequest) => keeper.unmount(request)),
@@ -59,6 +61,19 @@ function definition(): ServiceClientConstructor {
     pageseal: { keeper: { v1: GrpcObject & { Keeper: ServiceClientConstructor } } };
   };
   return loaded.pageseal.keeper.v1.Keeper;
+}
+
+/** What came over the socket ends with the call; workers get copies of their own. */
+async function wiping<T>(
+  { connection }: { readonly connection: Connection | null },
+  work: () => Promise<T>,
+): Promise<T> {
+  if (connection === null) throw fail('bad-input', 'the connection is missing');
+  try {
+    return await work();
+  } finally {
+    wipe(connection.rsaKey, connection.passphrase);
+  }
 }
 
 function unary<Request extends { volumeId?: string }, Reply>(

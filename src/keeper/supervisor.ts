@@ -35,8 +35,9 @@ export interface SupervisorOptions {
   readonly volumeId: string;
   /** Serving is over without our doing: everything was unmounted ('ended'), or no worker came up ('lost'). */
   readonly over: (health: 'ended' | 'lost') => void;
-  /** Tests shorten it. */
+  /** Tests shorten them. */
   readonly recoveryDeadlineMs?: number;
+  readonly stopDeadlineMs?: number;
 }
 
 export class Supervisor {
@@ -100,7 +101,7 @@ export class Supervisor {
     const worker = this.#worker;
     if (worker !== undefined) {
       worker.send({ kind: 'stop', keepSession });
-      await worker.endWithin(STOP_DEADLINE_MS);
+      await worker.endWithin(this.#options.stopDeadlineMs ?? STOP_DEADLINE_MS);
       this.#note(worker);
     }
     if (this.#health !== 'lost') this.#health = 'ended';
@@ -174,6 +175,7 @@ export class Supervisor {
   }
 
   async #succeed(openDeadlineMs: number): Promise<void> {
+    if (this.#stopping) return;
     this.#options.state.epoch++;
     const worker = this.#spawn();
     this.#restarts++;

@@ -1,9 +1,8 @@
 // One mounted volume: its /dev/fuse descriptor, its mount, its supervisor and its state memory. Made by open(), ended by
 // close(); where it is bound is the keeper's affair.
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { wipe } from '../base/bytes.ts';
-import { FsError } from '../base/errors.ts';
+import { FsError, fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { KiB } from '../base/units.ts';
 import { native } from '../native/native.ts';
@@ -21,6 +20,11 @@ const MS_RDONLY = 1;
 const ALLOWED_FLAGS = 0x9f | 1024 | 2048 | (1 << 21) | (1 << 24);
 /** Largest request (the session negotiates the same). */
 const MAX_READ = 1024 * KiB;
+const AT_FDCWD = -100;
+const O_DIRECTORY = 0o200000;
+const O_CLOEXEC = 0o2000000;
+/** Together with the supervisor's, below the plugin's deadline for a call. */
+const SYNC_DEADLINE_MS = 30_000;
 
 export interface VolumeOptions {
   readonly id: string;
@@ -33,6 +37,8 @@ export interface VolumeOptions {
   /** Serving ended without our doing. */
   readonly over?: (health: 'ended' | 'lost') => void;
   readonly recoveryDeadlineMs?: number;
+  /** Tests shorten it: how long the last flush may take, before unmounting and once more in the worker's own end. */
+  readonly endDeadlineMs?: number;
 }
 
 export class Volume {
@@ -44,6 +50,7 @@ export class Volume {
   readonly metaUrl: string;
   readonly #state: StateMemory;
   readonly #supervisor: Supervisor;
+  readonly #syncDeadlineMs: number;
   #fuse: number | undefined;
   #opened: Opened | undefined;
   #device = '';
@@ -54,11 +61,9 @@ export class Volume {
     this.readOnly = options.handoff.settings.readOnly;
     this.directory = options.handoff.settings.directory;
     this.metaUrl = withoutPassword(options.handoff.settings.metaUrl);
+    this.#syncDeadlineMs = options.endDeadlineMs ?? SYNC_DEADLINE_MS;
+    this.#state = sealedState(options.handoff);
     this.#fuse = openSync('/dev/fuse', 'r+');
-    this.#state = StateMemory.create();
-    const packed = packHandoff(options.handoff);
-    this.#state.seal(packed);
-    wipe(packed, options.handoff.pem, options.handoff.passphrase, options.handoff.der);
     this.#supervisor = new Supervisor({
       program: options.program,
       owner: options.owner,
@@ -71,6 +76,7 @@ export class Volume {
         options.over?.(health);
       },
       ...(options.recoveryDeadlineMs !== undefined && { recoveryDeadlineMs: options.recoveryDeadlineMs }),
+      ...(options.endDeadlineMs !== undefined && { stopDeadlineMs: options.endDeadlineMs }),
     });
   }
 
@@ -125,24 +131,34 @@ export class Volume {
    */
   async close(options: { readonly detach: boolean }): Promise<void> {
     if (this.#device !== '' && topMount(this.mountPoint)?.device === this.#device) {
-      await this.#syncfs();
-      await removeMount(this.mountPoint, this.mountPoint, options.detach);
+      const synced = await this.#syncfs().catch((error: unknown) => {
+        if (!options.detach) throw error;
+        log.error('the last flush failed', { volume: this.id, error: FsError.from(error).message });
+        return true;
+      });
+      if (!synced) log.error('worker does not answer: what it has not written yet may be lost', { volume: this.id });
+      await removeMount(this.mountPoint, this.mountPoint, options.detach || !synced);
     }
     await this.#supervisor.stop(false);
     this.#release();
   }
 
-  async #syncfs(): Promise<void> {
-    if (this.health !== 'serving') return; // it would wait for ever
-    const folder = await open(this.mountPoint, 'r');
+  /** False: not in time. The waiting call ends when the connection does. */
+  async #syncfs(): Promise<boolean> {
+    if (this.health !== 'serving') return true; // it would wait for ever
+    const late = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => late.resolve(false), this.#syncDeadlineMs);
+    const synced = syncMount(this.mountPoint).then(() => true);
+    synced.catch(() => undefined); // may fail when nobody waits any more
     try {
-      await native.syncfsAsync(folder.fd);
+      return await Promise.race([synced, late.promise]);
     } finally {
-      await folder.close();
+      clearTimeout(timer);
     }
   }
 
   #mount(shape: MountShape, name: string): void {
+    checkShape(shape);
     const flags = (shape.flags & ALLOWED_FLAGS) | (this.readOnly ? MS_RDONLY : 0);
     const data = [
       `fd=${this.#fuse},rootmode=40000,user_id=${process.getuid?.() ?? 0},group_id=${process.getgid?.() ?? 0}`,
@@ -174,5 +190,37 @@ export class Volume {
     this.#fuse = undefined;
     this.#state.wipe();
     closeSync(this.#state.fd);
+  }
+}
+
+/** A worker has less rights than who mounts for it: it may not add options of the kernel's. */
+function checkShape({ contexts, source }: MountShape): void {
+  const isContext = (option: unknown): boolean =>
+    typeof option === 'string' && /^(fs|def|root)?context=("[^"]*"|[^",]*)$/.test(option);
+  if (!contexts.every(isContext) || (source !== null && typeof source !== 'string'))
+    throw fail('internal', 'worker: asks for mount options that it may not');
+}
+
+async function syncMount(mountPoint: string): Promise<void> {
+  const folder = await native.openat2Async(AT_FDCWD, mountPoint, O_DIRECTORY | O_CLOEXEC, 0, 0);
+  try {
+    await native.syncfsAsync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/** The secrets are wiped here, whatever happens. */
+function sealedState(handoff: Handoff): StateMemory {
+  const packed = packHandoff(handoff);
+  const state = StateMemory.create();
+  try {
+    state.seal(packed);
+    return state;
+  } catch (error) {
+    closeSync(state.fd);
+    throw error;
+  } finally {
+    wipe(packed, handoff.pem, handoff.passphrase, handoff.der);
   }
 }

@@ -1,7 +1,9 @@
-// Runs one system call with plain arguments, at once or on a thread of libuv's pool. Whatever touches a FUSE mount may
-// wait for its server, so a process that serves one, or must not hang with one, takes the second way.
+// Runs one system call with plain arguments, at once or on a thread of its own. Whatever touches a FUSE mount may wait
+// for its server, so a process that serves one, or must not hang with one, takes the second way. Not on libuv's pool: it
+// has four threads for everybody, and four calls on mounts that do not answer would stop every other file operation.
 #include "native.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,24 +62,39 @@ static napi_value run_now(napi_env env, napi_callback_info info) {
   return value;
 }
 
-static void execute(napi_env env, void *data) {
-  (void)env;
+// System calls only; the default of 8 MiB would be reserved for each.
+#define THREAD_STACK (256 * 1024)
+
+static void *execute(void *data) {
   job *j = data;
   j->err = j->kind->run(j);
+  napi_call_threadsafe_function(j->done, j, napi_tsfn_nonblocking);
+  return NULL;
 }
 
-static void complete(napi_env env, napi_status status, void *data) {
+// On the event loop; without `env` the process is ending.
+static void complete(napi_env env, napi_value callback, void *context, void *data) {
+  (void)callback;
+  (void)context;
   job *j = data;
-  if (status != napi_ok) j->err = ECANCELED;
-  if (j->err)
-    napi_reject_deferred(env, j->deferred, make_errno(env, j->kind->name, j->err));
-  else
-    napi_resolve_deferred(env, j->deferred, outcome(env, j));
-  napi_delete_async_work(env, j->work);
+  if (env && j->err) napi_reject_deferred(env, j->deferred, make_errno(env, j->kind->name, j->err));
+  else if (env) napi_resolve_deferred(env, j->deferred, outcome(env, j));
+  napi_release_threadsafe_function(j->done, napi_tsfn_release);
   free_job(j);
 }
 
-static napi_value run_on_pool(napi_env env, napi_callback_info info) {
+static int start_thread(job *j) {
+  pthread_t thread;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, THREAD_STACK);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  int err = pthread_create(&thread, &attributes, execute, j);
+  pthread_attr_destroy(&attributes);
+  return err;
+}
+
+static napi_value run_on_thread(napi_env env, napi_callback_info info) {
   void *kind;
   napi_value promise, name;
   napi_get_cb_info(env, info, NULL, NULL, NULL, &kind);
@@ -85,8 +102,9 @@ static napi_value run_on_pool(napi_env env, napi_callback_info info) {
   if (!j) return throw_errno(env, ((const job_kind *)kind)->name, EINVAL);
   napi_create_promise(env, &j->deferred, &promise);
   napi_create_string_utf8(env, j->kind->name, NAPI_AUTO_LENGTH, &name);
-  napi_create_async_work(env, NULL, name, execute, complete, j, &j->work);
-  napi_queue_async_work(env, j->work);
+  napi_create_threadsafe_function(env, NULL, NULL, name, 0, 1, NULL, NULL, NULL, complete, &j->done);
+  j->err = start_thread(j);
+  if (j->err) complete(env, NULL, NULL, j);
   return promise;
 }
 
@@ -100,7 +118,7 @@ void export_job(napi_env env, napi_value exports, const char *name, const job_ki
   char later[64];
   snprintf(later, sizeof later, "%sAsync", name);
   export_with(env, exports, name, run_now, kind);
-  export_with(env, exports, later, run_on_pool, kind);
+  export_with(env, exports, later, run_on_thread, kind);
 }
 
 void set_number(napi_env env, napi_value object, const char *name, int64_t value) {

@@ -11,7 +11,7 @@ napi_value make_errno(napi_env env, const char *call, int err);
 napi_value throw_errno(napi_env env, const char *call, int err);
 void export_function(napi_env env, napi_value exports, const char *name, napi_callback fn);
 
-// job.c: one system call with its arguments, run at once or on a pool thread.
+// job.c: one system call with its arguments, run at once or on a thread of its own.
 #define JOB_STRINGS 4
 #define JOB_NUMBERS 5
 #define JOB_RESULT 256
@@ -27,11 +27,11 @@ struct job {
   char *s[JOB_STRINGS];
   int64_t n[JOB_NUMBERS];
   int err;
-  napi_async_work work;
+  napi_threadsafe_function done;
   napi_deferred deferred;
   _Alignas(8) unsigned char out[JOB_RESULT];
 };
-// Exports `name` (at once) and `nameAsync` (on a pool thread, for calls that a file system server may hold up).
+// Exports `name` (at once) and `nameAsync` (on a thread of its own, for calls that a file system server may hold up).
 void export_job(napi_env env, napi_value exports, const char *name, const job_kind *kind);
 void set_number(napi_env env, napi_value object, const char *name, int64_t value);
 void set_bigint(napi_env env, napi_value object, const char *name, uint64_t value);

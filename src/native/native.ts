@@ -37,7 +37,7 @@ export interface FuseChannel {
   readonly [channel]: true;
 }
 
-/** Calls that also exist with the suffix Async: on a pool thread, for what a file system's server may hold up. */
+/** Calls that also exist with the suffix Async: on a thread of its own, for what a file system's server may hold up. */
 interface Calls {
   // mount.c
   /** mount(2). */

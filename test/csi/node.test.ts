@@ -10,7 +10,7 @@ import { NodeService } from '../../src/csi/node.ts';
 import { NodeState } from '../../src/csi/node-state.ts';
 import { type RunningServer, serve } from '../../src/csi/server.ts';
 import type { Keeper } from '../../src/keeper/client.ts';
-import type { Connection, KeeperVolume, MountRequest } from '../../src/keeper/messages.ts';
+import type { Connection, KeeperStats, KeeperVolume, MountRequest } from '../../src/keeper/messages.ts';
 import { CsiClient, writer } from '../harness/csi-client.ts';
 
 setLogLevel('error');
@@ -69,8 +69,13 @@ class FakeKeeper implements Keeper {
     this.calls.push('unmount');
     this.volumes.delete(request.volumeId);
   }
-  async stat(): Promise<never> {
-    throw fail('internal', 'not in this test');
+  async stat(): Promise<KeeperStats> {
+    const [totalBytes, availableBytes, usedBytes] = [0n, 0n, 0n];
+    const [totalInodes, freeInodes, usedInodes] = [0n, 0n, 0n];
+    const condition = 'its worker is lost';
+    return {
+      totalBytes, availableBytes, usedBytes, totalInodes, freeInodes, usedInodes, abnormal: true, condition,
+    }; // biome-ignore format: nothing of interest
   }
   async list(): Promise<readonly KeeperVolume[]> {
     return [...this.volumes.values()];
@@ -242,6 +247,35 @@ test('NodeGetInfo names the node and, in embedded mode, its topology', async () 
   const info = await client.call('Node', 'nodeGetInfo');
   assert.equal(info.nodeId, 'node-1');
   assert.deepEqual(info.accessibleTopology, { segments: { 'pageseal.dev/host': 'node-1' } });
+});
+
+test('a target whose serving ended is published anew', async () => {
+  await stage();
+  await publish();
+  keeper.volumes.set(volumeId, { ...(keeper.volumes.get(volumeId) as KeeperVolume), targets: [] });
+  keeper.calls.length = 0;
+  assert.equal(await publish(), 'OK');
+  assert.deepEqual(keeper.calls, ['mount', 'bind rw']);
+});
+
+test('usage of a volume that is not served is an error, never zeros; its health says what is wrong', async () => {
+  await stage();
+  await publish();
+  keeper.volumes.clear(); // as a keeper that was killed and started again
+  const path = { volumeId, volumePath: target() };
+  assert.equal(await client.code('Node', 'nodeGetVolumeStats', path), 'UNAVAILABLE');
+  const health = { volumeId, volumePublishPath: target() };
+  const { volumeHealth } = (await client.call('Node', 'nodeGetVolumeHealth', health)) as {
+    volumeHealth: { healthStatuses: { status: string; message: string }[] };
+  };
+  assert.equal(volumeHealth.healthStatuses[0]?.message, 'its worker is lost');
+});
+
+test('a single writer has one target, also when the state was lost', async () => {
+  const one = { volumeCapability: writer('SINGLE_NODE_SINGLE_WRITER') };
+  assert.equal(await publish(target('one'), one), 'OK');
+  for (const name of readdirSync(state)) writeFileSync(join(state, name), '{"volumeId":');
+  assert.equal(await publish(target('two'), one), 'FAILED_PRECONDITION');
 });
 
 test('usage of what is not mounted is NOT_FOUND', async () => {
