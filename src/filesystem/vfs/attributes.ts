@@ -2,7 +2,7 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import type { Attr } from '../meta/types.ts';
-import { type Core, changing, entry, entryOf } from './core.ts';
+import { beyondRequest, type Core, changing, entry, entryOf } from './core.ts';
 import { truncate } from './reshape.ts';
 import type { Entry, VfsAttrChange } from './vfs.ts';
 
@@ -16,14 +16,15 @@ async function doSetattr(core: Core, caller: Caller, ino: Ino, change: VfsAttrCh
   const inode = core.inodes.get(ino);
   let since = core.inodes.now;
   let attr: Attr | undefined;
+  const more = Object.values(rest).some((value) => value !== undefined);
   if (size !== undefined) {
-    attr = await truncate(core, caller, ino, size);
+    attr = await truncate(core, more ? beyondRequest(caller) : caller, ino, size);
     since = core.inodes.now;
   } else if (inode !== undefined && (rest.mtime !== undefined || rest.atime !== undefined)) {
     // The commit of what was written before would put its own time over the one asked for.
     await inode.writer.drain();
   }
-  if (Object.values(rest).some((value) => value !== undefined)) {
+  if (more) {
     const change = (): Promise<Attr> => core.meta.setattr(caller, ino, rest);
     if (inode === undefined) attr = await change();
     else {

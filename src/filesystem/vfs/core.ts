@@ -58,6 +58,12 @@ export async function entry(core: Core, ask: () => Promise<Attr>): Promise<Entry
   return entryOf(core, await ask(), since);
 }
 
+/**
+ * For a second change made for one request: what is kept under the request's id is the answer to one change only. It may
+ * be made again when the request is sent again, since nobody has heard yet that it was made.
+ */
+export const beyondRequest = ({ uid, gid, pid, umask }: Caller): Caller => ({ uid, gid, pid, umask });
+
 export function newFileHandle(
   core: Core,
   inode: OpenInode,

@@ -2,7 +2,7 @@
 import { FsError, fail } from '../../base/errors.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import { type Attr, NodeFlag, NodeType, TRASH } from '../meta/types.ts';
-import { type Core, changing, entryOf, mayChange, newFileHandle } from './core.ts';
+import { beyondRequest, type Core, changing, entryOf, mayChange, newFileHandle } from './core.ts';
 import { O } from './handles.ts';
 import { truncate } from './reshape.ts';
 import type { Entry, HandleId, Opened } from './vfs.ts';
@@ -65,7 +65,7 @@ export async function create(
   core.meta.opened(attr.ino);
   try {
     if (!created) checkOpen(attr, flags);
-    const handle = await opened(core, caller, attr, since, created ? flags & ~O.truncate : flags);
+    const handle = await opened(core, beyondRequest(caller), attr, since, created ? flags & ~O.truncate : flags);
     const inode = core.inodes.get(attr.ino);
     return [entryOf(core, inode?.known ?? attr, core.inodes.now), handle];
   } catch (thrown) {
