@@ -76,6 +76,8 @@ export class Session {
   readonly #info: Buffer;
   #sid = 0n;
   #renewed = 0;
+  /** The same by the wall clock: the other one stands still while the machine is suspended, and other clients' do not. */
+  #renewedAt = 0;
   #renewing: Promise<void> | undefined;
 
   private constructor(engine: Engine, log: Log, info: Buffer) {
@@ -97,7 +99,7 @@ export class Session {
 
   /** Whether so much time went by that the session must be renewed before anything is written. */
   get overdue(): boolean {
-    return performance.now() - this.#renewed > GAP_MS;
+    return Math.max(performance.now() - this.#renewed, Date.now() - this.#renewedAt) > GAP_MS;
   }
 
   renew(): Promise<void> {
@@ -112,6 +114,7 @@ export class Session {
     // The id itself must never be given out twice, so a new one is durable before it is used.
     const sid = await this.#engine.run(() => renew(before, this.#info), { durable: this.#renewed === 0 });
     this.#renewed = performance.now();
+    this.#renewedAt = Date.now();
     this.#sid = sid;
     if (before !== 0n && before !== sid)
       this.#log.warn('session was ended by another client, going on with a new one', { before, sid });

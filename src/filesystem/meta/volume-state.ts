@@ -75,7 +75,8 @@ export class VolumeState implements MetaContext {
     if (session !== undefined) await state.usage.flush(true);
     await state.usage.refresh();
     if (session === undefined) return state;
-    if (options.session?.sid === session.sid) state.files.adopt(await engine.view(() => sustainedOf(session.sid)));
+    // Also when the session itself was ended meanwhile: the predecessor's handles are still open.
+    if (options.session?.sid !== undefined) state.files.adopt(await engine.view(() => sustainedOf(session.sid)));
     state.#schedule();
     return state;
   }

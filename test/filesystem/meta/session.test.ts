@@ -85,6 +85,41 @@ test('a successor keeps what its predecessor may have had open when it is unlink
   assert.equal(volume.counters()['totalInodes'], 0n);
 });
 
+test('a successor whose session was ended meanwhile still keeps what its predecessor may have open', async () => {
+  const volume = await TestVolume.make(temp, { trashDays: 0 });
+  const meta = await volume.open();
+  const { attr } = await meta.create(root, ROOT, name('a'), 0o644, true);
+  meta.opened(attr.ino);
+  const sid = meta.sessionId ?? 0n;
+  await meta.close({ keepSession: true });
+  volume.change('DELETE FROM jfs_session2');
+  const successor = await volume.open({ mountPoint: '/mnt', sid });
+  assert.notEqual(successor.sessionId, sid);
+  await successor.unlink(root, ROOT, name('a'));
+  assert.equal((await successor.getattr(attr.ino)).nlink, 0);
+  await successor.close();
+});
+
+test('a session is looked at before the first write after a suspension of the machine', async (context) => {
+  const volume = await TestVolume.make(temp);
+  const meta = await volume.open();
+  const sid = meta.sessionId;
+  volume.change('DELETE FROM jfs_session2');
+  // The monotonic clock stands still meanwhile.
+  context.mock.method(
+    Date,
+    'now',
+    (
+      (now) => () =>
+        now + 60_000
+    )(Date.now()),
+  );
+  await meta.mkdir(root, ROOT, name('d'), 0o755);
+  assert.notEqual(meta.sessionId, sid);
+  assert.equal(volume.rows('jfs_session2').length, 1);
+  await meta.close();
+});
+
 test('an unlinked open file that got a name again by another client stays', async () => {
   const volume = await TestVolume.make(temp, { trashDays: 0 });
   const meta = await volume.open();
