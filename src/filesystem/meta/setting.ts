@@ -160,6 +160,9 @@ export const newerFormat = (found: unknown): Error =>
 function validate(setting: Setting): void {
   for (const name of ['name', 'uuid', 'storage', 'bucket'] as const)
     if (setting[name] === '') throw fail('metadata-damaged', `setting record: ${name} is missing`);
+  // Part of every object's key, and of a folder that is removed with all in it.
+  if (/[/\0]/.test(setting.name) || setting.name === '.' || setting.name === '..')
+    throw fail('metadata-damaged', `setting record: Name ${JSON.stringify(setting.name)} leads out of the bucket`);
   const { pageSize } = setting;
   const power = Number.isInteger(Math.log2(pageSize));
   if (!power || pageSize < MIN_PAGE || pageSize > MAX_PAGE)

@@ -103,3 +103,8 @@ test('versions compare by numbers, then bytewise by pre-release, a release above
   }
   assert.equal(parseVersion('1.2'), undefined);
 });
+
+test('a name that leads out of the bucket is damage', () => {
+  for (const Name of ['..', '.', 'a/../../b', '/etc', 'a\0'])
+    assert.throws(() => parseSetting(with_({ Name })), is('metadata-damaged'), Name);
+});
