@@ -46,7 +46,11 @@ static void exited(uv_poll_t *poll, int status, int events) {
   napi_get_global(env, &receiver);
   napi_create_int32(env, by_signal ? 0 : info.si_status, &args[0]);
   napi_create_int32(env, by_signal ? info.si_status : 0, &args[1]);
-  napi_make_callback(env, watch->context, receiver, callback, 2, args, &ignored);
+  if (napi_make_callback(env, watch->context, receiver, callback, 2, args, &ignored) == napi_pending_exception) {
+    // Left pending it would come out of whatever is called next.
+    napi_get_and_clear_last_exception(env, &ignored);
+    napi_fatal_exception(env, ignored);
+  }
   napi_delete_reference(env, watch->callback);
   napi_async_destroy(env, watch->context);
   napi_close_handle_scope(env, scope);

@@ -1,6 +1,6 @@
 // Rows of the database into checked values and back. The one place where integers are narrowed, byte columns become
 // Buffers and the format's odd times become nanoseconds. Never runs a statement.
-import { fail } from '../../base/errors.ts';
+import { fail, hasCode } from '../../base/errors.ts';
 import type { Row, SqlValue } from '../sql/op.ts';
 import { type Attr, type Dirent, type Ino, NodeType } from './types.ts';
 
@@ -107,8 +107,17 @@ export function attrParams(attr: Attr): SqlValue[] {
 
 export const INSERT_NODE = `INSERT INTO jfs_node (${nodeColumns.join(', ')}) VALUES (${nodeColumns.map(() => '?').join(', ')})`;
 
-/** name, inode, type and, in the plus form, the node's columns behind them. */
+/**
+ * name, inode, type and, in the plus form, the node's columns behind them. A node that cannot be served goes without
+ * attributes: who asks for it by name hears why, and the rest of the directory can be listed.
+ */
 export function decodeDirent(row: Row): Dirent {
   const dirent = { name: bytesAt(row, 0), ino: bigintAt(row, 1), type: nodeTypeAt(row, 2) };
-  return row.length > 3 ? { ...dirent, attr: decodeAttr(row, 3) } : dirent;
+  if (row.length <= 3) return dirent;
+  try {
+    return { ...dirent, attr: decodeAttr(row, 3) };
+  } catch (thrown) {
+    if (hasCode(thrown, 'EOVERFLOW', 'metadata-damaged')) return dirent;
+    throw thrown;
+  }
 }

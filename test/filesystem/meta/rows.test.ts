@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorCode, hasCode } from '../../../src/base/errors.ts';
 import { attrReply, createReply } from '../../../src/filesystem/meta/request.ts';
-import { attrParams, decodeAttr, storedTime } from '../../../src/filesystem/meta/rows.ts';
+import { attrParams, decodeAttr, decodeDirent, storedTime } from '../../../src/filesystem/meta/rows.ts';
 import { decodeDeletedSlices, decodeSlices, encodeSlices, hole } from '../../../src/filesystem/meta/slices.ts';
 import type { Row } from '../../../src/filesystem/sql/op.ts';
 
@@ -51,6 +51,13 @@ test('lengths up to 2^53 - 1, beyond is EOVERFLOW; a type or number that cannot 
   assert.throws(() => decodeAttr(replaced(13, -1n)), is('metadata-damaged'));
   assert.throws(() => decodeAttr(replaced(1, 8n)), is('metadata-damaged'));
   assert.throws(() => decodeAttr(replaced(4, 2n ** 63n - 1n)), is('metadata-damaged'));
+});
+
+test('an entry whose node cannot be served is listed without attributes', () => {
+  const entry = (node: Row): Row => [Buffer.from('a'), 5n, 1n, ...node];
+  assert.equal(decodeDirent(entry(row)).attr?.ino, row[0]);
+  for (const bad of [replaced(13, 2n ** 53n), replaced(1, 8n)])
+    assert.deepEqual(decodeDirent(entry(bad)), { name: Buffer.from('a'), ino: 5n, type: 1 });
 });
 
 test('answers of resendable requests come back exactly', () => {
