@@ -21,6 +21,7 @@ export const usageExitCode: ExitCode = 2;
 const table: Partial<Record<ErrorCode, ExitCode>> = {
   'bad-input': 2,
   EINVAL: 2,
+  ENOTDIR: 2,
   ENAMETOOLONG: 2,
   'wrong-passphrase': 3,
   'passphrase-required': 3,

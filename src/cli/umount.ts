@@ -3,9 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
 import { placeOf } from './mount/place.ts';
+import type { MountRecord } from './mount/record.ts';
 
 /** Uploads of what is dirty over a slow line; keepers kill their worker after a minute. */
 const END_DEADLINE_MS = 90_000;
+/** With --force, for somebody who waits at a terminal for a mount that hangs: a healthy one is done long before. */
+const FORCE_DEADLINE_MS = 10_000;
 const MNT_FORCE = 1;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
@@ -44,14 +47,26 @@ async function umount(path: string, flags: { readonly force?: boolean }): Promis
     });
   }
   if (record === undefined) return; // of a keeper that has gone, or of a node's
-  const deadline = Date.now() + END_DEADLINE_MS;
-  for (let pause = 5; records.isAlive(record); pause = Math.min(2 * pause, 200)) {
-    if (Date.now() > deadline) throw fail('timeout', `unmounting ${mountPoint}: process ${record.pid} does not end`);
-    await sleep(pause);
+  if (!(await ends(record, flags.force ? FORCE_DEADLINE_MS : END_DEADLINE_MS, records.isAlive))) {
+    if (!flags.force) throw fail('timeout', `unmounting ${mountPoint}: process ${record.pid} does not end`);
+    process.kill(record.pid, 'SIGKILL'); // a keeper takes its worker along
+    records.removeRecord(mountPoint);
+    throw fail('timeout', `unmounting ${mountPoint}: its process did not end and was killed`, {
+      hint: 'it is unmounted; what had not been written out is lost',
+    });
   }
   const error = records.readRecord(mountPoint)?.error;
   records.removeRecord(mountPoint);
   if (error !== undefined) throw fail('EIO', `unmounting ${mountPoint}: ${error}`);
+}
+
+async function ends(record: MountRecord, ms: number, isAlive: (record: MountRecord) => boolean): Promise<boolean> {
+  const deadline = Date.now() + ms;
+  for (let pause = 5; isAlive(record); pause = Math.min(2 * pause, 200)) {
+    if (Date.now() > deadline) return false;
+    await sleep(pause);
+  }
+  return true;
 }
 
 function placeToUnmount(path: string): string {

@@ -1,11 +1,15 @@
 // Which process keeps a mount and of what, in a file named after the mount point: umount waits for that process, and hears
 // from it what could not be written out; info finds the metadata. A file whose process is gone means nothing.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../../base/errors.ts';
 import type { WorkerSettings } from '../../keeper/handoff.ts';
+import { topMount } from '../../keeper/mountinfo.ts';
 import { withoutPassword } from '../../keeper/records.ts';
+
+/** Ends of other mounts in a row, each just between our two calls. */
+const MAX_TRIES = 10;
 
 export interface MountRecord {
   readonly mountPoint: string;
@@ -33,10 +37,18 @@ export function writeRecord({ mountPoint, metaUrl, directory }: Described, error
   };
   const file = fileOf(mountPoint);
   const folder = directoryOfRecords();
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const temporary = `${file}.${process.pid}`;
-  writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
-  renameSync(temporary, file);
+  for (let tries = 1; ; tries++) {
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
+      renameSync(temporary, file);
+      return;
+    } catch (error) {
+      // The last mount's end took the folder away in between.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === MAX_TRIES) throw error;
+    }
+  }
 }
 
 export function readRecord(mountPoint: string): MountRecord | undefined {
@@ -48,7 +60,23 @@ export function readRecord(mountPoint: string): MountRecord | undefined {
   }
 }
 
-export const removeRecord = (mountPoint: string): void => rmSync(fileOf(mountPoint), { force: true });
+/** With it go records of the dead that are mounted no more, and the folder with the last one. */
+export function removeRecord(mountPoint: string): void {
+  rmSync(fileOf(mountPoint), { force: true });
+  const folder = directoryOfRecords();
+  try {
+    for (const name of readdirSync(folder)) if (isForgotten(join(folder, name))) rmSync(join(folder, name));
+    rmdirSync(folder);
+  } catch {
+    // other mounts, or another process did it
+  }
+}
+
+/** What a record says of a failed flush is for umount to read. */
+function isForgotten(file: string): boolean {
+  const record = JSON.parse(readFileSync(file, 'utf8')) as MountRecord;
+  return !isAlive(record) && record.error === undefined && topMount(record.mountPoint) === undefined;
+}
 
 export const isAlive = (record: MountRecord): boolean => startOf(record.pid) === record.started;
 
