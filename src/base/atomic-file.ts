@@ -6,7 +6,14 @@ import { Lru } from './lru.ts';
 
 /** The same in other hands: a process with the addon makes fewer trips to pool threads. */
 export interface FileCalls {
-  replace(path: string, temporary: string, parts: readonly Buffer[], mode: number): Promise<void>;
+  /** With `withFolder` the folder is forced to the disk as well. */
+  replace(file: {
+    readonly path: string;
+    readonly temporary: string;
+    readonly parts: readonly Buffer[];
+    readonly mode: number;
+    readonly withFolder: boolean;
+  }): Promise<void>;
   syncFolder(folder: string): Promise<void>;
   /** A whole file in memory of its own, or undefined when it is longer than `limit`. */
   readSmall(path: string, limit: number): Promise<Buffer | undefined>;

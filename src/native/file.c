@@ -23,7 +23,7 @@ typedef struct {
   mode_t mode;
   size_t limit, length;
   uint8_t *bytes;
-  bool found;
+  bool found, with_folder;
 } file_job;
 
 static int write_all(int fd, struct iovec *vec, int count) {
@@ -44,6 +44,24 @@ static int write_all(int fd, struct iovec *vec, int count) {
   return 0;
 }
 
+static int sync_folder(const char *path) {
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  int err = fsync(fd) ? errno : 0;
+  close(fd);
+  return err;
+}
+
+// The folder of an absolute path.
+static int sync_parent(char *path) {
+  char *end = strrchr(path, '/');
+  if (!end || end == path) return sync_folder("/");
+  *end = 0;
+  int err = sync_folder(path);
+  *end = '/';
+  return err;
+}
+
 static void run_replace(napi_env env, void *data) {
   (void)env;
   file_job *j = data;
@@ -56,7 +74,11 @@ static void run_replace(napi_env env, void *data) {
   if (!j->err && fdatasync(fd)) j->err = errno;
   if (close(fd) && !j->err) j->err = errno;
   if (!j->err && rename(j->temporary, j->path)) j->err = errno;
-  if (j->err) unlink(j->temporary);
+  if (j->err) {
+    unlink(j->temporary);
+    return;
+  }
+  if (j->with_folder) j->err = sync_parent(j->path);
 }
 
 static int read_open(file_job *j, int fd) {
@@ -135,16 +157,17 @@ static bool take_parts(napi_env env, file_job *j, napi_value parts) {
   return napi_create_reference(env, parts, 1, &j->parts) == napi_ok;
 }
 
-// replaceFile(temporary, path, mode, parts)
+// replaceFile(temporary, path, mode, parts, withFolder)
 static napi_value replace_file(napi_env env, napi_callback_info info) {
-  napi_value argv[4];
-  size_t argc = 4;
+  napi_value argv[5];
+  size_t argc = 5;
   uint32_t mode = 0;
   napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
   file_job *j = calloc(1, sizeof *j);
   if (!j) return throw_errno(env, "replaceFile", ENOMEM);
-  bool good = argc == 4 && take_path(env, argv[0], j->temporary) && take_path(env, argv[1], j->path) &&
-              napi_get_value_uint32(env, argv[2], &mode) == napi_ok && take_parts(env, j, argv[3]);
+  bool good = argc == 5 && take_path(env, argv[0], j->temporary) && take_path(env, argv[1], j->path) &&
+              napi_get_value_uint32(env, argv[2], &mode) == napi_ok &&
+              napi_get_value_bool(env, argv[4], &j->with_folder) == napi_ok && take_parts(env, j, argv[3]);
   if (!good) {
     free(j);
     return throw_errno(env, "replaceFile", EINVAL);
@@ -170,11 +193,7 @@ static napi_value read_small_file(napi_env env, napi_callback_info info) {
 }
 
 static int run_sync_folder(job *j) {
-  int fd = open(j->s[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno;
-  int err = fsync(fd) ? errno : 0;
-  close(fd);
-  return err;
+  return sync_folder(j->s[0]);
 }
 static const job_kind sync_folder_kind = {"syncFolder", "s", run_sync_folder, NULL};
 

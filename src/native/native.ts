@@ -113,9 +113,16 @@ export interface Native extends Calls, Later {
   // file.c
   /**
    * On a pool thread, in one trip: makes `temporary` (which must not exist) of `parts` (eight at most; they must not
-   * change), forces it to the disk and renames it to `path`. No temporary file stays behind.
+   * change), forces it to the disk and renames it to `path`; with `withFolder` it forces that folder too. No temporary file stays
+   * behind.
    */
-  replaceFile(temporary: string, path: string, mode: number, parts: readonly Buffer[]): Promise<void>;
+  replaceFile(
+    temporary: string,
+    path: string,
+    mode: number,
+    parts: readonly Buffer[],
+    withFolder: boolean,
+  ): Promise<void>;
   /** On a pool thread, in one trip: a whole file, or undefined when it is longer than `limit`. */
   readSmallFile(path: string, limit: number): Promise<Buffer | undefined>;
 

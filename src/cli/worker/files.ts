@@ -3,7 +3,8 @@ import type { FileCalls } from '../../base/atomic-file.ts';
 import { native } from '../../native/native.ts';
 
 export const nativeFiles: FileCalls = {
-  replace: (path, temporary, parts, mode) => native.replaceFile(temporary, path, mode, parts),
+  replace: ({ path, temporary, parts, mode, withFolder }) =>
+    native.replaceFile(temporary, path, mode, parts, withFolder),
   syncFolder: (folder) => native.syncFolderAsync(folder),
   readSmall: (path, limit) => native.readSmallFile(path, limit),
 };

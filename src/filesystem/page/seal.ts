@@ -44,8 +44,9 @@ const newCipher = (algo: EncryptAlgo, key: Buffer, nonce: Buffer): CipherGCM | C
 
 /** Seals bytes as they are. */
 export function sealBytes(algo: EncryptAlgo, key: PublicKey, bytes: Buffer): Sealed {
-  const pageKey = randomBytes(PAGE_KEY_BYTES);
-  const nonce = randomBytes(NONCE_BYTES);
+  const random = randomBytes(PAGE_KEY_BYTES + NONCE_BYTES);
+  const pageKey = random.subarray(0, PAGE_KEY_BYTES);
+  const nonce = random.subarray(PAGE_KEY_BYTES);
   const cipher = newCipher(algo, pageKey, nonce);
   const ciphertext = cipher.update(bytes);
   // Stream ciphers leave nothing for the end.

@@ -197,7 +197,19 @@ export class SqliteEngine implements Engine {
   }
 
   #group(group: readonly Pending[]): Outcome[] {
+    const [first] = group;
+    if (first !== undefined && group.length === 1) return [this.#alone(first.operation)];
     return this.#transaction('BEGIN IMMEDIATE', () => group.map((pending) => this.#savepoint(pending.operation)));
+  }
+
+  /** Its failure undoes the transaction: no savepoint is needed. */
+  #alone(operation: () => Op<unknown>): Outcome {
+    try {
+      return { ok: true, value: this.#transaction('BEGIN IMMEDIATE', () => this.#perform(operation)) };
+    } catch (thrown) {
+      if (isBusy(thrown)) throw thrown;
+      return { ok: false, reason: fromSqlite(thrown, `metadata ${this.#file}`) };
+    }
   }
 
   /** One operation of a group: its failure undoes its own changes only. */

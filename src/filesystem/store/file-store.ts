@@ -23,6 +23,10 @@ export class FileStore implements ObjectStore {
   readonly #bucket: string;
   readonly #folders: Folders;
   readonly #files: FileCalls | undefined;
+  readonly #temporaryId = randomBytes(6).toString('hex');
+  #temporaries = 0;
+  /** Under way. */
+  #puts = 0;
 
   constructor(bucket: string, files?: FileCalls) {
     if (!isAbsolute(bucket) || !bucket.endsWith('/'))
@@ -56,10 +60,13 @@ export class FileStore implements ObjectStore {
     checkKey(key);
     const path = join(this.#bucket, key);
     const folder = dirname(path);
+    // One alone forces the folder in the same trip; several share a sync of it.
+    const alone = this.#puts === 0 && this.#files !== undefined;
     const attempt = async (): Promise<void> => {
       await this.#folders.ensure(folder);
-      await this.#replace(path, parts, signal);
+      await this.#replace(path, parts, alone, signal);
     };
+    this.#puts++;
     try {
       await attempt().catch((thrown: NodeJS.ErrnoException) => {
         // Somebody removed a folder that was there: once more, from the root.
@@ -67,18 +74,20 @@ export class FileStore implements ObjectStore {
         this.#folders.forget(folder);
         return attempt();
       });
-      await this.#folders.sync(folder);
+      if (!alone) await this.#folders.sync(folder);
     } catch (thrown) {
       throw this.#translate('put', key, thrown);
+    } finally {
+      this.#puts--;
     }
   }
 
   /** The hidden name is the original client's: its gc knows left-overs of a crash by it. */
-  async #replace(path: string, parts: readonly Buffer[], signal: AbortSignal | undefined): Promise<void> {
+  async #replace(path: string, parts: readonly Buffer[], withFolder: boolean, signal?: AbortSignal): Promise<void> {
     const name = basename(path).slice(0, MAX_NAME_IN_TEMPORARY);
-    const temporary = join(dirname(path), `.jfs.${name}.tmp.${randomBytes(6).toString('hex')}`);
+    const temporary = join(dirname(path), `.jfs.${name}.tmp.${this.#temporaryId}-${++this.#temporaries}`);
     signal?.throwIfAborted();
-    if (this.#files !== undefined) return this.#files.replace(path, temporary, parts, FILE_MODE);
+    if (this.#files !== undefined) return this.#files.replace({ path, temporary, parts, mode: FILE_MODE, withFolder });
     return replaceFile(path, temporary, parts, { mode: FILE_MODE, signal });
   }
 
