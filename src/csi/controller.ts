@@ -60,7 +60,7 @@ const unknownVolume = (): Error => fail('not-found', 'volume: does not exist');
 /** The quota is in the metadata, so nodes have nothing to do. */
 async function handleExpandVolume(request: messages.ExpandVolume, options: ControllerOptions): Promise<object> {
   const { required, limit } = capacityOf(request.capacityRange);
-  if (required === 0n && limit === 0n) throw fail('bad-input', 'capacity range: is missing');
+  if (required === 0n) throw fail('bad-input', 'capacity range: is missing');
   const located = await locate(request.volumeId, request.secrets, options);
   if (located?.fileSystem === undefined) throw unknownVolume();
   const { engine } = located.fileSystem;
@@ -68,10 +68,9 @@ async function handleExpandVolume(request: messages.ExpandVolume, options: Contr
     const row = await findVolume(engine, request.volumeId);
     if (row === undefined) throw unknownVolume();
     if (limit > 0n && row.capacity > limit) throw fail('ERANGE', 'capacity range: the volume is larger than the limit');
-    const wanted = required === 0n ? limit : required;
-    const capacity = await expandVolume(engine, request.volumeId, wanted);
+    const capacity = await expandVolume(engine, request.volumeId, required);
     // An unlimited volume stays unlimited, and an answer of 0 would be no answer.
-    return { capacityBytes: (capacity === 0n ? wanted : capacity).toString(), nodeExpansionRequired: false };
+    return { capacityBytes: (capacity === 0n ? required : capacity).toString(), nodeExpansionRequired: false };
   } finally {
     await engine.close();
   }

@@ -72,7 +72,8 @@ function parse(request: messages.CreateVolume, options: ControllerOptions): Want
     throw fail('unsupported', 'storage class: fileSystem: declared file systems are not offered yet');
   for (const capability of request.volumeCapabilities) parseCapability(capability, options.embedded !== undefined);
   checkTopology(request.accessibilityRequirements, options);
-  if (Object.keys(request.secrets).length === 0 && options.embedded === undefined)
+  // Also where everything has a default: without one, deletion could not tell a lost Secret from none.
+  if (Object.keys(request.secrets).length === 0)
     throw fail('bad-input', 'no Secret came with the call', {
       hint: `set ${SIDECAR_PREFIX}provisioner-secret-name and -namespace in the StorageClass`,
     });
@@ -93,8 +94,10 @@ function checkKeys(storageClass: StorageClass, secret: ProvisionerSecret): void 
 }
 
 export function capacityOf(range: messages.CapacityRange | null | undefined): Capacity {
-  const required = range?.requiredBytes ?? 0n;
+  const least = range?.requiredBytes ?? 0n;
   const limit = range?.limitBytes ?? 0n;
+  // A limit alone is the size too: a volume without quota would be larger.
+  const required = least === 0n ? limit : least;
   if (required < 0n || limit < 0n) throw fail('bad-input', 'capacity range: is negative');
   if (limit > 0n && required > limit) throw fail('bad-input', 'capacity range: the limit is below what is required');
   return { required, limit };

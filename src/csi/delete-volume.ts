@@ -17,20 +17,20 @@ export async function handleDeleteVolume(request: messages.DeleteVolume, options
   if (located.fileSystem === undefined) {
     // Metadata goes last, so objects are gone too; a crash may have left the emptied database's files and the test object
     // of a format that never ended.
-    if (located.perVolume) await finish(located.place);
+    if (located.perVolume) await finish(located.place, options);
     return {};
   }
   const gone = await remove(request.volumeId, located, located.fileSystem).finally(() =>
     located.fileSystem?.engine.close(),
   );
-  if (gone) await destroyMetadata(located.place.metaUrl);
+  if (gone) await destroyMetadata(located.place.metaUrl, options.embedded);
   return {};
 }
 
-async function finish(place: Place): Promise<void> {
+async function finish(place: Place, { embedded }: ControllerOptions): Promise<void> {
   const { name = '' } = place;
   await destroyLeftovers({ metaUrl: place.metaUrl, name, store: storeSettingsOf(place) });
-  await destroyMetadata(place.metaUrl);
+  await destroyMetadata(place.metaUrl, embedded);
 }
 
 /** True when the file system's data is removed too and its metadata may go. */

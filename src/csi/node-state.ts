@@ -1,9 +1,10 @@
 // What a node must remember about its volumes between calls: on disk, so that the plugin may be replaced at any time. No
 // secret is ever written. What is mounted at this moment is the keeper's to say, not this file's.
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { replaceFile } from '../base/atomic-file.ts';
 import { log } from '../base/log.ts';
 
 const targetSchema = z.object({
@@ -24,6 +25,8 @@ const stateSchema = z.object({
 export type VolumeState = z.infer<typeof stateSchema>;
 export type Target = z.infer<typeof targetSchema>;
 
+const TEMPORARY = '.tmp';
+
 export class NodeState {
   readonly #directory: string;
   readonly #bootId: string;
@@ -35,6 +38,8 @@ export class NodeState {
 
   static async open(directory: string): Promise<NodeState> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
+    // Of a predecessor that was killed while it wrote.
+    for (const name of await readdir(directory)) if (name.endsWith(TEMPORARY)) await unlink(join(directory, name));
     return new NodeState(directory, (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim());
   }
 
@@ -59,15 +64,9 @@ export class NodeState {
 
   async write(state: VolumeState): Promise<void> {
     const file = this.#file(state.volumeId);
-    const temporary = `${file}.${randomUUID()}`;
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      await handle.writeFile(JSON.stringify(state));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
+    await replaceFile(file, `${file}.${randomUUID()}${TEMPORARY}`, [Buffer.from(JSON.stringify(state))], {
+      mode: 0o600,
+    });
   }
 
   async remove(volumeId: string): Promise<void> {

@@ -74,15 +74,16 @@ async function removeFolders(doomed: Doomed): Promise<void> {
   await rmdir(doomed.store.bucket).catch(() => undefined); // others may keep theirs there
 }
 
-/** Takes the closed database away. */
-export async function destroyMetadata(metaUrl: string): Promise<void> {
+/** Takes the closed database away, and its folder when it is empty then and not `kept` for others. */
+export async function destroyMetadata(metaUrl: string, kept: string | undefined): Promise<void> {
   const location = parseMetaUrl(metaUrl);
   if (location.tablePrefix !== '')
     throw fail('refused', 'remove metadata: the database may hold other file systems under other table prefixes');
   // The database before its log: a log without database is nothing, the reverse is an older state of it.
   for (const suffix of ['', '-wal', '-shm']) await unlessMissing(unlink(`${location.file}${suffix}`));
   const folder = dirname(location.file);
-  if (!(await unlessMissing(syncFolder(folder)))) await rmdir(folder).catch(() => undefined);
+  const missing = await unlessMissing(syncFolder(folder));
+  if (!missing && folder !== kept) await rmdir(folder).catch(() => undefined);
 }
 
 /** True when what it was about is not there. */

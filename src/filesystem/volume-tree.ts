@@ -4,7 +4,7 @@ import { fail, hasCode } from '../base/errors.ts';
 import type { Caller } from '../base/words.ts';
 import type { Meta } from './meta/meta.ts';
 import { deleteDirQuota } from './meta/statements.ts';
-import { type Dirent, type Ino, NodeType } from './meta/types.ts';
+import { type Ino, NodeType } from './meta/types.ts';
 import { deleteVolumeRow, edgeOf, volumeById } from './meta/volume-rows.ts';
 import { type Engine, type Op, read, write } from './sql/op.ts';
 
@@ -32,25 +32,32 @@ export async function removeVolume(engine: Engine, meta: Meta, id: string): Prom
   );
 }
 
-async function removeDirectory(meta: Meta, parent: Ino, name: Buffer, ino: Ino): Promise<void> {
+/** Files several at once, folders one after the other: else a broad tree would be in memory all at once. */
+async function removeDirectory(meta: Meta, parent: Ino, name: Buffer, ino: Ino): Promise<boolean> {
   for (;;) {
     const entries = await meta.readdir(ino, undefined, PAGE, false);
     if (entries.length === 0) break;
-    for (let at = 0; at < entries.length; at += PARALLEL)
-      await Promise.all(entries.slice(at, at + PARALLEL).map((entry) => removeEntry(meta, ino, entry)));
+    const files = entries.filter(({ type }) => type !== NodeType.directory);
+    let removed = 0;
+    for (let at = 0; at < files.length; at += PARALLEL) {
+      const some = files.slice(at, at + PARALLEL);
+      const gone = await Promise.all(some.map((file) => ignoreMissing(meta.unlink(caller, ino, file.name))));
+      removed += gone.filter((each) => each).length;
+    }
+    for (const entry of entries)
+      if (entry.type === NodeType.directory && (await removeDirectory(meta, ino, entry.name, entry.ino))) removed++;
+    if (removed === 0) throw fail('metadata-damaged', `remove directory ${ino}: it lists entries that do not exist`);
   }
-  await ignoreMissing(meta.rmdir(caller, parent, name));
+  return ignoreMissing(meta.rmdir(caller, parent, name));
 }
 
-const removeEntry = (meta: Meta, parent: Ino, entry: Dirent): Promise<void> =>
-  entry.type === NodeType.directory
-    ? removeDirectory(meta, parent, entry.name, entry.ino)
-    : ignoreMissing(meta.unlink(caller, parent, entry.name));
-
-async function ignoreMissing(work: Promise<void>): Promise<void> {
+/** False when there was nothing any more. */
+async function ignoreMissing(work: Promise<void>): Promise<boolean> {
   try {
     await work;
+    return true;
   } catch (thrown) {
     if (!hasCode(thrown, 'ENOENT')) throw thrown;
+    return false;
   }
 }

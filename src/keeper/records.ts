@@ -1,7 +1,6 @@
 // The list of mounts on disk: what a keeper left behind that was killed. Written whole or not at all, holds no secret,
 // and counts only for the boot in which it was written.
-import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFile } from '../base/atomic-file.ts';
 import { log } from '../base/log.ts';
@@ -54,7 +53,11 @@ export class Records {
 
   save(volumes: readonly VolumeRecord[]): Promise<void> {
     const text = Buffer.from(JSON.stringify({ bootId: this.#bootId, volumes }, null, 1));
-    const temporary = `${this.#file}.${randomBytes(4).toString('hex')}`;
-    return this.#mutex.run(() => replaceFile(this.#file, temporary, [text], { mode: 0o600 }));
+    // One keeper per directory, one write at a time: what is there under this name was left by one that was killed.
+    const temporary = `${this.#file}.new`;
+    return this.#mutex.run(() => {
+      rmSync(temporary, { force: true });
+      return replaceFile(this.#file, temporary, [text], { mode: 0o600 });
+    });
   }
 }

@@ -90,6 +90,37 @@ test('create, repeat, expand, validate, delete', async () => {
   assert.equal(await client.code('Controller', 'validateVolumeCapabilities', validate), 'NOT_FOUND');
 });
 
+test('a limit alone is the size', async () => {
+  const request = create('pvc-limit', { capacityRange: { limitBytes: GiB.toString() } });
+  const { volume } = await client.call('Controller', 'createVolume', request);
+  assert.equal(volume.capacityBytes, GiB.toString());
+  assert.deepEqual((await client.call('Controller', 'createVolume', request)).volume, volume);
+  const { volumeId } = volume;
+  assert.equal(await client.code('Controller', 'deleteVolume', { volumeId, secrets }), 'OK');
+});
+
+test('what could not be deleted again is not made: each call needs a Secret', async () => {
+  assert.equal(
+    await client.code('Controller', 'createVolume', create('pvc-none', { secrets: {} })),
+    'INVALID_ARGUMENT',
+  );
+  assert.deepEqual(readdirSync(embedded), []);
+});
+
+test('the embedded directory stays when its last volume goes', async () => {
+  const own = {
+    ...secrets,
+    metaurl: `sqlite3://${embedded}/${FILE_SYSTEM_PLACEHOLDER}.db`,
+    name: FILE_SYSTEM_PLACEHOLDER,
+    bucket: `${embedded}/objects/`,
+  };
+  const { volume } = await client.call('Controller', 'createVolume', create('pvc-root', { secrets: own }));
+  const { volumeId } = volume;
+  for (let i = 0; i < 2; i++)
+    assert.equal(await client.code('Controller', 'deleteVolume', { volumeId, secrets: own }), 'OK');
+  assert.deepEqual(readdirSync(embedded), []);
+});
+
 test('a creation that was cut short at any point is finished by the next call', async () => {
   const request = create('pvc-partial', { capacityRange: capacityRange(GiB) });
   const { volume } = await client.call('Controller', 'createVolume', request);

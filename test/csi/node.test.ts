@@ -236,6 +236,14 @@ test('read-only requests and modes bind read-only', async () => {
   assert.equal(keeper.calls.at(-1), 'bind ro');
 });
 
+test('what a killed predecessor had half written goes at the start', async () => {
+  await stage();
+  const [name = ''] = readdirSync(state);
+  writeFileSync(join(state, `${name}.half.tmp`), '{');
+  await restart();
+  assert.deepEqual(readdirSync(state), [name]);
+});
+
 test('nothing of a Secret is on disk', async () => {
   await stage();
   await publish();
