@@ -15,6 +15,7 @@ import { inspect } from 'node:util';
 import { sameBytes, wipe } from '../../base/bytes.ts';
 import { FsError, fail } from '../../base/errors.ts';
 import { elementAt, magnitude, readElements } from './der.ts';
+import { belongTogether, type RsaNumbers } from './rsa-numbers.ts';
 
 /** The original client refuses 512-bit keys and takes 1024-bit ones, so such volumes exist. */
 const MIN_BITS_TO_OPEN = 1024;
@@ -148,8 +149,8 @@ export class VolumeKey extends PublicKey {
 
   /**
    * A file damaged inside still parses, and OpenSSL silently goes around a wrong prime. A ledger made with it would open
-   * for nobody else, so the primes must give the modulus and the key must undo its own wrapping. Milliseconds, once,
-   * before anything is served.
+   * for nobody else, so the numbers must fit and the key must undo its own wrapping. Milliseconds, once, before anything
+   * is served.
    */
   #assertWhole(key: KeyObject): void {
     const probe = randomBytes(16);
@@ -158,7 +159,7 @@ export class VolumeKey extends PublicKey {
       const padding = constants.RSA_PKCS1_OAEP_PADDING;
       const opened = privateDecrypt({ key, padding, oaepHash: 'sha256', oaepLabel: OAEP_LABEL }, this.wrap(probe));
       same = sameBytes(opened, probe);
-      same &&= withNumbers(key, ({ modulus, prime1, prime2 }) => sameBytes(product(prime1, prime2), modulus));
+      same &&= withNumbers(key, belongTogether);
     } catch {
       same = false;
     }
@@ -182,39 +183,29 @@ export class VolumeKey extends PublicKey {
   }
 }
 
-interface RsaNumbers {
-  readonly modulus: Buffer;
-  readonly prime1: Buffer;
-  readonly prime2: Buffer;
-}
-
 /** RSAPrivateKey (RFC 8017): version, modulus, exponents, prime1, prime2, ... The views end with the call. */
 function withNumbers<T>(key: KeyObject, use: (numbers: RsaNumbers) => T): T {
   const der = key.export({ type: 'pkcs1', format: 'der' });
   try {
     const elements = readElements(elementAt(der).contents);
-    const [modulus, prime1, prime2] = [elements[1], elements[4], elements[5]].map((each) => each && magnitude(each));
-    if (modulus === undefined || prime1 === undefined || prime2 === undefined) throw new RangeError('not an RSA key');
-    return use({ modulus, prime1, prime2 });
+    const number = (at: number): Buffer => {
+      const element = elements[at];
+      if (element === undefined) throw new RangeError('not an RSA key');
+      return magnitude(element);
+    };
+    return use({
+      modulus: number(1),
+      publicExponent: number(2),
+      privateExponent: number(3),
+      prime1: number(4),
+      prime2: number(5),
+      exponent1: number(6),
+      exponent2: number(7),
+      coefficient: number(8),
+    });
   } finally {
     wipe(der);
   }
-}
-
-/** Of two big-endian magnitudes, without leading zero bytes. Buffers, since a bigint of a prime could not be wiped. */
-function product(a: Buffer, b: Buffer): Buffer {
-  // Sums of at most 1024 products of two bytes: below 2^32.
-  const sums = new Uint32Array(a.length + b.length);
-  for (let i = 0; i < a.length; i++)
-    for (let j = 0; j < b.length; j++) sums[i + j + 1] = (sums[i + j + 1] ?? 0) + (a[i] ?? 0) * (b[j] ?? 0);
-  const result = Buffer.alloc(sums.length);
-  let carry = 0;
-  for (let i = sums.length - 1; i >= 0; i--) {
-    carry += sums[i] ?? 0;
-    result[i] = carry & 0xff;
-    carry = Math.floor(carry / 256);
-  }
-  return result[0] === 0 ? result.subarray(1) : result;
 }
 
 /** OpenSSL's errors hold no input, but they are not ours: only the code goes along. */
