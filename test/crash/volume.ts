@@ -6,7 +6,7 @@ import { Pageseal } from '../harness/pageseal.ts';
 import type { Temp } from '../harness/temp.ts';
 import { violations } from '../model/invariants.ts';
 
-const PASSPHRASE = 'crash passphrase';
+export const PASSPHRASE = 'crash passphrase';
 
 export class CrashVolume {
   readonly temp: Temp;

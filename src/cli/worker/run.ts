@@ -22,15 +22,21 @@ import { refuseOwnMounts } from './own-mounts.ts';
 import { prove } from './prove.ts';
 import { inFlightIn, marksIn } from './tables.ts';
 
-export async function runWorker(): Promise<void> {
+export interface WorkerOptions {
+  /** Tests: behave as on a kernel that cannot send requests again. */
+  readonly withoutResend?: boolean;
+}
+
+export async function runWorker(options: WorkerOptions = {}): Promise<void> {
   native.setDumpable(false);
   if (fstatSync(workerFds.control, { throwIfNoEntry: false })?.isSocket() !== true)
     throw fail('bad-input', 'worker: is started by a keeper only', { hint: 'pageseal mount' });
-  await new Worker(StateMemory.attach(workerFds.state)).run();
+  await new Worker(StateMemory.attach(workerFds.state), options.withoutResend ?? !kernelResends()).run();
 }
 
 class Worker {
   readonly #state: StateMemory;
+  readonly #withoutResend: boolean;
   readonly #control: Control<WorkerMessage, KeeperMessage>;
   readonly #serve = Promise.withResolvers<void>();
   #fileSystem: FileSystem | undefined;
@@ -38,8 +44,9 @@ class Worker {
   #ending = false;
   readonly #ended = Promise.withResolvers<void>();
 
-  constructor(state: StateMemory) {
+  constructor(state: StateMemory, withoutResend: boolean) {
     this.#state = state;
+    this.#withoutResend = withoutResend;
     this.#control = new Control<WorkerMessage, KeeperMessage>(
       workerFds.control,
       (message) => this.#received(message),
@@ -122,7 +129,7 @@ class Worker {
         state.negotiated = JSON.stringify(agreed);
         negotiated.resolve();
       },
-      ...(!kernelResends() && { inflight: inFlightIn(state) }),
+      ...(this.#withoutResend && { inflight: inFlightIn(state), withoutResend: true }),
     });
     this.#session = session;
     void session.stopped.then(

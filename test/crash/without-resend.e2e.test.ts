@@ -1,0 +1,94 @@
+// A kernel that cannot send requests again: calls that a killed worker had taken fail with EIO, and the mount goes on.
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { StateMemory } from '../../src/keeper/state.ts';
+import { Volume } from '../../src/keeper/volume.ts';
+import { run, until } from '../harness/program.ts';
+import { makeTemp } from '../harness/temp.ts';
+import { interopNeeds, needs } from '../harness/tools.ts';
+import { CrashVolume, PASSPHRASE } from './volume.ts';
+
+const worker = fileURLToPath(new URL('worker-without-resend.ts', import.meta.url));
+
+/** The kernel's. */
+const ID_STEP = 2n;
+
+describe('kill -9 of the worker, without resend', needs(...interopNeeds), () => {
+  test('what was in flight fails with EIO, what comes after does not', async (t) => {
+    const temp = makeTemp(t);
+    const made = await CrashVolume.make(temp, false);
+    const { mountPoint, metaUrl } = made;
+    mkdirSync(mountPoint);
+    const volume = await Volume.open({
+      id: 'v',
+      program: { file: process.execPath, args: ['--disable-warning=ExperimentalWarning', worker] },
+      owner: undefined,
+      mountPoint,
+      handoff: {
+        settings: {
+          purpose: 'serve',
+          metaUrl,
+          storage: '',
+          bucket: '',
+          accessKey: '',
+          secretKey: '',
+          encryptionRequired: true,
+          uuid: '',
+          keyId: '',
+          directory: '',
+          readOnly: false,
+          options: [],
+          mountPoint,
+          ownMounts: [mountPoint],
+        },
+        pem: readFileSync(made.key.file),
+        passphrase: Buffer.from(PASSPHRASE),
+      },
+    });
+    try {
+      const call = (code: string) => run('python3', ['-c', `import os; ${code}`], { env: temp.env });
+      assert.equal((await call(`os.mkdir("${mountPoint}/before")`)).code, 0);
+      // The database is locked: the worker takes the request and cannot finish it.
+      const other = new DatabaseSync(temp.at('meta.db'));
+      other.exec('BEGIN IMMEDIATE');
+      const before = newest();
+      const inFlight = call(`os.mkdir("${mountPoint}/in-flight")`);
+      await until('the worker has the lookup and the mkdir', () => newest() >= before + 2n * ID_STEP);
+      process.kill(volume.pid, 'SIGKILL');
+      other.exec('ROLLBACK');
+      other.close();
+      const outcome = await inFlight;
+      assert.match(outcome.stderr, /OSError: \[Errno 5\]/);
+      assert.equal((await call(`os.mkdir("${mountPoint}/after"); os.mkdir("${mountPoint}/in-flight")`)).code, 0);
+      assert.equal((await run('ls', [mountPoint])).stdout, 'after\nbefore\nin-flight\n');
+      assert.equal(volume.restarts, 1);
+    } finally {
+      await volume.close({ detach: true });
+    }
+    await made.check();
+  });
+});
+
+/** The last request that the worker noted in its state memory, which this process shares. */
+function newest(): bigint {
+  for (const fd of readdirSync('/proc/self/fd'))
+    if (linkOf(fd).startsWith('/memfd:pageseal-state'))
+      return (
+        StateMemory.attach(Number(fd))
+          .inFlight.stored()
+          .toSorted((a, b) => Number(a - b))
+          .at(-1) ?? 0n
+      );
+  throw new Error('no state memory is open');
+}
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return ''; // that of the listing itself
+  }
+}
