@@ -30,6 +30,7 @@ export class Leftovers {
         ...this.#mounts().map((path) => `mount ${path}`),
         ...this.#processes().map(describe),
         ...readdirSync(this.#folder).map((name) => `folder ${join(this.#folder, name)}`),
+        ...this.#records().map((file) => `file ${file}`),
       ];
       if (left.length === 0 || Date.now() > deadline) return left;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -40,6 +41,7 @@ export class Leftovers {
   remove() {
     for (const pid of this.#processes()) kill(pid);
     for (const path of this.#mounts().reverse()) spawnSync('umount', ['-l', path], { stdio: 'ignore' });
+    for (const file of this.#records()) rmSync(file, { force: true });
     if (this.#mounts().every((path) => !path.startsWith(this.#folder)))
       rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -52,17 +54,42 @@ export class Leftovers {
     );
   }
 
+  /** What stands outside the folder and names it: records of mounts, sockets' folders. */
+  #records() {
+    const folders = list('/run')
+      .filter((name) => name.startsWith('pageseal'))
+      .map((name) => join('/run', name));
+    return folders.flatMap((folder) =>
+      list(folder)
+        .map((name) => join(folder, name))
+        .filter((file) => file.endsWith('.json') && read(file).includes(`"${this.#folder}/`)),
+    );
+  }
+
   /**
-   * By mark, by the run's folder, or by a program of this checkout without the environment that a shell or another run
-   * gives (workers get almost none).
+   * By mark, by the run's folder on the command line or behind the output, or a program of this checkout that nobody
+   * answers for: workers and keepers of background mounts get almost no environment.
    */
   #processes() {
     const fresh = processIds().filter((pid) => !this.#processesBefore.has(pid));
     const ours = new Set(processesNaming(fresh, [`PAGESEAL_TEST_RUN=${this.#mark}`, this.#folder]));
     const ofCheckout = fresh.filter((pid) => !ours.has(pid) && isOfCheckout(link(`/proc/${pid}/exe`)));
-    const ofOthers = new Set(processesNaming(ofCheckout, ['PATH=']));
-    return [...ours, ...ofCheckout.filter((pid) => !ofOthers.has(pid))];
+    const withHome = new Set(processesNaming(ofCheckout, ['HOME=', 'PAGESEAL_TEST_RUN=']));
+    const nameless = ofCheckout.filter((pid) => !withHome.has(pid));
+    return [...ours, ...nameless.filter((pid) => this.#writesHere(pid) ?? !hasParentOfCheckout(pid))];
   }
+
+  /** Undefined: its output is no file. */
+  #writesHere(pid) {
+    const outputs = [1, 2].map((fd) => link(`/proc/${pid}/fd/${fd}`)).filter((file) => file.startsWith('/'));
+    const files = outputs.filter((file) => !file.startsWith('/dev/'));
+    return files.length === 0 ? undefined : files.some((file) => file.startsWith(`${this.#folder}/`));
+  }
+}
+
+function hasParentOfCheckout(pid) {
+  const parent = /^PPid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1];
+  return parent !== undefined && isOfCheckout(link(`/proc/${parent}/exe`));
 }
 
 const isOfCheckout = (program) => program.startsWith(`${root}/node_modules/`) || program.startsWith(`${root}/.cache/`);
@@ -123,6 +150,14 @@ function kill(pid) {
     process.kill(pid, 'SIGKILL');
   } catch {
     // gone
+  }
+}
+
+function list(folder) {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
 

@@ -47,21 +47,24 @@ export async function runTests({ files, long }) {
     `--test-timeout=${long ? FILE_TIMEOUT_MS.long : FILE_TIMEOUT_MS.short}`,
     ...files,
   ];
-  const code = await runToEnd(args, {
+  const env = {
     ...withNode(),
     ...toolEnvironment(),
     TMPDIR: folder,
     PAGESEAL_TEST_RUN: mark,
     ...(long && { PAGESEAL_LONG: '1' }),
-  });
-  const left = await leftovers.find();
-  if (left.length === 0) {
+  };
+  const signals = new AbortController();
+  try {
+    const code = await runToEnd(args, env, signals);
+    const left = await leftovers.find();
+    if (left.length === 0) return signals.signal.aborted ? 1 : code;
+    process.stderr.write(`\npageseal: the tests left behind:\n${left.map((line) => `  ${line}\n`).join('')}`);
+    return 1;
+  } finally {
     leftovers.remove();
-    return code;
+    restoreSignals();
   }
-  process.stderr.write(`\npageseal: the tests left behind:\n${left.map((line) => `  ${line}\n`).join('')}`);
-  leftovers.remove();
-  return 1;
 }
 
 /** The pinned Node first on the PATH: for programs that start `node` by name. */
@@ -71,16 +74,22 @@ function withNode() {
   return env;
 }
 
-/** Signals reach the child, and this process stays for the leftover check. */
-function runToEnd(args, env) {
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+function restoreSignals() {
+  for (const name of SIGNALS) process.removeAllListeners(name);
+}
+
+/** Signals reach the child; this process stays to take away what is left, however often it is told to end. */
+function runToEnd(args, env, interrupted) {
   return new Promise((resolve) => {
     const child = spawn(node, args, { cwd: root, env, stdio: 'inherit' });
-    const pass = (signal) => child.kill(signal);
-    process.on('SIGINT', pass).on('SIGTERM', pass);
+    for (const name of SIGNALS)
+      process.on(name, () => {
+        interrupted.abort();
+        child.kill(name);
+      });
     child.on('error', () => resolve(1));
-    child.on('exit', (code) => {
-      process.off('SIGINT', pass).off('SIGTERM', pass);
-      resolve(code ?? 1);
-    });
+    child.on('exit', (code) => resolve(code ?? 1));
   });
 }

@@ -1,8 +1,8 @@
 // The test run itself: what tests leave behind is named, taken away, and fails the run; a clean run ends with the
 // runner's own lines.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { type Outcome, run } from '../harness/program.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';
@@ -14,12 +14,13 @@ const tests = JSON.stringify(join(root, 'setup/tests.mjs'));
 function runTests(temp: Temp, body: string): Promise<Outcome> {
   const file = temp.at('inner.test.mjs');
   const head = `import { test } from 'node:test';
-    import { mkdirSync, writeFileSync } from 'node:fs';
+    import { mkdirSync, openSync, writeFileSync } from 'node:fs';
     import { tmpdir } from 'node:os';
     import { join } from 'node:path';
     import { execFileSync, spawn } from 'node:child_process';`;
   writeFileSync(file, `${head}\ntest('inner', () => {${body}});\n`);
   const program = `import { runTests } from ${tests};
+    process.env.RUNNER = String(process.pid);
     process.exitCode = await runTests({ files: [${JSON.stringify(file)}], long: false });`;
   return run(process.execPath, ['--input-type=module', '--eval', program], { env: temp.env });
 }
@@ -56,6 +57,43 @@ test('a process that stays fails the run and ends', async (t) => {
   assert.equal(code, 1);
   assert.match(stderr, /process \d+ \(sleep 600\)/);
   assert.ok(!isRunning(readFileSync(temp.at('pid'), 'utf8')));
+});
+
+test('a program of ours that stays without an environment fails the run and ends', async (t) => {
+  const temp = makeTemp(t);
+  const { code, stderr } = await runTests(
+    temp,
+    `const log = openSync(join(tmpdir(), 'log'), 'w');
+    const env = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' };
+    const options = { detached: true, env, cwd: '/', stdio: ['ignore', log, log] };
+    const c = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 600000)'], options);
+    c.unref(); writeFileSync(${JSON.stringify(temp.at('pid'))}, String(c.pid));`,
+  );
+  assert.equal(code, 1);
+  assert.match(stderr, /process \d+ \(.*setTimeout/);
+  assert.ok(!isRunning(readFileSync(temp.at('pid'), 'utf8')));
+});
+
+test('a record of a mount that is gone fails the run and goes', needs('root'), async (t) => {
+  const file = `/run/pageseal-test-${process.pid}/x.json`;
+  t.after(() => rmSync(dirname(file), { recursive: true, force: true }));
+  const body = `mkdirSync(${JSON.stringify(dirname(file))});
+    writeFileSync(${JSON.stringify(file)}, JSON.stringify({ mountPoint: join(tmpdir(), 'm') }));`;
+  const { code, stderr } = await runTests(makeTemp(t), body);
+  assert.equal(code, 1);
+  assert.match(stderr, new RegExp(`file ${file}`));
+  assert.ok(!existsSync(file));
+});
+
+test('interrupted twice, it still takes everything away', needs('root'), async (t) => {
+  const temp = makeTemp(t);
+  const body = `const p = join(tmpdir(), 'm'); mkdirSync(p); execFileSync('mount', ['-t', 'tmpfs', 'left', p]);
+    writeFileSync(${JSON.stringify(temp.at('where'))}, p);
+    for (let i = 0; i < 2; i++) process.kill(Number(process.env.RUNNER), 'SIGINT');
+    return new Promise((resolve) => setTimeout(resolve, 60_000));`;
+  const { code } = await runTests(temp, body);
+  assert.equal(code, 1);
+  assert.ok(!existsSync(dirname(readFileSync(temp.at('where'), 'utf8'))));
 });
 
 test('a mount that stays fails the run and goes', needs('root'), async (t) => {

@@ -1,8 +1,8 @@
 // Which process keeps a mount and of what, in a file named after the mount point: umount waits for that process, and hears
 // from it what could not be written out; info finds the metadata. A file whose process is gone means nothing.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fail } from '../../base/errors.ts';
 import type { WorkerSettings } from '../../keeper/handoff.ts';
 import { topMount } from '../../keeper/mountinfo.ts';
@@ -41,13 +41,24 @@ export function writeRecord({ mountPoint, metaUrl, directory }: Described, error
   for (let tries = 1; ; tries++) {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
-      writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
+      checkFolder(folder);
+      // Never through a link; what is there is of a dead process that had our number.
+      rmSync(temporary, { force: true });
+      writeFileSync(temporary, JSON.stringify(record), { mode: 0o600, flag: 'wx' });
       renameSync(temporary, file);
       return;
     } catch (error) {
       // The last mount's end took the folder away in between.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === MAX_TRIES) throw error;
     }
+  }
+}
+
+/** Below /tmp anybody may have made it before us. */
+function checkFolder(folder: string): void {
+  for (const each of [folder, dirname(folder)]) {
+    const { uid } = lstatSync(each);
+    if (uid !== 0 && uid !== process.getuid?.()) throw fail('refused', `folder ${each} belongs to another user`);
   }
 }
 
