@@ -99,11 +99,11 @@ export function* directoriesOf(attr: Attr): Op<readonly Ino[]> {
   return parents;
 }
 
-/** A hard-linked file counts in each directory but once in total. */
-export function growthDeltas(parents: readonly Ino[], oldLength: number, newLength: number): UsageDelta[] {
-  const growth = growthOf(oldLength, newLength);
+/** A hard-linked file counts in each directory but once in total, an unlinked one that is still open only in total. */
+export function growthDeltas(attr: Attr, parents: readonly Ino[], newLength: number): UsageDelta[] {
+  const growth = growthOf(attr.length, newLength);
   if (growth.length === 0) return [];
-  if (parents.length === 0) return [{ ...growth, volume: true }];
+  if (parents.length === 0 || attr.nlink === 0) return [{ ...growth, volume: true }];
   return parents.map((parent, i) => ({ ...growth, directory: parent, quotas: parent, volume: i === 0 }));
 }
 
@@ -136,7 +136,7 @@ export function commitSlices(ctx: MetaContext, ino: Ino, commits: readonly Slice
     );
     return {
       answer: { ...attr, length, mtime, ctime },
-      usage: growthDeltas(parents, attr.length, length),
+      usage: growthDeltas(attr, parents, length),
     };
   });
 }

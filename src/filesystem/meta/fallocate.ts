@@ -39,7 +39,7 @@ export function fallocate(
     yield* write(...zeros, updateNode(ino, { length, mtime: now, ctime: now }));
     return {
       answer: { ...attr, length, mtime: now, ctime: now },
-      usage: growthDeltas(parents, attr.length, length),
+      usage: growthDeltas(attr, parents, length),
     };
   });
 }

@@ -28,7 +28,7 @@ export function truncate(ctx: MetaContext, caller: Caller, ino: Ino, length: num
     yield* write(...zeroed(ino, attr.length, length), updateNode(ino, { length, mtime: now, ctime: now }));
     return {
       answer: { ...attr, length, mtime: now, ctime: now },
-      usage: growthDeltas(parents, attr.length, length),
+      usage: growthDeltas(attr, parents, length),
     };
   });
 }

@@ -218,6 +218,24 @@ test('capacity, inode limit and directory quotas', async () => {
   await third.close();
 });
 
+test('what an unlinked file grows by counts in the volume only', async () => {
+  const volume = await TestVolume.make(temp, { trashDays: 0 });
+  volume.change('INSERT INTO jfs_dir_quota VALUES (1, 1 << 30, 0, 0, 0)');
+  const meta = await volume.open();
+  const ino = await file(meta);
+  await meta.unlink(root, ROOT, Buffer.from('a.txt'));
+  await meta.commitSlices(root, ino, [whole(await meta.newSliceId(), MIB)]);
+  await meta.truncate(root, ino, 2 * MIB);
+  await meta.fallocate(root, ino, 0, 0, 3 * MIB);
+  await meta.closed(ino);
+  await meta.close();
+  assert.deepEqual(volume.rows('SELECT data_length, used_space, used_inodes FROM jfs_dir_stats WHERE inode = 1'), [
+    [0n, 0n, 0n],
+  ]);
+  assert.deepEqual(volume.rows('SELECT used_space, used_inodes FROM jfs_dir_quota'), [[0n, 0n]]);
+  assert.equal(volume.counters()['usedSpace'], 0n);
+});
+
 test('data of a removed file goes: references, objects, rows; shared and damaged things stay', async () => {
   const volume = await TestVolume.make(temp, { trashDays: 0 });
   const meta = await volume.open();
