@@ -6,7 +6,7 @@ import { buildAddon } from './addon.mjs';
 import { buildDist } from './build.mjs';
 import { installDependencies } from './dependencies.mjs';
 import { installHooks } from './hooks.mjs';
-import { node, root, runProgram, StepFailed, say } from './step.mjs';
+import { cacheHere, node, root, runProgram, StepFailed, say } from './step.mjs';
 import { checkStatic, runTests, testFiles } from './tests.mjs';
 import { installTools, toolEnvironment } from './tools.mjs';
 
@@ -16,6 +16,7 @@ function base() {
   if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE)
     throw new StepFailed(`Node ${OLDEST_NODE} or later is needed to start, found ${process.version}`);
   if (process.platform !== 'linux') throw new StepFailed('Pageseal needs Linux');
+  cacheHere();
   installDependencies();
   installHooks();
   buildAddon(say);

@@ -1,7 +1,8 @@
 // What every set-up step shares: saying what is done, running a program, and one at a time between runs started at once.
 // Plain JavaScript for Node 20, no dependencies.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -12,6 +13,21 @@ export const cache = join(root, '.cache');
 export const node = join(root, 'node_modules', `node-linux-${process.arch}`, 'bin/node');
 
 export class StepFailed extends Error {}
+
+/** Where the home folder cannot be written, what would be cached there goes into ours; settings in it still count. */
+export function cacheHere() {
+  try {
+    accessSync(homedir(), constants.W_OK);
+  } catch {
+    const folder = (name) => join(cache, 'home', name);
+    const { GOCACHE, GOMODCACHE, PIP_CACHE_DIR } = process.env;
+    process.env.npm_config_cache = folder('npm');
+    process.env.npm_config_logs_dir = folder('npm-logs');
+    process.env.GOCACHE = GOCACHE ?? folder('go-build');
+    process.env.GOMODCACHE = GOMODCACHE ?? folder('go-modules');
+    process.env.PIP_CACHE_DIR = PIP_CACHE_DIR ?? folder('pip');
+  }
+}
 
 export function say(text) {
   process.stdout.write(`pageseal: ${text}\n`);

@@ -1,10 +1,19 @@
 // The keeper over its socket: mounting, proving, binding, taking away, as a node plugin asks for it.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { topMount } from '../../src/keeper/mountinfo.ts';
 import { makeKey } from '../harness/keys.ts';
-import { pagesealProgram } from '../harness/pageseal.ts';
+import { Pageseal, pagesealProgram } from '../harness/pageseal.ts';
 import { run } from '../harness/program.ts';
 import { Temp } from '../harness/temp.ts';
 import { isRunning, KeeperNode, PASSPHRASE } from './node.ts';
@@ -147,6 +156,39 @@ describe('keeper', () => {
     assert.ok(!node.log.includes('PRIVATE KEY'));
     await node.keeper.unbind({ volumeId: 'v1', targetPath: node.target('secret') });
     await node.keeper.unmount(node.mountRequest());
+  });
+
+  test('the worker of a local database is its owner, and hides even from him', async () => {
+    const [uid, own] = [12_345, temp.folder('own')];
+    chmodSync(temp.path, 0o711); // the owner must reach his files
+    const metaUrl = `sqlite3://${own}/meta.db`;
+    const flags = ['--rsa-key', node.key.file];
+    await new Pageseal(temp, PASSPHRASE).format(metaUrl, 'own-volume', `${temp.folder('own/bucket')}/`, flags);
+    await run('chown', ['-R', `${uid}:${uid}`, own]);
+    const request = node.mountRequest({ volumeId: 'own', connection: node.connection({ metaUrl }) });
+    await node.keeper.mount(request);
+    const target = node.target('own');
+    await node.keeper.bind({ volumeId: 'own', targetPath: target, readOnly: false });
+    writeFileSync(`${target}/file`, 'text');
+    const { pid } = await node.worker();
+    assert.match(readFileSync(`/proc/${pid}/status`, 'utf8'), new RegExp(`^Uid:\\t${uid}\\t${uid}\\t${uid}`, 'm'));
+    assert.match(readFileSync(`/proc/${pid}/status`, 'utf8'), /^Groups:\t\s*$/m);
+    assert.equal(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8').trim(), '500');
+    for (const path of [`/proc/${pid}/fd`, `/proc/${pid}/fd/4`, `/proc/${pid}/environ`, `/proc/${pid}/mem`]) {
+      const peek = await run('setpriv', [
+        '--reuid',
+        String(uid),
+        '--regid',
+        String(uid),
+        '--clear-groups',
+        'head',
+        path,
+      ]);
+      assert.match(peek.stderr, /Permission denied/, path);
+    }
+    await node.keeper.unbind({ volumeId: 'own', targetPath: target });
+    await node.keeper.unmount(request);
+    for (const name of readdirSync(own)) assert.equal(statSync(`${own}/${name}`).uid, uid, name);
   });
 
   test('SIGTERM flushes and takes everything away', async () => {
