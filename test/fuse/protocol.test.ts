@@ -223,3 +223,18 @@ suite('spin', () => {
     for (let i = 0; i < 100; i++) assert.equal(policy.record(1), 0);
   });
 });
+
+test('an open whose set-id bits cannot be taken away leaves no handle behind', async () => {
+  const vfs = new MemoryVfs();
+  const [{ attr }, first] = await vfs.create(request(new Uint8Array()), vfs.root, Buffer.from('a'), 0o644, 2);
+  await vfs.release(request(new Uint8Array()), attr.ino, first.handle);
+  const privileges = new Privileges(vfs);
+  privileges.drop = () => Promise.reject(new FsError('EIO', 'no metadata'));
+  const context = { vfs, nodes: new NodeIds(vfs.root), privileges };
+  const open = handlerOf(Opcode.OPEN);
+  const body = Buffer.alloc(8);
+  body.writeUInt32LE(2, 0);
+  body.writeUInt32LE(1, 4); // FUSE_OPEN_KILL_SUIDGID
+  await assert.rejects(async () => open?.(context, request(body, { node: attr.ino })));
+  assert.equal(vfs.handles.size, 0);
+});

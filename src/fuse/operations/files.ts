@@ -14,10 +14,22 @@ export const open: Handler = async (context, request) => {
   const ino = nodes.toIno(request.node);
   const kill = (request.u32(4) & OPEN_KILL_SUIDGID) !== 0;
   const opened = await vfs.open(request, ino, request.u32(0));
-  const held = new Held(openBody(opened), () => letGo(context, request, ino, opened.handle));
-  if (kill) await privileges.drop(request, ino);
-  return held;
+  return dropped(
+    kill && privileges.drop(request, ino),
+    new Held(openBody(opened), () => letGo(context, request, ino, opened.handle)),
+  );
 };
+
+/** The answer, once set-id bits are gone; should that fail, the kernel gets an error and nothing to hold. */
+async function dropped(drop: false | Promise<void>, held: Held): Promise<Held> {
+  try {
+    await drop;
+    return held;
+  } catch (thrown) {
+    held.undo();
+    throw thrown;
+  }
+}
 
 /** A handle whose number never reached the kernel has no one to close it. */
 function letGo({ vfs }: Context, request: KernelRequest, ino: bigint, handle: bigint): void {
@@ -33,11 +45,11 @@ export const create: Handler = async (context, request) => {
   const kill = (request.u32(12) & OPEN_KILL_SUIDGID) !== 0;
   const [entry, opened] = await vfs.create(request, parent, request.text(16), mode, flags);
   const { ino } = entry.attr;
-  if (kill) await privileges.drop(request, ino);
-  return new Held(createBody(entry, opened, nodes), () => {
+  const held = new Held(createBody(entry, opened, nodes), () => {
     letGo(context, request, ino, opened.handle);
     vfs.forget(ino, 1n);
   });
+  return dropped(kill && privileges.drop(request, ino), held);
 };
 
 export const read: Handler = async ({ vfs, nodes }, request) => {
