@@ -13,11 +13,12 @@ import {
 } from './format-record.ts';
 import { openAtRest } from './keys/at-rest.ts';
 import { ledgerSettingChanges, readLedgerSetting } from './meta/ledger-setting.ts';
+import { newDirectory } from './meta/new-directory.ts';
 import { putSettingText, settingText } from './meta/read-setting.ts';
 import { createTables } from './meta/schema.ts';
 import { parseSetting, printRecord, type Setting, type SettingRecord } from './meta/setting.ts';
 import { addCounter, insertDirStats, insertNode } from './meta/statements.ts';
-import { type Attr, NodeType, ROOT, TRASH } from './meta/types.ts';
+import { type Attr, ROOT, TRASH } from './meta/types.ts';
 import { parseEncryptAlgo, sealBlob } from './page/seal.ts';
 import { type Change, type Engine, type Op, write } from './sql/op.ts';
 import { databaseExists, openEngine } from './sql/open-engine.ts';
@@ -191,24 +192,7 @@ const counters = {
 
 function firstRows(trash: boolean): Change[] {
   const now = nowNs();
-  const directory = (ino: bigint, mode: number): Attr => ({
-    ino,
-    type: NodeType.directory,
-    flags: 0,
-    mode,
-    uid: 0,
-    gid: 0,
-    atime: now,
-    mtime: now,
-    ctime: now,
-    nlink: 2,
-    length: 4096,
-    rdev: 0,
-    parent: ROOT,
-    accessAcl: 0,
-    defaultAcl: 0,
-    tier: 0,
-  });
+  const directory = (ino: bigint, mode: number): Attr => newDirectory(ino, mode, ROOT, now);
   return [
     ...Object.entries(counters).map(([name, value]) => addCounter(name, value)),
     insertNode(directory(ROOT, 0o777)),

@@ -6,10 +6,12 @@ import { readSetting } from './meta/read-setting.ts';
 import { hasOurTables } from './meta/schema.ts';
 import type { KeySource } from './options.ts';
 import type { PagePlace } from './page/page-store.ts';
-import { openPageReader, openVolumeStore, type PageReader } from './page-reader.ts';
+import { openPageReader, type PageReader } from './page-reader.ts';
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
+import { openStore } from './store/open-store.ts';
 import type { StoreSettings } from './store/store.ts';
+import { storeSettings } from './store-settings.ts';
 import { custodyOf, ledgerModeOf } from './unlock.ts';
 
 export interface FsckOptions {
@@ -60,7 +62,7 @@ async function checkVolume(engine: Engine, options: FsckOptions): Promise<FsckRe
         `${bare} of ${places.length} pages have no ledger row`,
       );
   }
-  const store = await openVolumeStore(volume, options.store);
+  const store = await openStore(storeSettings(volume, options.store));
   try {
     const layout = { volumeName: setting.name, hashPrefix: setting.hashPrefix };
     findings.push(...(await checkObjects(store, layout, slices, setting.pageSize)));

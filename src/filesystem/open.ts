@@ -5,10 +5,9 @@ import { type Log, log as processLog } from '../base/log.ts';
 import { MiB } from '../base/units.ts';
 import type { Caller, Ino } from '../base/words.ts';
 import { openLedger } from './claim.ts';
-import { openAtRest } from './keys/at-rest.ts';
 import type { Meta } from './meta/meta.ts';
 import { type OpenedMeta, openMeta } from './meta/open-meta.ts';
-import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
+import { readSetting } from './meta/read-setting.ts';
 import { NodeType, ROOT } from './meta/types.ts';
 import type { FileSystem, OpenOptions } from './options.ts';
 import type { PageStore } from './page/page-store.ts';
@@ -16,7 +15,7 @@ import { openPageStore } from './page/sealed-page-store.ts';
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { openStore } from './store/open-store.ts';
-import type { StoreSettings } from './store/store.ts';
+import { storeSettings } from './store-settings.ts';
 import { unlock } from './unlock.ts';
 import { VolumeVfs } from './vfs/volume-vfs.ts';
 
@@ -102,14 +101,6 @@ async function openAll(options: OpenOptions, opened: Opened): Promise<FileSystem
       return opened.close();
     },
   };
-}
-
-/** The record's store, unless the caller names another place or other credentials. */
-function storeSettings({ setting }: VolumeSetting, given: Partial<StoreSettings> = {}): StoreSettings {
-  const { storage, bucket, accessKey, secretKey } = setting;
-  const own = given.secretKey === undefined && secretKey !== '';
-  const secret = own && setting.keyEncrypted ? openAtRest(setting.uuid, secretKey).toString() : secretKey;
-  return { storage, bucket, ...(accessKey && { accessKey }), ...(secret && { secretKey: secret }), ...given };
 }
 
 function openMetadata(

@@ -1,7 +1,6 @@
 // Opens pages of a volume one by one, for checks: no metadata session, nothing cached, nothing written.
 import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
-import { openAtRest } from './keys/at-rest.ts';
 import { ledgerOf } from './meta/chunk.ts';
 import type { VolumeSetting } from './meta/read-setting.ts';
 import { hasOurTables } from './meta/schema.ts';
@@ -10,27 +9,13 @@ import { Ledger } from './page/ledger.ts';
 import type { PagePlace } from './page/page-store.ts';
 import { openPageStore } from './page/sealed-page-store.ts';
 import { type Engine, read } from './sql/op.ts';
-import { openStore } from './store/open-store.ts';
-import type { ObjectStore, StoreSettings } from './store/store.ts';
+import type { ObjectStore } from './store/store.ts';
 import { ledgerModeOf, unlock } from './unlock.ts';
 
 export interface PageReader {
   /** Throws what is wrong with the page. */
   check(place: PagePlace): Promise<void>;
   close(): Promise<void>;
-}
-
-/** The store that the record names, unless the caller names another. */
-export function openVolumeStore({ setting }: VolumeSetting, given: Partial<StoreSettings> = {}): Promise<ObjectStore> {
-  const { storage, bucket, accessKey, secretKey, keyEncrypted, uuid } = setting;
-  const secret = secretKey !== '' && keyEncrypted ? openAtRest(uuid, secretKey).toString() : secretKey;
-  return openStore({
-    storage,
-    bucket,
-    ...(accessKey && { accessKey }),
-    ...(secret && { secretKey: secret }),
-    ...given,
-  });
 }
 
 /** Rejects what unlocking the key rejects with. */

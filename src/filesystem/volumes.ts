@@ -3,6 +3,7 @@
 import { nowNs } from '../base/clock.ts';
 import { fail } from '../base/errors.ts';
 import { increment } from './meta/counters.ts';
+import { newDirectory } from './meta/new-directory.ts';
 import { childByName, insertDirStats, insertEdge, insertNode, nodeById, touch } from './meta/statements.ts';
 import { type Attr, type Ino, NodeFlag, NodeType, ROOT } from './meta/types.ts';
 import { addDirStats, addQuotaUsage, addVolumeUsage, quotasAbove } from './meta/usage-rows.ts';
@@ -109,25 +110,8 @@ const newInode = async (engine: Engine): Promise<Ino> =>
   (await engine.run(() => increment('nextInode', 1n), { durable: true })) - 1n;
 
 function insertDirectory(ino: Ino, parent: Attr, name: Buffer, mode: number): Change[] {
-  const now = nowNs();
-  const attr: Attr = {
-    ino,
-    type: NodeType.directory,
-    flags: parent.flags & NodeFlag.skipTrash,
-    mode,
-    uid: 0,
-    gid: 0,
-    atime: now,
-    mtime: now,
-    ctime: now,
-    nlink: 2,
-    length: 4096,
-    rdev: 0,
-    parent: parent.ino,
-    accessAcl: 0,
-    defaultAcl: 0,
-    tier: parent.tier,
-  };
+  const { tier } = parent;
+  const attr = { ...newDirectory(ino, mode, parent.ino, nowNs()), flags: parent.flags & NodeFlag.skipTrash, tier };
   return [
     insertNode(attr),
     insertEdge(parent.ino, name, ino, NodeType.directory),

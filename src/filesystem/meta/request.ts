@@ -4,7 +4,7 @@
 // request after it: far more than a kernel keeps in flight.
 import { Buffer } from 'node:buffer';
 import type { RequestId } from '../../base/words.ts';
-import { type Change, change, type Op, query, read, type SqlValue } from '../sql/op.ts';
+import { type Change, change, type Op, query, read, type SqlValue, withChanges } from '../sql/op.ts';
 import { attrParams, bytesAt, decodeAttr } from './rows.ts';
 import type { Attr } from './types.ts';
 import type { UsageDelta } from './usage-rows.ts';
@@ -76,19 +76,5 @@ export function* underRequest<R>(
     const [[answer]] = yield* read(stored(request));
     if (answer !== undefined) return { answer: reply.decode(answer) };
   }
-  const op = operation();
-  let step = op.next();
-  while (!step.done) {
-    const flight = step.value;
-    if (flight.kind === 'read') {
-      step = op.next(yield flight);
-      continue;
-    }
-    // The write is the last flight and its results are not used: the answer is there before it is sent.
-    const end = op.next();
-    if (!end.done) throw new Error('an operation went on after its write');
-    yield { kind: 'write', changes: [...flight.changes, store(request, sid, reply.encode(end.value.answer))] };
-    return end.value;
-  }
-  return step.value;
+  return yield* withChanges(operation, ({ answer }) => [store(request, sid, reply.encode(answer))]);
 }

@@ -2,13 +2,13 @@
 // removal.ts, emptying old hours to a job.
 import { type Op, read, write } from '../sql/op.ts';
 import { MAX_NAME } from './names.ts';
+import { newDirectory } from './new-directory.ts';
 import { addCounter, counterValue, edgeByName, insertDirStats, insertEdge, insertNode } from './statements.ts';
 import { type Attr, type Ino, NodeType, TRASH } from './types.ts';
 
 const NS_PER_MS = 1_000_000n;
 /** Readable by all, writable by nobody: only jobs and root change it. */
 const TRASH_MODE = 0o555;
-const DIRECTORY_LENGTH = 4096;
 /** `YYYY-MM-DDTHH` of an ISO time. */
 const HOUR_LENGTH = 13;
 
@@ -20,28 +20,9 @@ export const hourName = (now: bigint): string =>
 export const trashName = (parent: Ino, ino: Ino, name: Buffer): Buffer =>
   Buffer.concat([Buffer.from(`${parent}-${ino}-`), name]).subarray(0, MAX_NAME);
 
-const directory = (ino: Ino, mode: number, parent: Ino, now: bigint): Attr => ({
-  ino,
-  type: NodeType.directory,
-  flags: 0,
-  mode,
-  uid: 0,
-  gid: 0,
-  atime: now,
-  mtime: now,
-  ctime: now,
-  nlink: 2,
-  length: DIRECTORY_LENGTH,
-  rdev: 0,
-  parent,
-  accessAcl: 0,
-  defaultAcl: 0,
-  tier: 0,
-});
-
 /** Attributes of ROOT and TRASH when their rows are missing. */
-export const defaultRoot = (now: bigint): Attr => directory(1n, 0o777, 1n, now);
-export const defaultTrash = (now: bigint): Attr => directory(TRASH, TRASH_MODE, 1n, now);
+export const defaultRoot = (now: bigint): Attr => newDirectory(1n, 0o777, 1n, now);
+export const defaultTrash = (now: bigint): Attr => newDirectory(TRASH, TRASH_MODE, 1n, now);
 
 export interface TrashHour {
   readonly ino: Ino;
@@ -60,7 +41,7 @@ export const trashHourOp = (hour: string, now: bigint): (() => Op<TrashHour>) =>
     const ino = TRASH + last + 1n;
     yield* write(
       addCounter('nextTrash', 1n),
-      insertNode(directory(ino, TRASH_MODE, TRASH, now)),
+      insertNode(newDirectory(ino, TRASH_MODE, TRASH, now)),
       insertEdge(TRASH, name, ino, NodeType.directory),
       insertDirStats(ino),
     );

@@ -5,7 +5,7 @@
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { align4K } from '../../base/units.ts';
-import { type Change, type Engine, type Op, query, read, write } from '../sql/op.ts';
+import { type Change, type Engine, type Op, query, read, withChanges, write } from '../sql/op.ts';
 import { bigintAt } from './rows.ts';
 import type { Setting } from './setting.ts';
 import { counterValue } from './statements.ts';
@@ -278,20 +278,5 @@ function* addToFigures(sid: bigint, everyone: boolean): Op<PendingRow[]> {
 const isNone = ({ length, space, inodes }: Delta): boolean => length === 0 && space === 0 && inodes === 0;
 
 /** The operation, and in its own write what it changed in the figures. */
-export function* counted<R>(usage: Usage, operation: () => Op<R>, deltas: (result: R) => readonly UsageDelta[]): Op<R> {
-  const op = operation();
-  let step = op.next();
-  while (!step.done) {
-    const flight = step.value;
-    if (flight.kind === 'read') {
-      step = op.next(yield flight);
-      continue;
-    }
-    // The write is the last flight and its results are not used: what comes of it is known before it is sent.
-    const end = op.next();
-    if (!end.done) throw new Error('an operation went on after its write');
-    yield { kind: 'write', changes: [...flight.changes, ...usage.changes(deltas(end.value))] };
-    return end.value;
-  }
-  return step.value;
-}
+export const counted = <R>(usage: Usage, operation: () => Op<R>, deltas: (result: R) => readonly UsageDelta[]): Op<R> =>
+  withChanges(operation, (result) => usage.changes(deltas(result)));

@@ -56,6 +56,24 @@ export function* write(...changes: readonly Change[]): Generator<Flight, void, u
   yield { kind: 'write', changes };
 }
 
+/** The operation, with more in the flight that it commits: that flight is its last and its answer is known before it. */
+export function* withChanges<R>(operation: () => Op<R>, more: (answer: R) => readonly Change[]): Op<R> {
+  const op = operation();
+  let step = op.next();
+  while (!step.done) {
+    const flight = step.value;
+    if (flight.kind === 'read') {
+      step = op.next(yield flight);
+      continue;
+    }
+    const end = op.next();
+    if (!end.done) throw new Error('an operation went on after its write');
+    yield { kind: 'write', changes: [...flight.changes, ...more(end.value)] };
+    return end.value;
+  }
+  return step.value;
+}
+
 export const query = <T>(sql: string, params: readonly SqlValue[], decode: (row: Row) => T): Query<T> => ({
   kind: 'query',
   sql,
