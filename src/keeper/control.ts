@@ -13,6 +13,8 @@ export interface MountShape {
 }
 
 export type WorkerMessage =
+  /** About to derive a key from a passphrase: may it? */
+  | { readonly kind: 'unlocking' }
   /** The file system is open; not serving yet. */
   | {
       readonly kind: 'opened';
@@ -31,6 +33,8 @@ export type WorkerMessage =
   | { readonly kind: 'ended'; readonly why: 'unmounted' | 'stopped'; readonly error?: string | undefined };
 
 export type KeeperMessage =
+  /** It may: no other worker of the node does at the moment. */
+  | { readonly kind: 'unlock' }
   /** The descriptor is mounted: answer requests. */
   | { readonly kind: 'serve' }
   /** Flush, stop reading, end. keepSession: a successor goes on with it. */

@@ -3,6 +3,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { FsError, fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
+import { Semaphore } from '../base/semaphore.ts';
 import { native, type Spawned } from '../native/native.ts';
 import { Control, type KeeperMessage, type WorkerMessage } from './control.ts';
 
@@ -11,6 +12,11 @@ export interface Program {
   readonly file: string;
   readonly args: readonly string[];
 }
+
+/** A key derivation may take 128 MiB (K1), and the pods of a node all start at once after a reboot. */
+const unlocking = new Semaphore(1);
+/** The costliest takes a second or two; who has not opened his volume by then waits for something else. */
+const UNLOCK_MS = 10_000;
 
 /** Whose rights it has; absent: the keeper's user. */
 export interface Owner {
@@ -42,6 +48,7 @@ export class WorkerProcess {
   #failure: FsError | undefined;
   #ended: (WorkerMessage & { kind: 'ended' }) | undefined;
   readonly #seen = new Map<WorkerMessage['kind'], WorkerMessage>();
+  readonly #unlocked = Promise.withResolvers<void>();
 
   constructor(program: Program, state: number, fuse: number | undefined, owner: Owner | undefined) {
     const [mine, theirs] = native.socketPair();
@@ -141,6 +148,7 @@ export class WorkerProcess {
   }
 
   #received(message: WorkerMessage): void {
+    if (message.kind === 'opened' || message.kind === 'proven' || message.kind === 'failed') this.#unlocked.resolve();
     if (message.kind === 'failed') {
       this.#failure = new FsError(
         message.code,
@@ -150,13 +158,27 @@ export class WorkerProcess {
       for (const { reject } of this.#waiting.values()) reject(this.#failure);
       return;
     }
+    if (message.kind === 'unlocking') {
+      void unlocking.run(() => this.#unlock());
+      return;
+    }
     if (message.kind === 'ended') this.#ended = message;
     this.#seen.set(message.kind, message);
     this.#waiting.get(message.kind)?.resolve(message);
   }
 
+  /** Until it has opened its volume, said what is wrong, or ended. */
+  async #unlock(): Promise<void> {
+    if (this.#exit !== undefined) return;
+    const timer = setTimeout(this.#unlocked.resolve, UNLOCK_MS);
+    this.send({ kind: 'unlock' });
+    await this.#unlocked.promise;
+    clearTimeout(timer);
+  }
+
   #over(exit: Exit): Exit {
     this.#exit = exit;
+    this.#unlocked.resolve();
     this.#control.close();
     for (const [kind, { reject }] of this.#waiting) reject(endedBefore(kind, exit));
     return exit;

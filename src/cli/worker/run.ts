@@ -38,6 +38,7 @@ class Worker {
   readonly #state: StateMemory;
   readonly #withoutResend: boolean;
   readonly #control: Control<WorkerMessage, KeeperMessage>;
+  readonly #mayUnlock = Promise.withResolvers<void>();
   readonly #serve = Promise.withResolvers<void>();
   #fileSystem: FileSystem | undefined;
   #session: FuseSession | undefined;
@@ -61,6 +62,10 @@ class Worker {
     const packed = this.#state.unseal();
     try {
       const handoff = unpackHandoff(packed);
+      if (handoff.passphrase !== undefined) {
+        await this.#control.send({ kind: 'unlocking' });
+        await this.#mayUnlock.promise;
+      }
       if (handoff.settings.purpose === 'prove') {
         await prove(handoff);
         await this.#control.send({ kind: 'proven' });
@@ -141,7 +146,8 @@ class Worker {
   }
 
   #received(message: KeeperMessage): void {
-    if (message.kind === 'serve') this.#serve.resolve();
+    if (message.kind === 'unlock') this.#mayUnlock.resolve();
+    else if (message.kind === 'serve') this.#serve.resolve();
     else void this.#stop(message.keepSession);
   }
 
