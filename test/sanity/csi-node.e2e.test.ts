@@ -84,7 +84,7 @@ test('a running volume is given only to pods whose Secret opens it', needed, asy
 });
 
 test('a volume without the public half is claimed by the first node that brings a key', needed, async () => {
-  const unclaimed = await csi.create('pvc-unclaimed', {});
+  const unclaimed = await csi.create('pvc-unclaimed', { storage: 'file' });
   await csi.stage(unclaimed, secrets);
   await csi.unstage(unclaimed);
   const wrong = csi.stageRequest(unclaimed, { ...secrets, 'rsa-key': otherKey });
@@ -106,7 +106,7 @@ test('a key in the metadata: the node brings the passphrase only, as with the or
 });
 
 test('encryption is decided by the class: neither side is talked out of it', needed, async () => {
-  const volume = await csi.create('pvc-clear', {}, { parameters: { encryption: 'none' } });
+  const volume = await csi.create('pvc-clear', { storage: 'file' }, { parameters: { encryption: 'none' } });
   const unencrypted = { name: 'clear' };
   await csi.stage(volume, unencrypted);
   await csi.unstage(volume);
