@@ -32,7 +32,7 @@ describe('kill -9 of keeper and worker', needs(...interopNeeds), () => {
       process.kill(keeper, 'SIGKILL');
       const report = await client.end();
       assert.deepEqual(report.bad, [], `at kill ${kill}`);
-      if (worker !== undefined) await until('the worker is gone', () => !isRunning(worker));
+      await until('both are gone', () => !isRunning(keeper) && (worker === undefined || !isRunning(worker)));
       files = report.files;
     }
     t.diagnostic(`${sizes.kills} kills, ${files} files`);

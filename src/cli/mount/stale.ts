@@ -27,6 +27,7 @@ async function answers(mountPoint: string): Promise<boolean> {
     await native.statfsAsync(mountPoint);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ENOTCONN';
+    // Aborted: its last process ended while we asked.
+    return !['ENOTCONN', 'ECONNABORTED'].includes((error as NodeJS.ErrnoException).code ?? '');
   }
 }
