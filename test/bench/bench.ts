@@ -110,8 +110,14 @@ try {
     `RSA-${flags.rsa}, zstd, 4 MiB pages, SQLite and a folder in memory; ${cpus().length} x ${cpus()[0]?.model}`,
   );
   for (let i = 0; i < Number(flags.rounds); i++) {
-    await round(i, table, sizes);
-    console.log(`round ${i + 1} of ${flags.rounds} done`);
+    try {
+      await round(i, table, sizes);
+      console.log(`round ${i + 1} of ${flags.rounds} done`);
+    } catch (error) {
+      // What the round measured so far counts, and the next one may do better.
+      console.log(`round ${i + 1} of ${flags.rounds} ended early: ${(error as Error).message}`);
+      process.exitCode = 1;
+    }
   }
   console.log(table.render());
 } finally {

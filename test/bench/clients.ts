@@ -1,16 +1,18 @@
 // The two clients under comparison, driven through their command lines with the same settings, and what their processes
 // use.
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readRecord } from '../../src/cli/mount/record.ts';
 import { mustSucceed } from '../harness/juicefs.ts';
 import type { TestKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
-import { run } from '../harness/program.ts';
+import { run, until } from '../harness/program.ts';
 import type { Temp } from '../harness/temp.ts';
 import { juicefsProgram } from '../harness/tools.ts';
 
 const PASSPHRASE = 'bench';
+/** Of both clients' mounts. */
+const ROOT_INODE = 1;
 /** Linux counts processor time so (USER_HZ). */
 const TICKS_PER_S = 100;
 
@@ -101,10 +103,18 @@ export class JuicefsClient implements Client {
     rmSync(cache, { recursive: true, force: true });
     const quiet = ['--no-usage-report', '--backup-meta', '0', '--log', this.#temp.at('juicefs', 'log')];
     await this.#ok(['mount', '-d', this.#meta, this.mountPoint, '--cache-dir', cache, ...quiet]);
+    // On a busy machine it may come back before the mount is there, and the folder below would be measured.
+    await until('the mount of the original client', () => statSync(this.mountPoint).ino === ROOT_INODE);
   }
 
+  /** Whoever looks at all mounts of the machine keeps one busy for a moment. */
   async umount(): Promise<void> {
-    await this.#ok(['umount', '--flush', this.mountPoint]);
+    const once = (): Promise<boolean> =>
+      this.#ok(['umount', '--flush', this.mountPoint]).then(
+        () => true,
+        () => statSync(this.mountPoint).ino !== ROOT_INODE,
+      );
+    await until('the unmount of the original client', once);
   }
 
   usage(): Usage {
