@@ -5,6 +5,7 @@ import type { Ino, SliceId } from '../base/words.ts';
 import type { Custody } from './meta/ledger-setting.ts';
 import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { bigintAt, bytesAt, numberAt, textAt } from './meta/rows.ts';
+import { hasOurTables } from './meta/schema.ts';
 import { printRecord, type Setting } from './meta/setting.ts';
 import { decodeSlices } from './meta/slices.ts';
 import { childByName, nodeById, symlinkTarget } from './meta/statements.ts';
@@ -52,6 +53,7 @@ async function reading<T>(metaUrl: string, work: (engine: Engine, volume: Volume
 export const readStatus = (metaUrl: string): Promise<Status> =>
   reading(metaUrl, async (engine, volume) => {
     const { setting } = volume;
+    const pending = (await hasOurTables(engine)) ? await engine.view(unflushed) : undefined;
     const rest = await engine.view(function* () {
       const [sessions, counters, trash] = yield* read(
         query('SELECT sid, expire, BYTES(info) FROM jfs_session2 ORDER BY sid', [], decodeSession),
@@ -70,11 +72,22 @@ export const readStatus = (metaUrl: string): Promise<Status> =>
       custody: custodyOf(volume),
       keyId: volume.ours.keyCheck?.toString('hex'),
       sessions: rest.sessions,
-      usedSpace: rest.counters.get('usedSpace') ?? 0n,
-      usedInodes: rest.counters.get('totalInodes') ?? 0n,
+      usedSpace: (rest.counters.get('usedSpace') ?? 0n) + (pending?.space ?? 0n),
+      usedInodes: (rest.counters.get('totalInodes') ?? 0n) + (pending?.inodes ?? 0n),
       trashInodes: rest.trash,
     };
   });
+
+/** What mounts have changed and not added to the shared figures yet. */
+function* unflushed(): Op<{ readonly space: bigint; readonly inodes: bigint } | undefined> {
+  const [[sums]] = yield* read(
+    query('SELECT SUM(total_space), SUM(total_inodes) FROM pageseal_usage HAVING COUNT(*) > 0', [], (row) => ({
+      space: bigintAt(row, 0),
+      inodes: bigintAt(row, 1),
+    })),
+  );
+  return sums;
+}
 
 function decodeSession(row: Row): Session {
   let info: Record<string, unknown> = {};
