@@ -23,6 +23,10 @@ export function* sustainedOf(sid: bigint): Op<Ino[]> {
 const deleteSustained = (sid: bigint, ino: Ino): Change =>
   change('DELETE FROM jfs_sustained WHERE sid = ? AND inode = ?', sid, ino);
 
+/** A session goes on under another id. */
+export const moveSustained = (from: bigint, to: bigint): Change =>
+  change('UPDATE jfs_sustained SET sid = ? WHERE sid = ?', to, from);
+
 /** The file's node becomes a delfile row; `deleted` may then delete its data. Fine when it is gone already. */
 export async function dropSustained(
   engine: Engine,

@@ -60,6 +60,9 @@ const store = (request: RequestId, sid: bigint, reply: Buffer): Change =>
     sid,
   );
 
+export const moveRequests = (from: bigint, to: bigint): Change =>
+  change('UPDATE pageseal_request SET sid = ? WHERE sid = ?', to, from);
+
 export const deleteRequests = (sid: bigint): Change => change('DELETE FROM pageseal_request WHERE sid = ?', sid);
 
 /**

@@ -5,13 +5,14 @@ import { hostname, networkInterfaces } from 'node:os';
 import type { Log } from '../../base/log.ts';
 import { change, type Engine, type Op, query, read, write } from '../sql/op.ts';
 import { electJob } from './counters.ts';
-import { dropSustained, sustainedOf } from './open-files.ts';
-import { deleteRequests } from './request.ts';
+import { dropSustained, moveSustained, sustainedOf } from './open-files.ts';
+import { deleteRequests, moveRequests } from './request.ts';
 import { bigintAt } from './rows.ts';
 import { CLIENT_VERSION } from './setting.ts';
 import { addCounter, counterValue } from './statements.ts';
 import type { Ino } from './types.ts';
 import type { Usage } from './usage.ts';
+import { movePending } from './usage-rows.ts';
 
 /** The original client's default; its stale limit of five heartbeats is the format's. */
 export const HEARTBEAT_MS = 12_000;
@@ -49,7 +50,7 @@ const sessionRow = (sid: bigint) =>
 
 const highestSession = query('SELECT COALESCE(MAX(sid), 0) FROM jfs_session2', [], (row) => bigintAt(row, 0));
 
-/** Renews the row, or begins a session with the next free id. */
+/** Renews the row, or begins a session with the next free id; what is left of a lost one comes along, but its locks. */
 function* renew(sid: bigint, info: Buffer): Op<bigint> {
   const expire = nowSeconds() + EXPIRE_SECONDS;
   const [own, [counter = 0n], [highest = 0n]] = yield* read(
@@ -66,6 +67,7 @@ function* renew(sid: bigint, info: Buffer): Op<bigint> {
   yield* write(
     addCounter('nextSession', next - counter),
     change('INSERT INTO jfs_session2 (sid, expire, info) VALUES (?, ?, ?)', next, expire, info),
+    ...(sid === 0n ? [] : [moveSustained(sid, next), moveRequests(sid, next), movePending(sid, next)]),
   );
   return next;
 }

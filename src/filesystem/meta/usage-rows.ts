@@ -1,5 +1,5 @@
 // Statements of usage.ts: counters, dir_stats and dir_quota rows, all by relative arithmetic.
-import { type Change, change, type Query, query } from '../sql/op.ts';
+import { type Change, change, type Query, query, type Row } from '../sql/op.ts';
 import { bigintAt } from './rows.ts';
 import { addCounter } from './statements.ts';
 import type { Ino } from './types.ts';
@@ -55,23 +55,34 @@ export function addPending(sid: bigint, ino: Ino, total: Delta, directory: Delta
   );
 }
 
+const PENDING =
+  'SELECT sid, inode, total_space, total_inodes, length, space, inodes, tree_space, tree_inodes FROM pageseal_usage';
+
+function decodePending(row: Row): PendingRow {
+  const at = (column: number): number => Number(bigintAt(row, column));
+  return {
+    sid: bigintAt(row, 0),
+    ino: bigintAt(row, 1),
+    total: { length: 0, space: at(2), inodes: at(3) },
+    directory: { length: at(4), space: at(5), inodes: at(6) },
+    tree: { length: 0, space: at(7), inodes: at(8) },
+  };
+}
+
 /** Of a session and of those that are gone; of all for `everyone`. */
 export const pendingRows = (sid: bigint, everyone: boolean, limit: number): Query<PendingRow> =>
   query(
-    `SELECT sid, inode, total_space, total_inodes, length, space, inodes, tree_space, tree_inodes FROM pageseal_usage
-     ${everyone ? '' : 'WHERE sid = ? OR sid NOT IN (SELECT s.sid FROM jfs_session2 s)'} LIMIT ${limit}`,
+    `${PENDING} ${everyone ? '' : 'WHERE sid = ? OR sid NOT IN (SELECT s.sid FROM jfs_session2 s)'} LIMIT ${limit}`,
     everyone ? [] : [sid],
-    (row) => {
-      const at = (column: number): number => Number(bigintAt(row, column));
-      return {
-        sid: bigintAt(row, 0),
-        ino: bigintAt(row, 1),
-        total: { length: 0, space: at(2), inodes: at(3) },
-        directory: { length: at(4), space: at(5), inodes: at(6) },
-        tree: { length: 0, space: at(7), inodes: at(8) },
-      };
-    },
+    decodePending,
   );
+
+/** Of a session alone, all: what it changed within a second or two. */
+export const pendingOf = (sid: bigint): Query<PendingRow> => query(`${PENDING} WHERE sid = ?`, [sid], decodePending);
+
+/** A session goes on under another id. */
+export const movePending = (from: bigint, to: bigint): Change =>
+  change('UPDATE pageseal_usage SET sid = ? WHERE sid = ?', to, from);
 
 export const deletePending = ({ sid, ino }: PendingRow): Change =>
   change('DELETE FROM pageseal_usage WHERE sid = ? AND inode = ?', sid, ino);

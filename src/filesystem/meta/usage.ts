@@ -20,6 +20,7 @@ import {
   hasStats,
   noDelta,
   type PendingRow,
+  pendingOf,
   pendingRows,
   plus,
   type QuotaRow,
@@ -59,7 +60,7 @@ export class Usage {
   readonly #engine: Engine;
   readonly #log: Log;
   readonly #setting: () => Setting;
-  /** Changes when a heartbeat finds the session gone; rows of the old one are added as those of any dead. */
+  /** Changes when a heartbeat finds the session gone; its rows come along. */
   readonly #sid: () => bigint;
   /** As the counters said last. */
   #used = noDelta;
@@ -81,15 +82,24 @@ export class Usage {
     return this.#hasQuotas;
   }
 
-  /** At open and at each heartbeat: other clients change totals and quotas too. */
+  /**
+   * At open and at each heartbeat: other clients change totals and quotas too. One that opens the volume adds our pending
+   * rows as well, and what is pending here then has to go, or it would count twice from then on.
+   */
   async refresh(): Promise<void> {
-    const [space, inodes, quota] = await this.#engine.view(function* () {
+    const sid = this.#sid();
+    const { space, inodes, hasQuotas, pending } = await this.#engine.view(function* () {
       const anyQuota = query('SELECT inode FROM jfs_dir_quota LIMIT 1', [], (row) => bigintAt(row, 0));
       const [used, total, quotas] = yield* read(counterValue('usedSpace'), counterValue('totalInodes'), anyQuota);
-      return [used[0] ?? 0n, total[0] ?? 0n, quotas.length > 0] as const;
+      // Read-only openings have no session, and perhaps not that table.
+      const [rows] = sid === 0n ? [[]] : yield* read(pendingOf(sid));
+      return { space: used[0] ?? 0n, inodes: total[0] ?? 0n, hasQuotas: quotas.length > 0, pending: rows };
     });
     this.#used = { length: 0, space: Number(space), inodes: Number(inodes) };
-    this.#hasQuotas = quota;
+    this.#hasQuotas = hasQuotas;
+    this.#volume = pending.reduce((sum, { total }) => plus(sum, total), noDelta);
+    this.#trees.clear();
+    for (const { ino, tree } of pending) this.#addTree(ino, tree);
   }
 
   /**

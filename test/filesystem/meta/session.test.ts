@@ -100,6 +100,24 @@ test('a successor whose session was ended meanwhile still keeps what its predece
   await successor.close();
 });
 
+test('what a lost session had kept comes along into the next', async () => {
+  const volume = await TestVolume.make(temp, { trashDays: 0 });
+  const meta = await volume.open();
+  const { attr } = await meta.create(asked(10n), ROOT, name('a'), 0o644, true);
+  meta.opened(attr.ino);
+  await meta.unlink(asked(12n), ROOT, name('a'));
+  const before = meta.sessionId ?? 0n;
+  await meta.close({ keepSession: true });
+  volume.change('DELETE FROM jfs_session2');
+  const successor = await volume.open({ mountPoint: '/mnt', sid: before });
+  assert.ok((successor.sessionId ?? 0n) > before);
+  await successor.unlink(asked(12n, true), ROOT, name('a'));
+  successor.forgotten(attr.ino);
+  await successor.close();
+  for (const table of ['jfs_session2', 'jfs_sustained', 'pageseal_request'])
+    assert.deepEqual(volume.rows(table), [], table);
+});
+
 test('a session is looked at before the first write after a suspension of the machine', async (context) => {
   const volume = await TestVolume.make(temp);
   const meta = await volume.open();

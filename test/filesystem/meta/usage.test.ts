@@ -1,9 +1,13 @@
 // Usage figures when a client ends without flushing them.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { readSetting } from '../../../src/filesystem/meta/read-setting.ts';
+import { counted, Usage } from '../../../src/filesystem/meta/usage.ts';
+import { change, type Op, write } from '../../../src/filesystem/sql/op.ts';
+import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
 import { Temp } from '../../harness/temp.ts';
 import { violations } from '../../model/invariants.ts';
-import { root, TestVolume } from './volume.ts';
+import { quiet, root, TestVolume } from './volume.ts';
 
 const temp = new Temp();
 after(() => temp.remove());
@@ -25,4 +29,37 @@ test('what a client that died had changed is counted once by the next', async ()
   await second.close();
   await first.close();
   assert.deepEqual(violations(volume.file), []);
+});
+
+test('what another client added to the figures is no longer pending here', async () => {
+  const volume = await TestVolume.make(temp);
+  volume.change(
+    'INSERT INTO jfs_dir_quota VALUES (1, 10000, 0, 0, 0); INSERT INTO jfs_session2 VALUES (7, 1 << 40, NULL)',
+  );
+  const engine = await openEngine(volume.url);
+  const { setting } = await readSetting(engine);
+  const client = (sid: bigint): Usage =>
+    new Usage(
+      engine,
+      quiet,
+      () => setting,
+      () => sid,
+    );
+  const [ours, theirs] = [client(7n), client(8n)];
+  await ours.refresh();
+  const file = { length: 1, space: 4096, inodes: 1, directory: 1n, quotas: 1n, volume: true };
+  const nothing = function* (): Op<void> {
+    yield* write(change("DELETE FROM jfs_counter WHERE name = 'none'"));
+  };
+  await engine.run(() => counted(ours, nothing, () => [file]));
+  ours.applied([file]);
+  await theirs.flush(true);
+  await ours.refresh();
+  const grow = (space: number): Promise<void> => engine.view(() => ours.checkGrowth(1n, { space, inodes: 0 }));
+  await grow(5904);
+  await assert.rejects(grow(5905));
+  assert.equal((await ours.statfs(2n)).usedBytes, 4096n);
+  await ours.close();
+  await theirs.close();
+  await engine.close();
 });
