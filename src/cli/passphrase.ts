@@ -55,7 +55,10 @@ async function prompt(question: string): Promise<Buffer | undefined> {
   const { password } = await import('@inquirer/prompts');
   try {
     // On stderr: stdout is the command's own. No mask: not even the length is shown, and no key shows it.
-    const text = await password({ message: `${question} (Enter for none)`, mask: false, toggleMask: false }, { output: process.stderr });
+    const text = await password(
+      { message: `${question} (Enter for none)`, mask: false, toggleMask: false },
+      { output: process.stderr },
+    );
     return text === '' ? undefined : Buffer.from(text);
   } catch (error) {
     throw fail('cancelled', 'asking for the passphrase was interrupted', { cause: error });

@@ -51,6 +51,8 @@ export class Writer implements DirtyFile {
   readonly #slices: DirtySlice[] = [];
   #pumping = false;
   #mtime = 0n;
+  /** Newest data committed since the file was last clean. */
+  #committed = 0n;
 
   constructor(parts: WriterParts, owner: WriterOwner) {
     this.#parts = parts;
@@ -224,8 +226,10 @@ export class Writer implements DirtyFile {
 
   async #commit(caller: Caller, batch: readonly DirtySlice[]): Promise<void> {
     let attr: Attr;
+    // A slice may have taken bytes after a later one had its last: the file's time must not go back.
+    const mtime = batch.reduce((latest, slice) => (slice.mtime > latest ? slice.mtime : latest), this.#committed);
     try {
-      const commits = batch.map((slice) => slice.commit());
+      const commits = batch.map((slice) => ({ ...slice.commit(), mtime }));
       attr = await this.#parts.meta.commitSlices(caller, this.#owner.ino, commits);
     } catch (thrown) {
       const error = FsError.from(thrown, `commit of inode ${this.#owner.ino}`);
@@ -235,6 +239,7 @@ export class Writer implements DirtyFile {
       }
       return;
     }
+    this.#committed = mtime;
     this.#slices.splice(0, batch.length);
     this.#owner.committed(attr, batch);
     for (const slice of batch) slice.finish();
@@ -272,6 +277,7 @@ export class Writer implements DirtyFile {
 
   #afterRemoval(): void {
     if (this.#slices.length > 0) return;
+    this.#committed = 0n;
     this.#parts.dirtyFiles.remove(this);
     if (!this.#owner.keepsMark) this.#parts.marks.clear(this.#owner.ino);
     this.#owner.clean();

@@ -139,3 +139,15 @@ test('a handle opened to append puts bytes at the end, and those that have a pla
   await vfs.write(caller, ino, handle, 1, Buffer.from('xy'), true);
   assert.equal((await read(ino, handle)).toString(), '1xy4567');
 });
+
+test('the time of the last write stays when slices begun later are committed after it', async () => {
+  const { vfs, create } = setUp();
+  const { ino, handle } = await create('a');
+  for (const offset of [0, 100 * PAGE, 10]) {
+    await vfs.write(caller, ino, handle, offset, bytes(20));
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  const dirty = (await vfs.getattr(caller, ino, undefined)).attr.mtime;
+  await vfs.flush(caller, ino, handle);
+  assert.equal((await vfs.getattr(caller, ino, undefined)).attr.mtime, dirty);
+});
