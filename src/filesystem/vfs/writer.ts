@@ -227,7 +227,8 @@ export class Writer implements DirtyFile {
   async #commit(caller: Caller, batch: readonly DirtySlice[]): Promise<void> {
     let attr: Attr;
     // A slice may have taken bytes after a later one had its last: the file's time must not go back.
-    const mtime = batch.reduce((latest, slice) => (slice.mtime > latest ? slice.mtime : latest), this.#committed);
+    let mtime = this.#committed;
+    for (const slice of batch) if (slice.mtime > mtime) mtime = slice.mtime;
     try {
       const commits = batch.map((slice) => ({ ...slice.commit(), mtime }));
       attr = await this.#parts.meta.commitSlices(caller, this.#owner.ino, commits);
