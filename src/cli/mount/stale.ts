@@ -19,10 +19,13 @@ export async function clearStale(mountPoint: string): Promise<void> {
   }
 }
 
-/** Its process lives, however slow: then it is not asked, for it may be stuck. Else whoever serves it. */
+/**
+ * A mount with a record lives as long as its keeper. It is not asked: it may be stuck, and a worker that dies with its
+ * keeper may still answer. Of others, whoever answers lives.
+ */
 async function answers(mountPoint: string): Promise<boolean> {
   const record = readRecord(mountPoint);
-  if (record !== undefined && isAlive(record)) return true;
+  if (record !== undefined) return isAlive(record);
   try {
     await native.statfsAsync(mountPoint);
     return true;
