@@ -18,19 +18,39 @@ class Gone(Exception):
     pass
 
 
+def over(base, at, part):
+    return base[:at].ljust(at, b"\0") + part + base[at + len(part):]
+
+
+def latest(choice):
+    """What the file holds for whoever reads it now."""
+    data, writes = choice
+    for at, part in writes or ():
+        data = over(data, at, part)
+    return data
+
+
 def matches(data, choice):
-    """A choice is None (no such file) or (kept, maybe): bytes promised, and bytes that may lie over them."""
+    """
+    A choice is None (no such file) or (kept, writes): bytes promised, and writes of which each may lie over them or not,
+    the later over the earlier; None for none.
+    """
     if choice is None or data is None:
         return choice is None and data is None
-    kept, maybe = choice
-    if maybe is None:
-        return data == kept
-    if not len(kept) <= len(data) <= max(len(kept), len(maybe)):
+    kept, writes = choice
+    if data == latest(choice):
+        return True
+    if writes is None or not len(kept) <= len(data) <= max(len(kept), *(at + len(part) for at, part in writes)):
         return False
     for at in range(0, len(data), 4 * KiB):
         part = data[at:at + 4 * KiB]
-        sides = [side[at:at + len(part)].ljust(len(part), b"\0") for side in (kept, maybe)]
-        if part not in sides and any(b not in pair for b, *pair in zip(part, *sides)):
+        sides = [kept[at:at + len(part)].ljust(len(part), b"\0")]
+        for start, wrote in writes:
+            if start < at + len(part) and at < start + len(wrote):
+                # Bytes outside the write are nobody's news: they stay as in the first side.
+                first, last = max(start - at, 0), min(start + len(wrote) - at, len(part))
+                sides.append(over(sides[0], first, wrote[at + first - start:at + last - start]))
+        if part not in sides and any(b not in layers for b, *layers in zip(part, *sides)):
             return False
     return True
 
@@ -126,17 +146,15 @@ class Copy(Thread):
         dirty, ok = False, True
         try:
             for at, part in parts:
-                kept, maybe = self.files[path][0]
-                base = kept if maybe is None else maybe
-                now = base[:at].ljust(at, b"\0") + part + base[at + len(part):]
-                self.files[path] = [(kept, now)]
+                kept, writes = self.files[path][0]
+                self.files[path] = [(kept, (*(writes or ()), (at, part)))]
                 dirty = True
                 wrote = self.call("write", path, lambda: os.pwrite(fd, part, at), True)
                 if wrote != len(part):
                     self.bad.append(f"write {path}: {wrote} of {len(part)} bytes")
                 if self.random.random() < 0.15:
                     self.call("fsync", path, lambda: os.fsync(fd), True)
-                    self.files[path] = [(now, None)]
+                    self.files[path] = [(latest(self.files[path][0]), None)]
                     dirty = False
         except OSError:
             ok = False
@@ -145,8 +163,7 @@ class Copy(Thread):
         except OSError:
             ok = False
         if ok:
-            kept, maybe = self.files[path][0]
-            self.files[path] = [(kept if maybe is None else maybe, None)]
+            self.files[path] = [(latest(self.files[path][0]), None)]
         else:
             self.settle(path)
 
