@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { writer } from '../harness/csi-client.ts';
 import { CsiNode, processes } from '../harness/csi-node.ts';
 import { makeKey, publicHalf } from '../harness/keys.ts';
+import { until } from '../harness/program.ts';
 import { Temp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
 
@@ -232,6 +233,37 @@ test('kill -9 of the controller during a deletion: the next call finishes it', n
   assert.equal(await again, 'ABORTED');
   await csi.delete(volume, provisioner);
   assert.deepEqual(readdirSync(csi.embedded), []);
+});
+
+test('kill -9 of the keeper: the next publish mounts again', needed, async () => {
+  const volume = await csi.create('pvc-keeper', provisioner);
+  await csi.stage(volume, secrets);
+  const path = await csi.publish(volume, 'pod-a', secrets);
+  const other = await csi.publish(volume, 'pod-b', secrets);
+  writeFileSync(join(path, 'file'), 'before');
+  await csi.stopOne('keeper', 'SIGKILL');
+  assert.throws(() => readFileSync(join(path, 'file')), /ENOTCONN|ECONNABORTED/);
+  await csi.startOne('keeper');
+  const usage = { volumeId: volume.volumeId, volumePath: path };
+  assert.equal(await nodeCode('nodeGetVolumeStats', usage), 'UNAVAILABLE');
+  for (const pod of ['pod-a', 'pod-b'])
+    await until('the plugin has found the keeper', async () => {
+      return (await nodeCode('nodePublishVolume', csi.publishRequest(volume, pod, secrets))) === 'OK';
+    });
+  for (const each of [path, other]) assert.equal(readFileSync(join(each, 'file'), 'utf8'), 'before');
+  assert.equal(await nodeCode('nodeGetVolumeStats', usage), 'OK');
+  await csi.stopOne('keeper', 'SIGKILL'); // and now nothing is published again
+  await csi.startOne('keeper');
+  await until('the plugin has found the keeper', async () => {
+    const target = { volumeId: volume.volumeId, targetPath: path };
+    return (await nodeCode('nodeUnpublishVolume', target)) === 'OK';
+  });
+  await csi.unpublish(volume, 'pod-b');
+  await csi.unstage(volume);
+  assert.deepEqual(temp.mounts(), []);
+  // The worker that was killed could not end its session.
+  const doomed = { volumeId: volume.volumeId, secrets: provisioner };
+  assert.equal(await csi.controller.code('Controller', 'deleteVolume', doomed), 'FAILED_PRECONDITION');
 });
 
 test('no key and no passphrase in logs, command lines, environments or state', needed, async () => {
