@@ -9,11 +9,13 @@ import { root } from './step.mjs';
 /** What is ending when the tests end gets this long; then it counts as left behind. */
 const GRACE_MS = 5000;
 const POLL_MS = 100;
+/** What this project and the original client mount. */
+const TESTED_TYPES = new Set(['fuse.pageseal', 'fuse.juicefs']);
 
 export class Leftovers {
   #folder;
   #mark;
-  #mountsBefore = new Set(mountPoints());
+  #mountsBefore = new Set(mountEntries().map(({ path }) => path));
   #processesBefore = new Set(processIds());
 
   /** `folder`: the run's TMPDIR. `mark`: the value of PAGESEAL_TEST_RUN in its processes' environment. */
@@ -46,12 +48,18 @@ export class Leftovers {
       rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  /** Temporary folders of others are theirs: our tests have a TMPDIR of their own. */
+  /**
+   * Temporary folders of others are theirs: our tests have a TMPDIR of their own. Elsewhere only what tests mount: a
+   * container or a disk may appear during a run.
+   */
   #mounts() {
-    return mountPoints().filter(
-      (path) =>
-        path.startsWith(`${this.#folder}/`) || (!this.#mountsBefore.has(path) && !path.startsWith(`${tmpdir()}/`)),
-    );
+    return mountEntries()
+      .filter(
+        ({ path, type }) =>
+          path.startsWith(`${this.#folder}/`) ||
+          (TESTED_TYPES.has(type) && !this.#mountsBefore.has(path) && !path.startsWith(`${tmpdir()}/`)),
+      )
+      .map(({ path }) => path);
   }
 
   /** What stands outside the folder and names it: records of mounts, sockets' folders. */
@@ -115,13 +123,14 @@ function processesNaming(pids, texts) {
   return [...new Set(found)].map(Number);
 }
 
-function mountPoints() {
+function mountEntries() {
   return read('/proc/self/mountinfo')
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) =>
-      (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8))),
-    );
+    .map((line) => ({
+      path: (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8))),
+      type: line.split(' - ')[1]?.split(' ')[0] ?? '',
+    }));
 }
 
 function processIds() {

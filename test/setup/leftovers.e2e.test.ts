@@ -1,6 +1,7 @@
 // The test run itself: what tests leave behind is named, taken away, and fails the run; a clean run ends with the
 // runner's own lines.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -102,6 +103,18 @@ test('a mount that stays fails the run and goes', needs('root'), async (t) => {
   assert.equal(code, 1);
   assert.match(stderr, /mount \S+\/m\n/);
   assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'utf8'), / left rw/);
+});
+
+test("a mount of somebody else's that appears meanwhile is left alone", needs('root'), async (t) => {
+  const place = `/run/pageseal-elsewhere-${process.pid}`;
+  t.after(() => {
+    spawnSync('umount', ['-l', place]);
+    rmSync(place, { recursive: true, force: true });
+  });
+  const body = `const p = ${JSON.stringify(place)}; mkdirSync(p); execFileSync('mount', ['-t', 'tmpfs', 'other', p]);`;
+  const { code, stderr } = await runTests(makeTemp(t), body);
+  assert.equal(code, 0, stderr);
+  assert.ok(readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${place} `));
 });
 
 /** A dead process may wait for a parent that never looks (containers). */
