@@ -38,6 +38,9 @@ test('a path on a mount of the command line', options, async (t) => {
   assert.equal((await info(mountPoint)).attr.ino, '1');
   assert.equal((await info('-i', metaUrl, inside.attr.ino)).attr.ino, inside.attr.ino);
 
+  // What the mount has not added to the shared figures yet counts too.
+  assert.match(await pageseal.ok(['status', metaUrl]), /\nused +16384 bytes, 4 inodes\n/);
+
   const bound = temp.folder('bound');
   await runOk('mount', ['--bind', `${mountPoint}/a`, bound]);
   assert.equal((await info(`${bound}/b/file`)).path, '/a/b/file');
