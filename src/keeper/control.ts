@@ -25,6 +25,8 @@ export type WorkerMessage =
     }
   /** Serving; the mount answers. */
   | { readonly kind: 'ready' }
+  /** Answer to a ping. */
+  | { readonly kind: 'pong' }
   /** The proof that was asked for holds. */
   | { readonly kind: 'proven' }
   /** Could not start. */
@@ -35,6 +37,8 @@ export type WorkerMessage =
 export type KeeperMessage =
   /** It may: no other worker of the node does at the moment. */
   | { readonly kind: 'unlock' }
+  /** Is it still there? */
+  | { readonly kind: 'ping' }
   /** The descriptor is mounted: answer requests. */
   | { readonly kind: 'serve' }
   /** Flush, stop reading, end. keepSession: a successor goes on with it. */

@@ -35,6 +35,7 @@ export interface KeeperOptions {
   readonly program: Program;
   readonly recoveryDeadlineMs?: number;
   readonly endDeadlineMs?: number;
+  readonly hangDeadlineMs?: number;
 }
 
 interface Held {
@@ -327,9 +328,10 @@ function removeFolder(path: string): void {
 /** Not when its mounts were taken away, or no worker came up behind them: then its descriptor is closed for good. */
 const isServed = ({ volume }: Held): boolean => volume.health !== 'lost' && volume.health !== 'ended';
 
-const deadlinesOf = ({ recoveryDeadlineMs, endDeadlineMs }: KeeperOptions): Partial<KeeperOptions> => ({
+const deadlinesOf = ({ recoveryDeadlineMs, endDeadlineMs, hangDeadlineMs }: KeeperOptions): Partial<KeeperOptions> => ({
   ...(recoveryDeadlineMs !== undefined && { recoveryDeadlineMs }),
   ...(endDeadlineMs !== undefined && { endDeadlineMs }),
+  ...(hangDeadlineMs !== undefined && { hangDeadlineMs }),
 });
 
 function handoffOf(

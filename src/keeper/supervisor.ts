@@ -21,6 +21,11 @@ const BACKOFF = { attempts: 0, baseMs: 100, capMs: 5000, when: () => true };
 /** After this long a death is a new story, not the next of a series. */
 const SETTLED_MS = 60_000;
 
+/** A worker whose loop stands still is worse than a dead one: who waits for it cannot even be killed. */
+const HANG_DEADLINE_MS = RECOVERY_DEADLINE_MS;
+/** Asked so often before. Counted, not timed: a machine that slept wakes up with one question missed. */
+const PINGS = 8;
+
 export type Opened = WorkerMessage & { readonly kind: 'opened' };
 
 /** serving; recovering: between workers; ended: told to, or unmounted; lost: given up. */
@@ -38,6 +43,7 @@ export interface SupervisorOptions {
   /** Tests shorten them. */
   readonly recoveryDeadlineMs?: number;
   readonly stopDeadlineMs?: number;
+  readonly hangDeadlineMs?: number;
 }
 
 export class Supervisor {
@@ -122,6 +128,7 @@ export class Supervisor {
   #serving(worker: WorkerProcess): void {
     this.#health = 'serving';
     this.#servingSince = Date.now();
+    this.#endWhenHanging(worker);
     void worker.exited.then((exit) => {
       if (this.#stopping) return;
       this.#note(worker);
@@ -133,6 +140,19 @@ export class Supervisor {
       this.#log.warn('worker died, starting another behind the mount', { pid: worker.pid, ...exit });
       void this.#recover();
     });
+  }
+
+  #endWhenHanging(worker: WorkerProcess): void {
+    const timer = setInterval(
+      () => {
+        if (worker.ping() < PINGS || this.#stopping) return;
+        this.#log.error('worker hangs and is killed', { pid: worker.pid });
+        worker.kill();
+      },
+      (this.#options.hangDeadlineMs ?? HANG_DEADLINE_MS) / PINGS,
+    );
+    timer.unref();
+    void worker.exited.then(() => clearInterval(timer));
   }
 
   /** Its last words, once. */

@@ -39,6 +39,7 @@ export interface VolumeOptions {
   readonly recoveryDeadlineMs?: number;
   /** Tests shorten it: how long the last flush may take, before unmounting and once more in the worker's own end. */
   readonly endDeadlineMs?: number;
+  readonly hangDeadlineMs?: number;
 }
 
 export class Volume {
@@ -77,6 +78,7 @@ export class Volume {
       },
       ...(options.recoveryDeadlineMs !== undefined && { recoveryDeadlineMs: options.recoveryDeadlineMs }),
       ...(options.endDeadlineMs !== undefined && { stopDeadlineMs: options.endDeadlineMs }),
+      ...(options.hangDeadlineMs !== undefined && { hangDeadlineMs: options.hangDeadlineMs }),
     });
   }
 

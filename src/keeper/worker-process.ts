@@ -48,6 +48,7 @@ export class WorkerProcess {
   #failure: FsError | undefined;
   #ended: (WorkerMessage & { kind: 'ended' }) | undefined;
   readonly #seen = new Map<WorkerMessage['kind'], WorkerMessage>();
+  #unanswered = 0;
   readonly #unlocked = Promise.withResolvers<void>();
 
   constructor(program: Program, state: number, fuse: number | undefined, owner: Owner | undefined) {
@@ -124,6 +125,12 @@ export class WorkerProcess {
     void this.#control.send(message);
   }
 
+  /** Asks whether it is still there. Answers how often in a row it was asked before and has not answered. */
+  ping(): number {
+    this.send({ kind: 'ping' });
+    return this.#unanswered++;
+  }
+
   kill(): void {
     if (this.#gone) return;
     try {
@@ -158,6 +165,7 @@ export class WorkerProcess {
       for (const { reject } of this.#waiting.values()) reject(this.#failure);
       return;
     }
+    if (message.kind === 'pong') this.#unanswered = 0;
     if (message.kind === 'unlocking') {
       void unlocking.run(() => this.#unlock());
       return;

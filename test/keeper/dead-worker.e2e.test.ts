@@ -15,19 +15,20 @@ const SHORT_MS = 300;
 
 describe('keeper with dead workers', () => {
   const temp = new Temp();
+  const options = {
+    runDirectory: temp.at('run'),
+    kubeletDirectory: temp.at('kubelet'),
+    program: { file: pagesealProgram, args: [] },
+    endDeadlineMs: SHORT_MS,
+    recoveryDeadlineMs: 1,
+  };
   let node: KeeperNode;
   let keeper: KeeperMounts;
   before(async () => {
     setLogLevel('error');
     node = await KeeperNode.make(temp);
     await node.stop();
-    keeper = new KeeperMounts({
-      runDirectory: temp.at('run'),
-      kubeletDirectory: temp.at('kubelet'),
-      program: { file: pagesealProgram, args: [] },
-      endDeadlineMs: SHORT_MS,
-      recoveryDeadlineMs: 1,
-    });
+    keeper = new KeeperMounts(options);
     await keeper.start();
   });
   after(async () => {
@@ -84,6 +85,23 @@ describe('keeper with dead workers', () => {
     await publish('ended');
     assert.equal((await keeper.stat({ volumeId: 'v1', path: target })).abnormal, false);
     await takeAway(target);
+  });
+
+  test('one whose loop stands still is replaced', async () => {
+    const watching = new KeeperMounts({ ...options, recoveryDeadlineMs: 60_000, hangDeadlineMs: 2000 });
+    const targetPath = node.target('hanging');
+    await watching.mount(node.mountRequest());
+    await watching.bind({ volumeId: 'v1', targetPath, readOnly: false });
+    const pid = watching.list()[0]?.workerPid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    await until('another serves', async () => {
+      return (
+        watching.list()[0]?.workerPid !== pid && !(await watching.stat({ volumeId: 'v1', path: targetPath })).abnormal
+      );
+    });
+    assert.ok(!isRunning(pid));
+    await watching.unbind({ volumeId: 'v1', targetPath });
+    await watching.unmount(node.mountRequest());
   });
 
   test('no bind stays when another staging path is named', async () => {

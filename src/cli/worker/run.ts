@@ -147,6 +147,7 @@ class Worker {
 
   #received(message: KeeperMessage): void {
     if (message.kind === 'unlock') this.#mayUnlock.resolve();
+    else if (message.kind === 'ping') void this.#control.send({ kind: 'pong' });
     else if (message.kind === 'serve') this.#serve.resolve();
     else void this.#stop(message.keepSession);
   }
