@@ -18,6 +18,7 @@ import type { Figures } from './workloads.ts';
 /** A workload takes a few seconds; a hung mount ends the run. */
 const TIMEOUT_MS = 180_000;
 const MEMORY = '/dev/shm';
+const ALONE = 'PAGESEAL_BENCH_ALONE';
 
 const { values: flags } = parseArgs({
   options: {
@@ -100,6 +101,15 @@ function makeArchive(temp: Temp): Pick<Sizes, 'archive' | 'archiveFiles'> {
   return { archive, archiveFiles: listed.stdout.split('\n').length - 1 };
 }
 
+/** In a mount namespace of its own: whoever copies the machine's mounts meanwhile would keep ours alive after unmounting. */
+function alone(): void {
+  if (process.env[ALONE] === '1') return;
+  const args = ['--mount', '--propagation', 'private', process.execPath, ...process.argv.slice(1)];
+  const { status } = spawnSync('unshare', args, { stdio: 'inherit', env: { ...process.env, [ALONE]: '1' } });
+  process.exit(status ?? 1);
+}
+
+alone();
 if (existsSync(MEMORY)) process.env['TMPDIR'] = MEMORY;
 const temp = new Temp();
 try {
