@@ -95,6 +95,7 @@ async function openAll(options: OpenOptions, opened: Opened): Promise<FileSystem
     encrypted: key !== undefined,
     keyId: key?.id,
     sessionId: meta.sessionId,
+    keptForOthers: () => meta.keptForOthers,
     unlockedKey: () => key?.exportDer(),
     close: (how = {}) => {
       keepSession = how.keepSession === true;

@@ -1,6 +1,6 @@
 // What opening a file system takes and gives; open.ts does it.
 import type { FileCalls } from '../base/atomic-file.ts';
-import type { LedgerMode } from '../base/words.ts';
+import type { Ino, LedgerMode } from '../base/words.ts';
 import type { StoreSettings } from './store/store.ts';
 import type { UncommittedMarks } from './vfs/marks.ts';
 import type { Vfs } from './vfs/vfs.ts';
@@ -49,6 +49,11 @@ export interface FileSystem {
   /** SHA-256 of the SPKI in hex; undefined for unencrypted volumes. */
   readonly keyId: string | undefined;
   readonly sessionId: bigint | undefined;
+  /**
+   * After a takeover: unlinked files that somebody may have open by a handle of a predecessor. Those that the kernel does
+   * not know any more are to be forgotten (vfs.forget), or their data stays until the mount ends.
+   */
+  keptForOthers(): readonly Ino[];
   /** PKCS#8 DER of M for the state memfd; the caller wipes it. */
   unlockedKey(): Buffer | undefined;
   /** Flushes and closes. With keepSession the session row stays for a successor. */

@@ -45,23 +45,28 @@ export class Notifier {
     this.#nodes = nodes;
   }
 
-  /** Attributes, and the pages from `offset`; a negative offset leaves the pages, length 0 means to the end. */
-  inode(ino: Ino, offset: number, length: number): Promise<void> {
+  /**
+   * Attributes, and the pages from `offset`; a negative offset leaves the pages, length 0 means to the end. Answers whether
+   * the kernel knows the inode: what it does not know nobody has open.
+   */
+  inode(ino: Ino, offset: number, length: number): Promise<boolean> {
     return this.#send(invalidInode(this.#nodes.toNode(ino), offset, length));
   }
 
-  entry(parent: Ino, name: Buffer, expireOnly: boolean): Promise<void> {
+  entry(parent: Ino, name: Buffer, expireOnly: boolean): Promise<boolean> {
     return this.#send(invalidEntry(this.#nodes.toNode(parent), name, expireOnly));
   }
 
-  #send(bytes: Buffer): Promise<void> {
+  #send(bytes: Buffer): Promise<boolean> {
     return this.#order.run(async () => {
       try {
         await writeTo(this.#descriptor, bytes, 0, bytes.length, null);
+        return true;
       } catch (thrown) {
         const error = FsError.from(thrown, 'notify the kernel');
         // ENOENT: it does not know the thing, so it has nothing cached.
         if (error.code !== 'ENOENT') throw fail('EIO', error.message, { cause: thrown });
+        return false;
       }
     });
   }

@@ -62,10 +62,13 @@ export interface FuseSession {
   readonly stopped: Promise<StopReason>;
   /** Reads no more, answers what is in flight; for SIGTERM and hand-over. The mount waits for a successor. */
   stopReading(): Promise<void>;
-  /** Makes the kernel forget attributes, and pages from `offset` (negative: keep pages; length 0: to the end). */
-  notifyInode(ino: Ino, offset: number, length: number): Promise<void>;
+  /**
+   * Makes the kernel forget attributes, and pages from `offset` (negative: keep pages; length 0: to the end). Answers
+   * whether it knows the inode.
+   */
+  notifyInode(ino: Ino, offset: number, length: number): Promise<boolean>;
   /** Makes the kernel look the name up again. */
-  notifyEntry(parent: Ino, name: Buffer): Promise<void>;
+  notifyEntry(parent: Ino, name: Buffer): Promise<boolean>;
   stats(): SessionStats;
 }
 
@@ -285,11 +288,11 @@ class Session implements FuseSession {
     await this.stopped;
   }
 
-  notifyInode(ino: Ino, offset: number, length: number): Promise<void> {
+  notifyInode(ino: Ino, offset: number, length: number): Promise<boolean> {
     return this.#notifier.inode(ino, offset, length);
   }
 
-  notifyEntry(parent: Ino, name: Buffer): Promise<void> {
+  notifyEntry(parent: Ino, name: Buffer): Promise<boolean> {
     const expireOnly = this.#state !== undefined && hasExpireOnly(this.#state);
     return this.#notifier.entry(parent, name, expireOnly);
   }

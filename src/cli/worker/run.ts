@@ -16,6 +16,7 @@ import { StateMemory } from '../../keeper/state.ts';
 import { workerFds } from '../../keeper/worker-process.ts';
 import { native } from '../../native/native.ts';
 import { nativeFiles } from './files.ts';
+import { watchKept } from './kept-files.ts';
 import { keyOf } from './key.ts';
 import { openOptionsOf, splitOptions } from './options.ts';
 import { refuseOwnMounts } from './own-mounts.ts';
@@ -137,6 +138,7 @@ class Worker {
       ...(this.#withoutResend && { inflight: inFlightIn(state), withoutResend: true }),
     });
     this.#session = session;
+    if (predecessor !== undefined) watchKept(fileSystem, session);
     void session.stopped.then(
       (reason) => (reason === 'stopped' ? undefined : this.#finish('unmounted', false, undefined)),
       (error: unknown) => this.#finish('unmounted', false, error),

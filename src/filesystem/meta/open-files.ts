@@ -98,6 +98,11 @@ export class OpenFileTable implements OpenFiles {
     if (!this.#successor && this.#sustained.delete(ino)) await this.#drop(ino);
   }
 
+  /** Unlinked files that a successor keeps because its predecessor may have had them open. */
+  get keptForOthers(): Ino[] {
+    return this.#successor ? [...this.#sustained].filter((ino) => !this.#counts.has(ino)) : [];
+  }
+
   forgotten(ino: Ino): void {
     if (this.#sustained.has(ino) && !this.#counts.has(ino)) this.#dropLater(ino);
   }

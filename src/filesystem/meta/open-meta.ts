@@ -31,6 +31,8 @@ export interface OpenedMeta extends Meta {
   readonly setting: Setting;
   /** For a successor; undefined when read-only. */
   readonly sessionId: bigint | undefined;
+  /** Unlinked files that a successor keeps although it has no handle of them: see `forgotten`. */
+  readonly keptForOthers: readonly Ino[];
   /** Every clean-up that is due; mounts do it by themselves every hour. */
   runJobs(): Promise<void>;
 }
@@ -94,6 +96,10 @@ class VolumeMeta extends Namespace implements OpenedMeta {
 
   get setting(): Setting {
     return this.#state.setting;
+  }
+
+  get keptForOthers(): readonly Ino[] {
+    return this.#state.files.keptForOthers;
   }
 
   get sessionId(): bigint | undefined {

@@ -77,7 +77,9 @@ test('a successor keeps what its predecessor may have had open when it is unlink
   await successor.unlink(root, ROOT, name('a'));
   // One of its handles is used and closed; the predecessor's others are not known.
   successor.opened(attr.ino);
+  assert.deepEqual(successor.keptForOthers, []);
   await successor.closed(attr.ino);
+  assert.deepEqual(successor.keptForOthers, [attr.ino]);
   assert.equal((await successor.getattr(attr.ino)).nlink, 0);
   successor.forgotten(attr.ino);
   await successor.close();
