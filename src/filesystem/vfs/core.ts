@@ -109,6 +109,8 @@ async function rebuild(core: Core, ino: Ino, id: HandleId): Promise<FileHandle> 
       return known;
     }
     const { inode } = core.inodes.acquire(attr, since);
+    // The kernel's pages are of the predecessor's time and may hold what was lost with it: the next open drops them.
+    inode.mixed = true;
     return newFileHandle(core, inode, id, parts.accessMode | (parts.append ? O.append : 0), true);
   } catch (thrown) {
     await core.meta.closed(ino);

@@ -98,6 +98,18 @@ test('lost data is told to every old handle, and a new one does not hide it', as
   assert.deepEqual([...marks.set], []);
 });
 
+test('an open beside an old handle makes the kernel drop pages that may hold lost data', async () => {
+  const { worker } = setUp();
+  const first = worker(0);
+  const [{ attr }, { handle }] = await first.create(caller, 1n, Buffer.from('a'), 0o644, O_RDWR);
+  await first.write(caller, attr.ino, handle, 0, data);
+
+  const second = worker(1);
+  await assert.rejects(second.flush(caller, attr.ino, handle), isEio);
+  assert.equal((await second.open(caller, attr.ino, O_RDWR)).keepCache, false);
+  assert.equal((await second.open(caller, attr.ino, O_RDWR)).keepCache, true);
+});
+
 test('a handle that nobody ever opened is EBADF', async () => {
   const { worker } = setUp();
   const vfs = worker(3);
