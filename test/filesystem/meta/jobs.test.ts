@@ -58,7 +58,8 @@ test('deleted files an hour old, slices without references, and delayed slices',
   await meta.runJobs();
   await until('the data is deleted', () => volume.rows('SELECT 1 FROM jfs_delfile WHERE inode = 50').length === 0);
   await meta.close();
-  assert.deepEqual([...volume.removed].sort(), [1n, 3n, 4n]);
+  // Two jobs may come to the same slice at once; removing its objects twice is fine (spec 5.9: both steps idempotent).
+  assert.deepEqual([...new Set(volume.removed)].sort(), [1n, 3n, 4n]);
   assert.deepEqual(volume.rows('jfs_chunk_ref'), [
     [0n, 0n, -3n],
     [2n, 10n, 1n],
