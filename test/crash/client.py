@@ -62,7 +62,13 @@ class Thread(threading.Thread):
         self.random = random.Random()
         self.files = files  # path -> list of choices
         self.bad, self.told, self.moves, self.count = [], 0, [], 0
+        # Files of which a loss was told: the next worker but one may tell it again, to handles of the time between.
+        self.lost = set()
         self.serial = len(files) * 1000
+
+    def tell(self, path):
+        self.told += 1
+        self.lost.add(path)
 
     def call(self, what, path, work, dirty=False):
         """One system call. EIO is an answer only where data is on its way."""
@@ -73,8 +79,8 @@ class Thread(threading.Thread):
         except OSError as error:
             if self.gone and error.errno in GONE:
                 raise Gone()
-            if dirty and error.errno == errno.EIO:
-                self.told += 1
+            if error.errno == errno.EIO and (dirty or what == "close" and path in self.lost):
+                self.tell(path)
                 raise
             self.bad.append(f"{what} {path}: {errno.errorcode.get(error.errno, error.errno)}")
             raise
@@ -154,7 +160,7 @@ class Copy(Thread):
                     # The kernel sent it in two requests, and the second one failed: a short count is all it can say.
                     if self.gone:
                         raise Gone()
-                    self.told += 1
+                    self.tell(path)
                     raise OSError(errno.EIO, "short write")
                 if self.random.random() < 0.15:
                     self.call("fsync", path, lambda: os.fsync(fd), True)
@@ -199,6 +205,8 @@ class Copy(Thread):
         old, new = self.files[path][0], self.files[temporary][0]
         self.files[path], self.files[temporary] = [old, new], [new, None]
         self.moves = [(temporary, path, new)]
+        if temporary in self.lost:
+            self.lost.add(path)
         self.call("rename", path, lambda: os.rename(temporary, path))
         self.moves = []
         self.files[path] = [new]
