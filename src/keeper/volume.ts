@@ -25,6 +25,8 @@ const O_DIRECTORY = 0o200000;
 const O_CLOEXEC = 0o2000000;
 /** Together with the supervisor's, below the plugin's deadline for a call. */
 const SYNC_DEADLINE_MS = 30_000;
+/** Mounts over each other in the keeper's own folder: one is the rule, more were left by somebody's interference. */
+const MOST_STACKED = 4;
 
 export interface VolumeOptions {
   readonly id: string;
@@ -143,6 +145,9 @@ export class Volume {
     }
     await this.#supervisor.stop(false);
     this.#release();
+    // The folder is the keeper's own: whatever is still mounted there is of this volume, and dead now.
+    for (let left = MOST_STACKED; left > 0 && topMount(this.mountPoint) !== undefined; left--)
+      await removeMount(this.mountPoint, this.mountPoint, true);
   }
 
   /** False: not in time. The waiting call ends when the connection does. */
