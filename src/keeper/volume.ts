@@ -6,7 +6,7 @@ import { FsError, fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { KiB } from '../base/units.ts';
 import { native } from '../native/native.ts';
-import { MOUNT_TYPE, removeMount } from './bind.ts';
+import { isVolume, MOUNT_TYPE, removeMount } from './bind.ts';
 import type { MountShape } from './control.ts';
 import { type Handoff, packHandoff } from './handoff.ts';
 import { topMount } from './mountinfo.ts';
@@ -145,9 +145,12 @@ export class Volume {
     }
     await this.#supervisor.stop(false);
     this.#release();
-    // The folder is the keeper's own: whatever is still mounted there is of this volume, and dead now.
-    for (let left = MOST_STACKED; left > 0 && topMount(this.mountPoint) !== undefined; left--)
+    // The folder is the keeper's own: a file system of ours still mounted there is this volume's, and dead now.
+    for (let layer = 0; layer < MOST_STACKED; layer++) {
+      const top = topMount(this.mountPoint);
+      if (top === undefined || !isVolume(top)) break;
       await removeMount(this.mountPoint, this.mountPoint, true);
+    }
   }
 
   /** False: not in time. The waiting call ends when the connection does. */
