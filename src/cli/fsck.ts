@@ -1,7 +1,9 @@
 // `pageseal fsck META-URL`: checks a volume and lists what is wrong; repairs nothing.
 import type { Command } from 'commander';
 import type { KeySource } from '../filesystem/options.ts';
+import { toJson } from './json.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
+import { showProgress } from './progress.ts';
 
 interface Flags extends KeyFlags {
   readonly deep?: boolean;
@@ -22,14 +24,16 @@ export function register(program: Command): void {
 
 async function check(metaUrl: string, flags: Flags): Promise<void> {
   const { fsck } = await import('../filesystem/fsck.ts');
+  const progress = await showProgress('pages', flags.json);
   const report = await fsck({
     metaUrl,
+    progress: progress.on,
     ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
     ...(flags.deep && { deep: await keyOf(metaUrl, flags) }),
-  });
+  }).finally(progress.end);
   if (report.findings.length > 0) process.exitCode = 1;
   if (flags.json) {
-    console.log(JSON.stringify(report));
+    console.log(toJson(report));
     return;
   }
   for (const note of report.notes) console.log(`note: ${note}`);

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { FileInfo } from '../filesystem/describe.ts';
+import { toJson } from './json.ts';
 
 /** Of a much overwritten file, these many records are shown. */
 const MOST_SLICES = 100;
@@ -32,7 +33,7 @@ async function show([first = '', ...rest]: string[], flags: Flags): Promise<void
   for (const path of paths) {
     const place = metaUrl === undefined ? locate(flags.inode ? '.' : path) : { metaUrl, path };
     const info = await readInfo(place.metaUrl, flags.inode ? inodeOf(path) : place.path);
-    console.log(flags.json ? asJson(info) : asText(info));
+    console.log(flags.json ? toJson(info) : asText(info));
   }
 }
 
@@ -40,9 +41,6 @@ function inodeOf(text: string): bigint {
   if (!/^[1-9][0-9]{0,18}$/.test(text)) throw fail('bad-input', `info --inode ${text}: wanted a number`);
   return BigInt(text);
 }
-
-const asJson = (info: FileInfo): string =>
-  JSON.stringify(info, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value));
 
 function asText({ path, type, attr, target, slices }: FileInfo): string {
   const time = (ns: bigint): string => `${new Date(Number(ns / 1_000_000n)).toISOString()}`;

@@ -42,7 +42,7 @@ async function remove(volumeId: string, located: Located, fileSystem: WithoutKey
   const row = await markDeleting(engine, volumeId);
   const inUse = await hasOtherVolumes(engine, volumeId);
   if (!located.perVolume || inUse) {
-    if (row !== undefined) await removeVolumeTree(fileSystem, located.place.metaUrl, store, volumeId);
+    if (row !== undefined) await removeVolumeTree(located.place.metaUrl, store, volumeId);
     return false;
   }
   const objects = await destroyData(engine, { metaUrl: located.place.metaUrl, name: setting.name, store });

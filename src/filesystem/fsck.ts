@@ -1,5 +1,6 @@
 // Checks a whole file system: the tree's shape, slices and their counts, ledger rows, objects; on demand also
 // every page's contents. Reads only, also of volumes in use (totals are then left out); repairs nothing.
+import type { OnProgress } from '../base/progress.ts';
 import { checkObjects, checkSlices, countUnledgered, placesOf } from './fsck-slices.ts';
 import { bounded, checkTree, sessionCount } from './fsck-tree.ts';
 import { readSetting } from './meta/read-setting.ts';
@@ -21,7 +22,7 @@ export interface FsckOptions {
   /** Reads every page as well. The key as for opening: absent for a volume that is not encrypted. */
   readonly deep?: { readonly key?: KeySource };
   /** Called now and then during the long part. */
-  readonly progress?: (done: number, total: number) => void;
+  readonly progress?: OnProgress;
 }
 
 export interface FsckReport {

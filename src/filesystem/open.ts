@@ -5,9 +5,10 @@ import { type Log, log as processLog } from '../base/log.ts';
 import { MiB } from '../base/units.ts';
 import type { Caller, Ino } from '../base/words.ts';
 import { openLedger } from './claim.ts';
+import type { VolumeKey } from './keys/volume-key.ts';
 import type { Meta } from './meta/meta.ts';
 import { type OpenedMeta, openMeta } from './meta/open-meta.ts';
-import { readSetting } from './meta/read-setting.ts';
+import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { NodeType, ROOT } from './meta/types.ts';
 import type { FileSystem, OpenOptions } from './options.ts';
 import type { PageStore } from './page/page-store.ts';
@@ -15,6 +16,7 @@ import { openPageStore } from './page/sealed-page-store.ts';
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { openStore } from './store/open-store.ts';
+import type { ObjectStore } from './store/store.ts';
 import { storeSettings } from './store-settings.ts';
 import { unlock } from './unlock.ts';
 import { VolumeVfs } from './vfs/volume-vfs.ts';
@@ -44,10 +46,34 @@ class Opened {
   }
 }
 
+/** The layers below the vfs, for tools that work on metadata and pages and serve nobody. */
+export interface OpenedVolume extends VolumeSetting {
+  readonly engine: Engine;
+  readonly store: ObjectStore;
+  readonly pages: PageStore;
+  readonly meta: OpenedMeta;
+  readonly key: VolumeKey | undefined;
+  readonly log: Log;
+  /** In the order that is needed; rejects with the first failure. */
+  close(): Promise<void>;
+}
+
 export async function openFileSystem(options: OpenOptions): Promise<FileSystem> {
+  return closedOnFailure(async (opened) => serve(options, await openLayers(options, opened), opened));
+}
+
+/** Like a mount without a kernel: with a session while `readOnly` is not set, and the key as for opening. */
+export async function openVolume(options: OpenOptions): Promise<OpenedVolume> {
+  return closedOnFailure(async (opened) => ({
+    ...(await openLayers(options, opened)),
+    close: () => opened.close(),
+  }));
+}
+
+async function closedOnFailure<T>(open: (opened: Opened) => Promise<T>): Promise<T> {
   const opened = new Opened();
   try {
-    return await openAll(options, opened);
+    return await open(opened);
   } catch (thrown) {
     // What failed first is what the caller has to hear.
     await opened.close().catch(() => undefined);
@@ -55,7 +81,11 @@ export async function openFileSystem(options: OpenOptions): Promise<FileSystem> 
   }
 }
 
-async function openAll(options: OpenOptions, opened: Opened): Promise<FileSystem> {
+interface Layers extends Omit<OpenedVolume, 'close'> {
+  readonly closing: { keepSession: boolean };
+}
+
+async function openLayers(options: OpenOptions, opened: Opened): Promise<Layers> {
   const readOnly = options.readOnly === true;
   const engine = await openEngine(options.metaUrl, { readOnly });
   opened.add(() => engine.close());
@@ -75,8 +105,13 @@ async function openAll(options: OpenOptions, opened: Opened): Promise<FileSystem
   const pages = openPageStore({ store, ...format, key, ledger, cacheBytes, log });
   opened.add(() => pages.close());
   const meta = await openMetadata(engine, pages, options, readOnly, log);
-  let keepSession = false;
-  opened.add(() => meta.close({ keepSession }));
+  const closing = { keepSession: false };
+  opened.add(() => meta.close(closing));
+  return { ...volume, engine, store, pages, meta, key, log, closing };
+}
+
+async function serve(options: OpenOptions, layers: Layers, opened: Opened): Promise<FileSystem> {
+  const { meta, pages, log, setting, key, closing } = layers;
   const vfs = new VolumeVfs({
     meta,
     pages,
@@ -98,7 +133,7 @@ async function openAll(options: OpenOptions, opened: Opened): Promise<FileSystem
     keptForOthers: () => meta.keptForOthers,
     unlockedKey: () => key?.exportDer(),
     close: (how = {}) => {
-      keepSession = how.keepSession === true;
+      closing.keepSession = how.keepSession === true;
       return opened.close();
     },
   };

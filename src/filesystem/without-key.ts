@@ -3,14 +3,16 @@
 import { hasCode } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { readPublicKey } from './keys/read-key.ts';
-import { openMeta } from './meta/open-meta.ts';
+import { type OpenedMeta, openMeta } from './meta/open-meta.ts';
 import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { completeTables } from './meta/schema.ts';
+import type { PageStore } from './page/page-store.ts';
 import { openPageStore } from './page/sealed-page-store.ts';
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { openStore } from './store/open-store.ts';
-import type { StoreSettings } from './store/store.ts';
+import type { ObjectStore, StoreSettings } from './store/store.ts';
+import { storeSettings } from './store-settings.ts';
 import { removeVolume } from './volume-tree.ts';
 
 export type { StoreSettings } from './store/store.ts';
@@ -41,27 +43,54 @@ export function isKeyOf({ ours }: VolumeSetting, publicKey: string): boolean {
   return ours.keyCheck === undefined || ours.keyCheck.equals(check);
 }
 
-/** Tree, quota and row of one volume that shares its file system with others. */
-export async function removeVolumeTree(
-  { engine, setting }: WithoutKey,
-  metaUrl: string,
-  storeSettings: StoreSettings,
-  volumeId: string,
-): Promise<void> {
-  const { name, hashPrefix, pageSize, compression, encryptAlgo } = setting;
-  const store = await openStore(storeSettings);
-  const keyless = { key: undefined, ledger: undefined, cacheBytes: 0, log };
-  const pages = openPageStore({ store, volumeName: name, hashPrefix, pageSize, compression, encryptAlgo, ...keyless });
+/** Metadata with a session and objects by name, for tools that move, count or delete and never read a page. */
+export interface KeylessVolume {
+  readonly engine: Engine;
+  readonly store: ObjectStore;
+  /** For `remove` only. */
+  readonly pages: PageStore;
+  readonly meta: OpenedMeta;
+  close(): Promise<void>;
+}
+
+export async function openKeyless(metaUrl: string, overrides: Partial<StoreSettings> = {}): Promise<KeylessVolume> {
+  const engine = await openEngine(metaUrl);
+  const opened: (() => Promise<void>)[] = [() => engine.close()];
+  const close = async (): Promise<void> => {
+    for (const step of opened.splice(0).reverse()) await step();
+  };
   try {
+    const volume = await readSetting(engine);
+    const { name, hashPrefix, pageSize, compression, encryptAlgo } = volume.setting;
+    const store = await openStore(storeSettings(volume, overrides));
+    opened.push(() => store.close());
+    const keyless = { key: undefined, ledger: undefined, cacheBytes: 0, log };
+    const pages = openPageStore({
+      store,
+      volumeName: name,
+      hashPrefix,
+      pageSize,
+      compression,
+      encryptAlgo,
+      ...keyless,
+    });
+    opened.push(() => pages.close());
     const meta = await openMeta({
-      engine: await openEngine(metaUrl),
+      engine,
       log,
       removeSlice: (id, size) => pages.remove(id, size),
       backgroundJobs: false,
     });
-    await removeVolume(engine, meta, volumeId).finally(() => meta.close());
-  } finally {
-    await pages.close();
-    await store.close();
+    opened.push(() => meta.close());
+    return { engine, store, pages, meta, close };
+  } catch (thrown) {
+    await close().catch(() => undefined);
+    throw thrown;
   }
+}
+
+/** Tree, quota and row of one volume that shares its file system with others. */
+export async function removeVolumeTree(metaUrl: string, storeSettings: StoreSettings, volumeId: string): Promise<void> {
+  const { engine, meta, close } = await openKeyless(metaUrl, storeSettings);
+  await removeVolume(engine, meta, volumeId).finally(close);
 }
