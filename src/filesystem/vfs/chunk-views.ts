@@ -3,8 +3,8 @@
 import type { Mutex } from '../../base/mutex.ts';
 import type { Ino, LedgerEntry, SliceId } from '../../base/words.ts';
 import type { ChunkView, Meta, SliceCommit } from '../meta/meta.ts';
+import { paint, type Segment, segmentAt } from '../meta/overlap.ts';
 import { CHUNK_SIZE, type Slice } from '../meta/types.ts';
-import { paint, type Segment, segmentAt } from './overlap.ts';
 
 /** Chunks kept per inode (4 GiB of a file): a view with 64 KiB pages takes some 300 KB. */
 const MAX_VIEWS = 64;

@@ -3,12 +3,12 @@
 import { fail, hasCode } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { MiB } from '../../base/units.ts';
+import { paint } from '../meta/overlap.ts';
 import { CHUNK_SIZE, type Slice } from '../meta/types.ts';
 import type { PagePlace, PageStore } from '../page/page-store.ts';
 import type { View } from './chunk-views.ts';
 import type { DirtySlice } from './dirty-slice.ts';
 import type { OpenInode } from './inodes.ts';
-import { paint } from './overlap.ts';
 
 /** What holes are answered with; never written to. As long as the longest kernel read. */
 const zeros = Buffer.alloc(MiB);

@@ -2,10 +2,10 @@
 // before is committed first, since slices paint in the order of their commits.
 import { fail } from '../../base/errors.ts';
 import type { Caller, Ino } from '../../base/words.ts';
+import { paint } from '../meta/overlap.ts';
 import { type Attr, CHUNK_SIZE, MAX_LENGTH } from '../meta/types.ts';
 import { type Core, changing, fileHandle, mayChange } from './core.ts';
 import type { OpenInode } from './inodes.ts';
-import { paint } from './overlap.ts';
 import type { HandleId } from './vfs.ts';
 
 /** Runs a change of an inode's contents in metadata behind all that was written before. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { paint, segmentAt } from '../../../src/filesystem/vfs/overlap.ts';
+import { paint, segmentAt } from '../../../src/filesystem/meta/overlap.ts';
 
 const SIZE = 64;
 const layers = fc.array(
