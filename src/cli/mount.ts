@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
 import { MiB } from '../base/units.ts';
+import { parseDuration } from '../config/duration.ts';
 import type { Handoff } from '../keeper/handoff.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
 import { placeOf } from './mount/place.ts';
@@ -21,6 +22,10 @@ export interface MountFlags extends KeyFlags {
   readonly bucket?: string;
   readonly storage?: string;
   readonly bufferSize: string;
+  readonly attrCache: string;
+  readonly entryCache: string;
+  readonly dirEntryCache: string;
+  readonly negativeEntryCache: string;
   /** Commander's form of --no-bgjob. */
   readonly bgjob: boolean;
 }
@@ -52,6 +57,10 @@ export function register(program: Command): void {
     .option('--storage <kind>', 'kind of object store, if not as the record says')
     .option('--bucket <place>', 'where the objects are, if not where the record says')
     .option('--buffer-size <MiB>', 'opened pages kept in memory', '64')
+    .option('--attr-cache <time>', 'for how long the kernel believes attributes: seconds, or with a unit', '1s')
+    .option('--entry-cache <time>', 'the same for names of files', '1s')
+    .option('--dir-entry-cache <time>', 'the same for names of directories', '1s')
+    .option('--negative-entry-cache <time>', 'the same for names that are not there', '0s')
     .option('--no-bgjob', 'leave the hourly clean-up of the volume to other mounts');
   addOriginalMountFlags(command);
   addKeyOptions(command).addHelpText('after', MOUNT_EXAMPLES).action(mount);
@@ -104,6 +113,7 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
   const allowed = process.getuid?.() === 0 && !isFuseNative(options) ? ['allow_other'] : [];
   const own = [
     `buffer-size=${parseSize('--buffer-size', flags.bufferSize, 'M') / BigInt(MiB)}`,
+    ...lifetimes(flags),
     ...(flags.bgjob ? [] : ['no-bgjob']),
   ];
   if (key?.kind === 'unlocked') throw fail('internal', 'mount: no flag gives an unlocked key');
@@ -128,6 +138,22 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
     pem: key?.kind === 'pem' ? key.pem : undefined,
     passphrase: key?.passphrase,
   };
+}
+
+function lifetimes(flags: MountFlags): string[] {
+  const given = {
+    'attr-cache': flags.attrCache,
+    'entry-cache': flags.entryCache,
+    'dir-entry-cache': flags.dirEntryCache,
+    'negative-entry-cache': flags.negativeEntryCache,
+  };
+  return Object.entries(given).map(([name, time]) => {
+    if (parseDuration(time) === undefined)
+      throw fail('bad-input', `--${name} ${time}: not a length of time`, {
+        hint: 'seconds, or a number and d, h, m, s or ms',
+      });
+    return `${name}=${time}`;
+  });
 }
 
 const isFuseNative = (options: readonly string[]): boolean => options.includes('transport=fuse-native');

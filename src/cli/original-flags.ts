@@ -9,7 +9,6 @@ const mountIsSoAlready = [
 
 /** Tuning of parts that work differently here, or are not there yet. */
 const mountWithoutEffect = [
-  '--attr-cache <time>', '--entry-cache <time>', '--dir-entry-cache <time>', '--negative-entry-cache <time>',
   '--readdir-cache', '--open-cache <time>', '--open-cache-limit <count>', '--heartbeat <time>', '--backup-meta <time>',
   '--backup-skip-trash', '--skip-dir-mtime <time>', '--skip-dir-nlink <count>', '--fast-statfs', '--sort-dir',
   '--cache-dir <dir>', '--cache-size <MiB>', '--cache-mode <mode>', '--cache-items <count>', '--cache-partial-only',

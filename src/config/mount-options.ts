@@ -1,6 +1,7 @@
 // Mount flags of a PV or StorageClass against an allow-list. What the original client knows and has no meaning here is
 // accepted and named; anything else is refused, so that a flag somebody relies on is never dropped unseen.
 import { fail } from '../base/errors.ts';
+import { parseDuration } from './duration.ts';
 
 export interface MountOptions {
   readonly readOnly: boolean;
@@ -12,18 +13,26 @@ export interface MountOptions {
 }
 
 /** Options with a value that the worker understands, and what the value may be. */
-const forWorker: Readonly<Record<string, RegExp>> = {
-  'buffer-size': /^[0-9]{1,6}$/,
-  ledger: /^(strict|lenient)$/,
+const forWorker: Readonly<Record<string, (value: string) => boolean>> = {
+  'buffer-size': (value) => /^[0-9]{1,6}$/.test(value),
+  ledger: (value) => value === 'strict' || value === 'lenient',
+  'attr-cache': isDuration,
+  'entry-cache': isDuration,
+  'dir-entry-cache': isDuration,
+  'negative-entry-cache': isDuration,
 };
+
+function isDuration(value: string): boolean {
+  return parseDuration(value) !== undefined;
+}
 
 /** Known to the original client or to mount(8), decided otherwise here. */
 const withoutMeaning: ReadonlySet<string> = new Set([
   'rw', 'relatime', 'noatime', 'nodev', 'nosuid', 'allow_other', 'default_permissions', 'cache-dir', 'cache-size',
   'cache-mode', 'cache-partial-only', 'cache-expire', 'cache-eviction', 'cache-scan-interval', 'free-space-ratio',
   'verify-cache-checksum', 'prefetch', 'max-uploads', 'max-deletes', 'max-downloads', 'max-readahead', 'io-retries',
-  'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'attr-cache',
-  'entry-cache', 'dir-entry-cache', 'negative-entry-cache', 'readdir-cache', 'enable-xattr', 'no-usage-report',
+  'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'readdir-cache',
+  'enable-xattr', 'no-usage-report',
   'no-syslog', 'backup-meta', 'heartbeat', 'metrics', 'log', 'log-level', 'verbose', 'debug',
   'fast-statfs', 'transport', 'atime-mode', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
 ]); // biome-ignore format: a table reads better than a column
@@ -47,7 +56,7 @@ export function parseMountOptions(flags: readonly string[]): MountOptions {
     else if (name === 'transport' && value !== 'kernel')
       throw fail('bad-input', 'mount option transport: volumes of pods need the ids of callers: wanted kernel');
     else if (wanted !== undefined) {
-      if (!wanted.test(value)) throw fail('bad-input', `mount option ${name}: not a usable value`);
+      if (!wanted(value)) throw fail('bad-input', `mount option ${name}: not a usable value`);
       worker.push(`${name}=${value}`);
     } else if (withoutMeaning.has(name)) ignored.push(name);
     // Write-back would answer fsync before a byte is safe; a volume of a pod is never that.

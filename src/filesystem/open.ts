@@ -19,6 +19,7 @@ import { openStore } from './store/open-store.ts';
 import type { ObjectStore } from './store/store.ts';
 import { storeSettings } from './store-settings.ts';
 import { unlock } from './unlock.ts';
+import { usualLifetimes } from './vfs/lifetimes.ts';
 import { VolumeVfs } from './vfs/volume-vfs.ts';
 
 /** Opened pages in memory: what read-ahead of a few readers fills. */
@@ -119,6 +120,7 @@ async function serve(options: OpenOptions, layers: Layers, opened: Opened): Prom
     root: await findRoot(meta, options.subdir),
     ...(options.marks && { marks: options.marks }),
     ...(options.epoch !== undefined && { epoch: options.epoch }),
+    lifetimes: { ...usualLifetimes, ...options.lifetimes },
   });
   opened.add(async () => {
     await vfs.flushAll().finally(() => vfs.stop());

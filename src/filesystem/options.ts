@@ -2,6 +2,7 @@
 import type { FileCalls } from '../base/atomic-file.ts';
 import type { Ino, LedgerMode } from '../base/words.ts';
 import type { StoreSettings } from './store/store.ts';
+import type { Lifetimes } from './vfs/lifetimes.ts';
 import type { UncommittedMarks } from './vfs/marks.ts';
 import type { Vfs } from './vfs/vfs.ts';
 
@@ -37,6 +38,8 @@ export interface OpenOptions {
   readonly files?: FileCalls;
   /** Default true: takes part in the hourly clean-up (trash, deleted files and slices). */
   readonly backgroundJobs?: boolean;
+  /** For how long the kernel may believe names and attributes; the usual ones where absent. */
+  readonly lifetimes?: Partial<Lifetimes>;
   /** Bytes of opened pages kept in memory. */
   readonly cacheBytes?: number;
 }

@@ -92,6 +92,13 @@ export function entryBody(entry: Entry, nodes: NodeIds): Buffer {
   return out;
 }
 
+/** Node 0: there is no such name, and the kernel may believe it. */
+export function absentBody(lifetime: number): Buffer {
+  const out = Buffer.alloc(Size.entryOut);
+  writeLifetime(out, 16, 32, lifetime);
+  return out;
+}
+
 export function attrBody(entry: Entry, nodes: NodeIds): Buffer {
   const out = Buffer.allocUnsafe(Size.attrOut);
   writeLifetime(out, 0, 8, entry.attrTimeout);

@@ -43,10 +43,10 @@ test('a flag of the original client that is not there says why', async () => {
 });
 
 test('tuning of the original client is accepted, and said to have no effect', async () => {
-  const tuned = ['--attr-cache', '0', '--readdir-cache', '--no-usage-report', '--cache-dir=/nowhere'];
+  const tuned = ['--open-cache', '0', '--readdir-cache', '--no-usage-report', '--cache-dir=/nowhere'];
   const { code, stderr } = await run(pagesealProgram, ['mount', ...tuned, 'sqlite3:///nowhere/x.db', '/proc/self']);
   assert.notEqual(code, 2, stderr);
-  assert.match(stderr, /^pageseal: --attr-cache has no effect here\n.*--readdir-cache .*\n.*--cache-dir .*\n/);
+  assert.match(stderr, /^pageseal: --open-cache has no effect here\n.*--readdir-cache .*\n.*--cache-dir .*\n/);
   assert.doesNotMatch(stderr, /usage-report/);
 });
 

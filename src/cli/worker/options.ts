@@ -1,21 +1,36 @@
 // Settings and `-o` options as filesystem/open.ts and fuse/ want them.
 import { MiB } from '../../base/units.ts';
+import { parseDuration } from '../../config/duration.ts';
 import type { OpenOptions } from '../../filesystem/options.ts';
+import type { Lifetimes } from '../../filesystem/vfs/lifetimes.ts';
 import type { WorkerSettings } from '../../keeper/handoff.ts';
 
 export interface SplitOptions {
-  readonly open: Pick<OpenOptions, 'cacheBytes' | 'ledger' | 'backgroundJobs'>;
+  readonly open: Pick<OpenOptions, 'cacheBytes' | 'ledger' | 'backgroundJobs' | 'lifetimes'>;
   /** For fuse/mount-options.ts, which refuses what it does not know. */
   readonly mount: readonly string[];
 }
 
-/** As the original client: `buffer-size` in MiB. */
+/** Names of the original client. */
+export const lifetimeOptions = {
+  'attr-cache': 'attr',
+  'entry-cache': 'entry',
+  'dir-entry-cache': 'directoryEntry',
+  'negative-entry-cache': 'negativeEntry',
+} as const satisfies Record<string, keyof Lifetimes>;
+
+const isLifetime = (name: string): name is keyof typeof lifetimeOptions => Object.hasOwn(lifetimeOptions, name);
+
+/** As the original client: `buffer-size` in MiB, lifetimes in seconds or with a unit. */
 export function splitOptions(options: readonly string[]): SplitOptions {
   let open: SplitOptions['open'] = {};
   const mount = options.filter((option) => {
-    const [, name, value = ''] = /^(buffer-size|ledger)=(.*)$/.exec(option) ?? [];
+    const [, name = '', value = ''] = /^([a-z-]+)=(.*)$/.exec(option) ?? [];
+    const time = isLifetime(name) ? parseDuration(value) : undefined;
     if (name === 'buffer-size' && /^[0-9]{1,6}$/.test(value)) open = { ...open, cacheBytes: Number(value) * MiB };
     else if (name === 'ledger' && (value === 'strict' || value === 'lenient')) open = { ...open, ledger: value };
+    else if (isLifetime(name) && time !== undefined)
+      open = { ...open, lifetimes: { ...open.lifetimes, [lifetimeOptions[name]]: time } };
     else if (option === 'no-bgjob') open = { ...open, backgroundJobs: false };
     else return true;
     return false;

@@ -3,17 +3,14 @@ import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import type { Meta } from '../meta/meta.ts';
-import type { Attr } from '../meta/types.ts';
+import { type Attr, NodeType } from '../meta/types.ts';
 import type { PageStore } from '../page/page-store.ts';
 import type { DirtyFiles } from './dirty-files.ts';
 import { type FileHandle, type Handles, O } from './handles.ts';
 import type { Inodes, OpenInode } from './inodes.ts';
+import type { Lifetimes } from './lifetimes.ts';
 import type { UncommittedMarks } from './marks.ts';
 import type { Entry, HandleId } from './vfs.ts';
-
-/** How long the kernel may believe names and attributes: what other clients change is seen a second later. */
-export const ENTRY_TIMEOUT_MS = 1000;
-export const ATTR_TIMEOUT_MS = 1000;
 
 export interface Core {
   readonly meta: Meta;
@@ -25,6 +22,7 @@ export interface Core {
   readonly inodes: Inodes;
   readonly files: Handles<FileHandle>;
   readonly dirtyFiles: DirtyFiles;
+  readonly lifetimes: Lifetimes;
   /** Counts this client's own changes: what was read before one may be shown no more. */
   changes: number;
 }
@@ -45,10 +43,11 @@ export async function changing<T>(core: Core, attempted: string, work: () => Pro
 }
 
 export function entryOf(core: Core, attr: Attr, since: number): Entry {
+  const { lifetimes } = core;
   return {
     attr: core.inodes.current(attr, since),
-    entryTimeout: ENTRY_TIMEOUT_MS,
-    attrTimeout: ATTR_TIMEOUT_MS,
+    entryTimeout: attr.type === NodeType.directory ? lifetimes.directoryEntry : lifetimes.entry,
+    attrTimeout: lifetimes.attr,
   };
 }
 

@@ -47,6 +47,8 @@ export interface Vfs {
   /** Inode of the mounted directory (subdir mounts: not 1). */
   readonly root: Ino;
   readonly readOnly: boolean;
+  /** For how long the kernel may believe that a name is not there, milliseconds; absent: not at all. */
+  readonly negativeTimeout?: number;
 
   lookup(caller: Caller, parent: Ino, name: Buffer): Promise<Entry>;
   forget(ino: Ino, count: bigint): void;

@@ -9,6 +9,7 @@ import { Directories } from './directories.ts';
 import { DirtyFiles } from './dirty-files.ts';
 import { Handles } from './handles.ts';
 import { Inodes } from './inodes.ts';
+import { type Lifetimes, usualLifetimes } from './lifetimes.ts';
 import { forgetLoss, logInherited, noMarks } from './loss.ts';
 import type { UncommittedMarks } from './marks.ts';
 import * as names from './names.ts';
@@ -27,6 +28,7 @@ export interface VfsOptions {
   readonly log: Log;
   readonly marks?: UncommittedMarks;
   readonly epoch?: number;
+  readonly lifetimes?: Lifetimes;
   /** Bytes of dirty data in memory. */
   readonly dirtyBytes?: number;
 }
@@ -34,6 +36,7 @@ export interface VfsOptions {
 export class VolumeVfs implements Vfs {
   readonly root: Ino;
   readonly readOnly: boolean;
+  readonly negativeTimeout: number;
   /** Inodes of which a predecessor lost data that was acknowledged. */
   readonly lostInodes: number;
   readonly #core: Core;
@@ -41,9 +44,10 @@ export class VolumeVfs implements Vfs {
   readonly #transfer: Transfer;
 
   constructor(options: VfsOptions) {
-    const { meta, pages, root, log, marks = noMarks, epoch = 0 } = options;
+    const { meta, pages, root, log, marks = noMarks, epoch = 0, lifetimes = usualLifetimes } = options;
     this.root = root;
     this.readOnly = meta.readOnly;
+    this.negativeTimeout = lifetimes.negativeEntry;
     const slabs = new Slabs(pages.pageSize, options.dirtyBytes);
     const dirtyFiles = new DirtyFiles(slabs);
     const lost = [...new Set(marks.inherited())];
@@ -52,7 +56,7 @@ export class VolumeVfs implements Vfs {
     const inodes = new Inodes(meta, { meta, pages, slabs, dirtyFiles, marks, log }, lost);
     const files: Core['files'] = new Handles(epoch);
     const readOnly = this.readOnly;
-    this.#core = { meta, pages, log, marks, root, readOnly, inodes, files, dirtyFiles, changes: 0 };
+    this.#core = { meta, pages, log, marks, root, readOnly, inodes, files, dirtyFiles, lifetimes, changes: 0 };
     const reader = new Reader(pages, log);
     this.#transfer = new Transfer(this.#core, reader, new ReadAhead(reader, pages));
     this.#directories = new Directories(this.#core, epoch);

@@ -1,6 +1,7 @@
 // What acts on names in directories: lookup, the makers, link, rename, unlink, rmdir.
+import { hasCode } from '../../base/errors.ts';
 import type { Entry } from '../../filesystem/vfs/vfs.ts';
-import { entryBody, Held } from '../reply.ts';
+import { absentBody, entryBody, Held } from '../reply.ts';
 import type { KernelRequest } from '../request.ts';
 import type { Context, Handler } from './handler.ts';
 
@@ -9,8 +10,18 @@ export function heldEntry({ vfs, nodes }: Context, entry: Entry): Held {
   return new Held(entryBody(entry, nodes), () => vfs.forget(entry.attr.ino, 1n));
 }
 
-export const lookup: Handler = async (context, request) =>
-  heldEntry(context, await context.vfs.lookup(request, context.nodes.toIno(request.node), request.text(0)));
+export const lookup: Handler = async (context, request) => {
+  const { vfs, nodes } = context;
+  const asked = vfs.lookup(request, nodes.toIno(request.node), request.text(0));
+  const lifetime = vfs.negativeTimeout ?? 0;
+  if (lifetime === 0) return heldEntry(context, await asked);
+  try {
+    return heldEntry(context, await asked);
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return absentBody(lifetime);
+    throw thrown;
+  }
+};
 
 export const mknod: Handler = async (context, request) => {
   const parent = context.nodes.toIno(request.node);

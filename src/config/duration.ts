@@ -1,0 +1,15 @@
+// Lengths of time as the original client's flags take them: seconds, or days and Go's units ("1.5", "90s", "1d12h").
+
+const milliseconds: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+/** What a day's count of seconds in 32 bits allows is far beyond any use; ten years are, too. */
+const MAX_MS = 10 * 365 * 86_400_000;
+
+/** In milliseconds; undefined for what is no length of time. */
+export function parseDuration(text: string): number | undefined {
+  const number = /^\d+(\.\d+)?$/.test(text);
+  if (!number && !/^(\d+(\.\d+)?(d|h|ms|m|s))+$/.test(text)) return undefined;
+  let total = number ? Number(text) * 1000 : 0;
+  for (const [, count, unit = ''] of number ? [] : text.matchAll(/(\d+(?:\.\d+)?)(d|h|ms|m|s)/g))
+    total += Number(count) * (milliseconds[unit] ?? 0);
+  return total <= MAX_MS ? Math.round(total) : undefined;
+}
