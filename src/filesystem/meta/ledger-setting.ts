@@ -2,7 +2,7 @@
 // Bytes in, bytes out; the keys themselves are never here.
 import { fail } from '../../base/errors.ts';
 import type { LedgerMode } from '../../base/words.ts';
-import { type Change, change, type Engine, type Op, query, read, write } from '../sql/op.ts';
+import { type Change, change, type Engine, type Op, query, type Reader, read, write } from '../sql/op.ts';
 import { bigintAt, bytesAt, textAt } from './rows.ts';
 import { completeTables, hasOurTables } from './schema.ts';
 
@@ -46,7 +46,7 @@ function* readAll(): Op<LedgerSetting> {
 }
 
 /** Nothing for a volume without our tables. */
-export async function readLedgerSetting(engine: Engine): Promise<LedgerSetting> {
+export async function readLedgerSetting(engine: Reader): Promise<LedgerSetting> {
   return (await hasOurTables(engine)) ? engine.view(readAll) : {};
 }
 

@@ -1,6 +1,6 @@
 // The record as a volume has it now, with what our own tables say about its key.
 import { fail } from '../../base/errors.ts';
-import { type Change, change, type Engine, type Op, query, read } from '../sql/op.ts';
+import { type Change, change, type Op, query, type Reader, read } from '../sql/op.ts';
 import { openEngine } from '../sql/open-engine.ts';
 import { type LedgerSetting, readLedgerSetting } from './ledger-setting.ts';
 import { textAt } from './rows.ts';
@@ -28,7 +28,7 @@ export const putSettingText = (text: string): Change =>
 const anyLock = query('SELECT name FROM pageseal_lock LIMIT 1', [], (row) => textAt(row, 0));
 
 /** Rejects not-formatted, newer-format, busy (a conversion is under way), metadata-damaged. */
-export async function readSetting(engine: Engine): Promise<VolumeSetting> {
+export async function readSetting(engine: Reader): Promise<VolumeSetting> {
   const text = await engine.view(settingText);
   if (text === undefined) throw fail('not-formatted', `${engine.description} holds no file system`);
   const setting = parseSetting(text);

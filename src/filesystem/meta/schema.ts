@@ -1,7 +1,7 @@
 // The tables. Those named jfs_* are the original client's, letter for letter and in its order: it parses this text at
 // every mount, drops indexes it does not know and fails when it cannot. So they carry nothing of ours; our own tables
 // stand beside them.
-import { type Engine, query, read } from '../sql/op.ts';
+import { type Engine, query, type Reader, read } from '../sql/op.ts';
 import { textAt } from './rows.ts';
 
 /** The catalogue of SQLite does not keep IF NOT EXISTS, so running this again changes nothing. */
@@ -69,7 +69,7 @@ const ourTables = query("SELECT name FROM sqlite_master WHERE type = 'table' AND
 );
 
 /** Whether our tables are there: volumes of the original client get them with the first writing mount. */
-export const hasOurTables = async (engine: Engine): Promise<boolean> => {
+export const hasOurTables = async (engine: Reader): Promise<boolean> => {
   const found = await engine.view(function* () {
     const [tables] = yield* read(ourTables);
     return tables;

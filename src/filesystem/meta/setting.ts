@@ -10,7 +10,7 @@ export const PAGESEAL_META_VERSION = 'pageseal-1';
 /** What the original client's release is whose format we know; compared with MinClientVersion and MaxClientVersion. */
 export const CLIENT_VERSION = '1.4.2';
 
-type Json = string | number | bigint | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+export type Json = string | number | bigint | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
 export interface Setting {
   readonly name: string;
@@ -207,7 +207,7 @@ function print(value: Json): string {
 }
 
 /** Go escapes <, >, & and the two line separators, and has no \b and \f before 1.22 (kept by its encoder's HTML mode). */
-function goString(text: string): string {
+export function goString(text: string): string {
   return JSON.stringify(text).replace(
     /[<>&\u2028\u2029]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,

@@ -107,3 +107,11 @@ export interface Engine {
   sync(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** What reading takes: an engine, or a snapshot. */
+export type Reader = Pick<Engine, 'description' | 'view'>;
+
+/** The database as it was at one moment, for work that takes long; on a connection of its own, so that nobody waits. */
+export interface Snapshot extends Reader {
+  close(): Promise<void>;
+}

@@ -107,7 +107,7 @@ export class SqliteEngine implements Engine {
   constructor(options: SqliteOptions) {
     this.#file = options.file;
     this.description = `sqlite3://${options.file}`;
-    this.#prefix = options.tablePrefix === '' ? '' : `${options.tablePrefix}_`;
+    this.#prefix = tableInfix(options.tablePrefix);
     this.#readOnly = options.readOnly === true;
     this.#database = this.#readOnly ? openReadOnly(options.file) : connect(options.file, false);
     try {
@@ -303,15 +303,22 @@ export class SqliteEngine implements Engine {
     return statement;
   }
 
-  /** See op.ts: texts are written once for all databases. SQLite locks the whole database, so FOR UPDATE is nothing. */
   #rewrite(sql: string): string {
-    const text = rewriteBytes(sql).replace(/\s+FOR UPDATE\b/g, '');
-    return this.#prefix === '' ? text : text.replace(/(jfs|pageseal)_(?=[a-z])/g, `$1_${this.#prefix}`);
+    return rewriteSql(sql, this.#prefix);
   }
 
   #closedError(): Error {
     return fail('metadata-unavailable', `use ${this.description}: it is closed`);
   }
+}
+
+/** What stands between "jfs_" and the rest of a table's name. */
+export const tableInfix = (tablePrefix: string): string => (tablePrefix === '' ? '' : `${tablePrefix}_`);
+
+/** See op.ts: texts are written once for all databases. SQLite locks the whole database, so FOR UPDATE is nothing. */
+export function rewriteSql(sql: string, prefix: string): string {
+  const text = rewriteBytes(sql).replace(/\s+FOR UPDATE\b/g, '');
+  return prefix === '' ? text : text.replace(/(jfs|pageseal)_(?=[a-z])/g, `$1_${prefix}`);
 }
 
 /** BYTES(x), nested or not, becomes CAST(x AS BLOB). */
@@ -366,7 +373,7 @@ function connect(file: string | URL, readOnly: boolean): DatabaseSync {
  * A database whose journal mode is WAL cannot be opened in a folder that cannot be written to, since its shared memory
  * cannot be made there. Nobody else can be writing it then either, so it may be taken as unchanging.
  */
-function openReadOnly(file: string): DatabaseSync {
+export function openReadOnly(file: string): DatabaseSync {
   try {
     return connect(file, true);
   } catch (thrown) {
