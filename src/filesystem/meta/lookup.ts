@@ -1,8 +1,9 @@
 // lookup, getattr and readlink: reads of single nodes. An edge without its node is invisible.
 import { nowNs } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
-import { type Op, read } from '../sql/op.ts';
+import { type Op, query, read } from '../sql/op.ts';
 import { checkName, isDots, isTrashName, shown } from './names.ts';
+import { numberAt } from './rows.ts';
 import { childByName, nodeById, symlinkTarget } from './statements.ts';
 import { defaultRoot, defaultTrash } from './trash.ts';
 import { type Attr, type Ino, NodeType, ROOT, TRASH } from './types.ts';
@@ -14,6 +15,13 @@ export const getattrOp = (ino: Ino): (() => Op<Attr>) =>
     if (ino === ROOT) return defaultRoot(nowNs());
     if (ino === TRASH) return defaultTrash(nowNs());
     throw fail('ENOENT', `inode ${ino}: no such node`);
+  };
+
+export const linksInTrashOp = (ino: Ino): (() => Op<number>) =>
+  function* () {
+    const text = 'SELECT COUNT(*) FROM jfs_edge e WHERE e.inode = ? AND e.parent > ?';
+    const [[count = 0]] = yield* read(query(text, [ino, TRASH], (row) => numberAt(row, 0)));
+    return count;
   };
 
 /** Also '.' and '..', and '.trash' in the root. */

@@ -33,6 +33,8 @@ export interface Meta {
 
   lookup(caller: Caller, parent: Ino, name: Buffer): Promise<Attr>;
   getattr(ino: Ino): Promise<Attr>;
+  /** How many of the links that nlink counts lie in the trash. */
+  linksInTrash(ino: Ino): Promise<number>;
   setattr(caller: Caller, ino: Ino, change: AttrChange): Promise<Attr>;
   readlink(ino: Ino): Promise<Buffer>;
 

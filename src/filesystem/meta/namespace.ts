@@ -8,7 +8,7 @@ import { addRuleOp } from './acl-rows.ts';
 import type { MetaContext } from './context.ts';
 import { createOp, type NewNode } from './create.ts';
 import { linkOp } from './link.ts';
-import { getattrOp, lookupOp, readlinkOp } from './lookup.ts';
+import { getattrOp, linksInTrashOp, lookupOp, readlinkOp } from './lookup.ts';
 import type { CreateResult, Meta } from './meta.ts';
 import { type Done, type Effects, Missing, type NamespaceEnv, type Want } from './outcome.ts';
 import { readdirAtOp, readdirOp } from './readdir.ts';
@@ -29,7 +29,7 @@ const DIRECTORY_SPACE = 4096;
 
 type Tree = Pick<
   Meta,
-  | 'lookup' | 'getattr' | 'setattr' | 'readlink' | 'create' | 'mknod' | 'mkdir' | 'symlink' | 'link' | 'rename'
+  | 'lookup' | 'getattr' | 'linksInTrash' | 'setattr' | 'readlink' | 'create' | 'mknod' | 'mkdir' | 'symlink' | 'link' | 'rename'
   | 'unlink' | 'rmdir' | 'readdir' | 'readdirAt' | 'getxattr' | 'listxattr' | 'setxattr' | 'removexattr'
 >; // biome-ignore format: a table reads better than a column
 
@@ -65,6 +65,10 @@ export class Namespace implements Tree {
 
   getattr(ino: Ino): Promise<Attr> {
     return this.#context.engine.view(getattrOp(ino));
+  }
+
+  linksInTrash(ino: Ino): Promise<number> {
+    return this.#context.engine.view(linksInTrashOp(ino));
   }
 
   readlink(ino: Ino): Promise<Buffer> {

@@ -3,7 +3,7 @@ import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import type { Meta } from '../meta/meta.ts';
-import { type Attr, NodeType } from '../meta/types.ts';
+import { type Attr, NodeType, TRASH } from '../meta/types.ts';
 import type { PageStore } from '../page/page-store.ts';
 import type { DirtyFiles } from './dirty-files.ts';
 import { type FileHandle, type Handles, O } from './handles.ts';
@@ -42,13 +42,40 @@ export async function changing<T>(core: Core, attempted: string, work: () => Pro
   }
 }
 
-export function entryOf(core: Core, attr: Attr, since: number): Entry {
+/**
+ * Links in the trash count in the node's row, but for whoever deleted them they are gone. Only a node that had several
+ * names may have some there and some elsewhere (its row names no parent then); undefined until they are counted.
+ */
+const trashedLinks = ({ type, parent }: Attr): number | undefined => {
+  if (type === NodeType.directory) return 0;
+  return parent === 0n ? undefined : parent > TRASH ? 1 : 0;
+};
+
+/** An open file may be seen without any name; in the trash itself what lies there has one. */
+function shown(core: Core, attr: Attr, trashed: number): Attr {
+  if (trashed === 0) return attr;
+  const open = (core.inodes.get(attr.ino)?.handles ?? 0) > 0;
+  return { ...attr, nlink: Math.max(attr.nlink - trashed, open ? 0 : 1) };
+}
+
+function entryWith(core: Core, attr: Attr, since: number, trashed: number): Entry {
   const { lifetimes } = core;
   return {
-    attr: core.inodes.current(attr, since),
+    attr: shown(core, core.inodes.current(attr, since), trashed),
     entryTimeout: attr.type === NodeType.directory ? lifetimes.directoryEntry : lifetimes.entry,
     attrTimeout: lifetimes.attr,
   };
+}
+
+/** What can be said without another look at metadata. */
+export function entryAtOnce(core: Core, attr: Attr, since: number): Entry | undefined {
+  const trashed = trashedLinks(attr);
+  return trashed === undefined ? undefined : entryWith(core, attr, since, trashed);
+}
+
+export async function entryOf(core: Core, attr: Attr, since: number): Promise<Entry> {
+  const trashed = trashedLinks(attr) ?? (await core.meta.linksInTrash(attr.ino));
+  return entryWith(core, attr, since, trashed);
 }
 
 /** Asks metadata for attributes and answers them as this client's users have to see them. */

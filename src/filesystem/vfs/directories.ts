@@ -3,7 +3,7 @@
 import { fail } from '../../base/errors.ts';
 import type { Ino } from '../../base/words.ts';
 import { type Dirent, NodeType } from '../meta/types.ts';
-import { type Core, entryOf } from './core.ts';
+import { type Core, entryAtOnce } from './core.ts';
 import { Handles } from './handles.ts';
 import type { DirectoryEntry, HandleId } from './vfs.ts';
 
@@ -152,7 +152,8 @@ export class Directories {
     const { name, ino, type, attr } = dirent;
     const nextOffset = BigInt(position + DOTS + 1);
     if (!plus || attr === undefined) return { name, ino, type, nextOffset };
-    return { name, ino, type, nextOffset, entry: entryOf(this.#core, attr, directory.since) };
+    const entry = entryAtOnce(this.#core, attr, directory.since);
+    return { name, ino, type, nextOffset, ...(entry && { entry }) };
   }
 }
 

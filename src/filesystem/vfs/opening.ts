@@ -67,7 +67,7 @@ export async function create(
     if (!created) checkOpen(attr, flags);
     const handle = await opened(core, beyondRequest(caller), attr, since, created ? flags & ~O.truncate : flags);
     const inode = core.inodes.get(attr.ino);
-    return [entryOf(core, inode?.known ?? attr, core.inodes.now), handle];
+    return [await entryOf(core, inode?.known ?? attr, core.inodes.now), handle];
   } catch (thrown) {
     await core.meta.closed(attr.ino);
     throw thrown;

@@ -29,7 +29,7 @@ export interface DirectoryEntry {
   readonly type: NodeType;
   /** Where the next read goes on. */
   readonly nextOffset: bigint;
-  /** Only in readdirplus, and not for '.' and '..'. */
+  /** Only in readdirplus, not for '.' and '..', and not where it would take a look of its own. */
   readonly entry?: Entry;
 }
 

@@ -88,6 +88,10 @@ export class MemoryMeta implements Meta {
     return this.#set(ino, { ...rest, ...times, ...(atime === undefined ? {} : { atime: this.now() }) });
   }
 
+  async linksInTrash(): Promise<number> {
+    return 0;
+  }
+
   #blank(ino: Ino, mode: number): Attr {
     const now = this.now();
     const times = { atime: now, mtime: now, ctime: now };
