@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   dump: () => import('./dump.ts'),
   format: () => import('./format.ts'),
   fsck: () => import('./fsck.ts'),
+  gc: () => import('./gc.ts'),
   info: () => import('./info.ts'),
   keeper: () => import('./keeper.ts'),
   mount: () => import('./mount.ts'),

@@ -14,7 +14,7 @@ const options = needs('root', 'fuse', 'openssl', 'the addon');
 
 interface Shown {
   readonly path: string;
-  readonly attr: { readonly ino: string };
+  readonly attr: { readonly ino: number };
   readonly slices: readonly { readonly objects: readonly string[] }[];
 }
 
@@ -35,8 +35,8 @@ test('a path on a mount of the command line', options, async (t) => {
   assert.match(inside.slices[0]?.objects[0] ?? '', /^shown\/chunks\/0\/0\/\d+_0_10$/);
   for (const path of [`${mountPoint}/a/b/file`, `${mountPoint}/link`])
     assert.deepEqual(await info(path), { ...inside, path: '/a/b/file' });
-  assert.equal((await info(mountPoint)).attr.ino, '1');
-  assert.equal((await info('-i', metaUrl, inside.attr.ino)).attr.ino, inside.attr.ino);
+  assert.equal((await info(mountPoint)).attr.ino, 1);
+  assert.equal((await info('-i', metaUrl, String(inside.attr.ino))).attr.ino, inside.attr.ino);
 
   // What the mount has not added to the shared figures yet counts too.
   assert.match(await pageseal.ok(['status', metaUrl]), /\nused +16384 bytes, 4 inodes\n/);

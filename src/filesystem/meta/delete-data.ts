@@ -118,6 +118,27 @@ export class DataDeletion {
     for (const ino of inodes) this.start(ino);
   }
 
+  /** Every file that waits, however lately it was deleted. Rejects when one cannot be. */
+  async deleteFilesNow(onDone: () => void): Promise<void> {
+    for (let after = 0n; ; ) {
+      const inodes = await this.#engine.view(() => waitingFiles(after));
+      for (let at = 0; at < inodes.length; at += PARALLEL)
+        await Promise.all(
+          inodes.slice(at, at + PARALLEL).map(async (ino) => {
+            await this.#deleteFile(ino);
+            onDone();
+          }),
+        );
+      after = inodes.at(-1) ?? 0n;
+      if (inodes.length < PAGE) return;
+    }
+  }
+
+  /** Slices that lost their last reference, as the caller knows. Objects first, rows after. */
+  async deleteSlices(slices: readonly DeletedSlice[]): Promise<void> {
+    await this.#deleteSlices(slices);
+  }
+
   /** Hourly: slices that lost their last reference without their objects being deleted. */
   async deleteLostSlices(): Promise<void> {
     const slices = await this.#engine.view(function* () {
@@ -131,7 +152,7 @@ export class DataDeletion {
   }
 
   /** With the trash job: slices that a compaction replaced and that the trash kept for a while. */
-  async deleteDelayedSlices(before: bigint): Promise<void> {
+  async deleteDelayedSlices(before: bigint): Promise<number> {
     const rows = await this.#engine.view(function* () {
       const [found] = yield* read(
         query('SELECT chunkid FROM jfs_delslices WHERE deleted < ? ORDER BY deleted LIMIT ?', [before, PAGE], (row) =>
@@ -141,11 +162,18 @@ export class DataDeletion {
       return found;
     });
     for (const key of rows) {
-      if (this.#stopped) return;
+      if (this.#stopped) return 0;
       const slices = await this.#engine.run(() => releaseDelayed(key), { durable: true });
       await this.#deleteUnreferenced(slices);
     }
+    return rows.length;
   }
+}
+
+function* waitingFiles(after: Ino): Op<Ino[]> {
+  const text = 'SELECT inode FROM jfs_delfile WHERE inode > ? ORDER BY inode LIMIT ?';
+  const [inodes] = yield* read(query(text, [after, PAGE], (row) => bigintAt(row, 0)));
+  return inodes;
 }
 
 /** Indexes of chunk rows; undefined when the inode lives, which a delfile row of it then must not end. */

@@ -24,6 +24,11 @@ export interface CreateResult {
   readonly created: boolean;
 }
 
+export interface Removing {
+  /** Past the trash, for tools: at once and for good. */
+  readonly skipTrash?: boolean;
+}
+
 /**
  * Errors are FsError with errno codes as the spec section of each operation has them; `name` is bytes, checked here
  * (1..255, no '/' or NUL, not '.' or '..'). Methods that change something are idempotent under `caller.request`.
@@ -45,8 +50,8 @@ export interface Meta {
   link(caller: Caller, ino: Ino, parent: Ino, name: Buffer): Promise<Attr>;
   /** `flags` as renameat2: 1 NOREPLACE, 2 EXCHANGE. */
   rename(caller: Caller, parent: Ino, name: Buffer, newParent: Ino, newName: Buffer, flags: number): Promise<void>;
-  unlink(caller: Caller, parent: Ino, name: Buffer): Promise<void>;
-  rmdir(caller: Caller, parent: Ino, name: Buffer): Promise<void>;
+  unlink(caller: Caller, parent: Ino, name: Buffer, how?: Removing): Promise<void>;
+  rmdir(caller: Caller, parent: Ino, name: Buffer, how?: Removing): Promise<void>;
 
   /** A page of a directory in byte order of names, strictly after `after`; without '.' and '..'. */
   readdir(ino: Ino, after: Buffer | undefined, limit: number, plus: boolean): Promise<Dirent[]>;

@@ -37,14 +37,17 @@ export const ancestors = (directory: Ino): Query<Ino> =>
     (row) => bigintAt(row, 0),
   );
 
-/** Space and nodes of everything below a directory, itself not counted; hard links once per entry. */
+/**
+ * Space and nodes of everything below a directory, itself not counted; hard links once per entry. UNION: a directory that
+ * a damaged tree reaches again is not gone through again.
+ */
 export const treeUsage = (directory: Ino): Query<{ readonly space: number; readonly inodes: number }> =>
   query(
-    'WITH RECURSIVE down (inode, depth) AS (SELECT CAST(? AS BIGINT), 0 UNION ALL' +
-      ' SELECT e.inode, down.depth + 1 FROM jfs_edge e JOIN down ON e.parent = down.inode WHERE e.type = 2 AND down.depth < ?)' +
+    'WITH RECURSIVE down (inode) AS (SELECT CAST(? AS BIGINT) UNION' +
+      ' SELECT e.inode FROM jfs_edge e JOIN down ON e.parent = down.inode WHERE e.type = 2)' +
       ' SELECT CAST(COALESCE(SUM(CASE WHEN n.type = 1 AND n.length > 0 THEN (n.length + 4095) / 4096 * 4096 ELSE 4096 END), 0) AS BIGINT),' +
       ' COUNT(*) FROM down JOIN jfs_edge e ON e.parent = down.inode JOIN jfs_node n ON n.inode = e.inode',
-    [directory, MAX_DEPTH],
+    [directory],
     (row) => ({ space: numberAt(row, 0), inodes: numberAt(row, 1) }),
   );
 

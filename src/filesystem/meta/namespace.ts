@@ -9,7 +9,7 @@ import type { MetaContext } from './context.ts';
 import { createOp, type NewNode } from './create.ts';
 import { linkOp } from './link.ts';
 import { getattrOp, linksInTrashOp, lookupOp, readlinkOp } from './lookup.ts';
-import type { CreateResult, Meta } from './meta.ts';
+import type { CreateResult, Meta, Removing } from './meta.ts';
 import { type Done, type Effects, Missing, type NamespaceEnv, type Want } from './outcome.ts';
 import { readdirAtOp, readdirOp } from './readdir.ts';
 import { renameOp } from './rename.ts';
@@ -132,12 +132,12 @@ export class Namespace implements Tree {
     await this.#run(caller, emptyReply, () => renameOp(this.#env, caller, args));
   }
 
-  unlink(caller: Caller, parent: Ino, name: Buffer): Promise<void> {
-    return this.#run(caller, emptyReply, () => unlinkOp(this.#env, caller, parent, name));
+  unlink(caller: Caller, parent: Ino, name: Buffer, how?: Removing): Promise<void> {
+    return this.#run(caller, emptyReply, () => unlinkOp(this.#removing(how), caller, parent, name));
   }
 
-  rmdir(caller: Caller, parent: Ino, name: Buffer): Promise<void> {
-    return this.#run(caller, emptyReply, () => rmdirOp(this.#env, caller, parent, name));
+  rmdir(caller: Caller, parent: Ino, name: Buffer, how?: Removing): Promise<void> {
+    return this.#run(caller, emptyReply, () => rmdirOp(this.#removing(how), caller, parent, name));
   }
 
   setxattr(caller: Caller, ino: Ino, name: string, value: Buffer, flags: number): Promise<void> {
@@ -146,6 +146,11 @@ export class Namespace implements Tree {
 
   removexattr(caller: Caller, ino: Ino, name: string): Promise<void> {
     return this.#run(caller, emptyReply, () => removexattrOp(this.#env, caller, ino, name));
+  }
+
+  #removing({ skipTrash }: Removing = {}): NamespaceEnv {
+    if (skipTrash !== true) return this.#env;
+    return Object.create(this.#env, { trashDays: { value: 0 } }) as NamespaceEnv;
   }
 
   async #make(caller: Caller, parent: Ino, name: Buffer, node: NewNode, openExisting = false): Promise<CreateResult> {

@@ -1,6 +1,7 @@
 // Opens the metadata of one volume: the Meta interface over its operations. Holds no rules; each method is one line.
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import type { OnProgress } from '../../base/progress.ts';
 import type { Caller } from '../../base/words.ts';
 import type { Engine } from '../sql/op.ts';
 import { chunkIndexes, commitSlices, readChunk } from './chunk.ts';
@@ -12,6 +13,7 @@ import { readSetting } from './read-setting.ts';
 import { completeTables, hasOurTables } from './schema.ts';
 import type { SessionOptions } from './session.ts';
 import type { Setting } from './setting.ts';
+import type { DeletedSlice } from './slices.ts';
 import { truncate } from './truncate.ts';
 import type { Attr, Ino, SliceId, VolumeUsage } from './types.ts';
 import { VolumeState } from './volume-state.ts';
@@ -35,6 +37,10 @@ export interface OpenedMeta extends Meta {
   readonly keptForOthers: readonly Ino[];
   /** Every clean-up that is due; mounts do it by themselves every hour. */
   runJobs(): Promise<void>;
+  /** The same at once, whoever did it when, and to the end. */
+  collect(onProgress: OnProgress): Promise<void>;
+  /** Slices without a reference that the caller found: objects first, rows after. */
+  deleteSlices(slices: readonly DeletedSlice[]): Promise<void>;
 }
 
 export async function openMeta(options: OpenMetaOptions): Promise<OpenedMeta> {
@@ -108,6 +114,14 @@ class VolumeMeta extends Namespace implements OpenedMeta {
 
   runJobs(): Promise<void> {
     return this.#state.runJobs();
+  }
+
+  collect(onProgress: OnProgress): Promise<void> {
+    return this.#state.collect(this, onProgress);
+  }
+
+  deleteSlices(slices: readonly DeletedSlice[]): Promise<void> {
+    return this.#state.deletion.deleteSlices(slices);
   }
 
   truncate(caller: Caller, ino: Ino, length: number): Promise<Attr> {

@@ -1,6 +1,6 @@
 // Empties the hours of the trash that are older than the setting keeps them (spec 5.13). Entries go through the ordinary
 // operations as root; only the hour itself, which nobody may remove, is taken away here.
-import { hasCode } from '../../base/errors.ts';
+import { fail, hasCode } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Engine, type Op, read, write } from '../sql/op.ts';
@@ -48,29 +48,32 @@ export async function expireTrash(expiry: TrashExpiry, trashDays: number, nowMs:
     // In byte order of names, so in order of time.
     if (time === undefined || time >= limit || hour.type !== NodeType.directory) continue;
     if (expiry.stopped()) return;
-    if (await empty(expiry, hour.ino)) await removeHour(expiry, hour);
+    if (await empty(expiry, hour.ino, new Set())) await removeHour(expiry, hour);
   }
 }
 
-/** Answers whether nothing is left. */
-async function empty(expiry: TrashExpiry, directory: Ino): Promise<boolean> {
+/** Answers whether nothing is left. `above`: directories on the way here, so that a damaged tree's loop ends. */
+async function empty(expiry: TrashExpiry, directory: Ino, above: ReadonlySet<Ino>): Promise<boolean> {
+  const path = new Set([...above, directory]);
   let after: Buffer | undefined;
   let clean = true;
   for (;;) {
     const entries = await expiry.tree.readdir(directory, after, PAGE, false);
     for (const entry of entries) {
       if (expiry.stopped()) return false;
-      clean = (await remove(expiry, directory, entry)) && clean;
+      clean = (await remove(expiry, directory, entry, path)) && clean;
     }
     after = entries.at(-1)?.name;
     if (after === undefined) return clean;
   }
 }
 
-async function remove(expiry: TrashExpiry, directory: Ino, { name, ino, type }: Dirent): Promise<boolean> {
+async function remove(expiry: TrashExpiry, directory: Ino, entry: Dirent, path: ReadonlySet<Ino>): Promise<boolean> {
+  const { name, ino, type } = entry;
   try {
+    if (path.has(ino)) throw fail('metadata-damaged', `directory ${ino} contains itself`);
     if (type !== NodeType.directory) await expiry.tree.unlink(housekeeper, directory, name);
-    else if (await empty(expiry, ino)) await expiry.tree.rmdir(housekeeper, directory, name);
+    else if (await empty(expiry, ino, path)) await expiry.tree.rmdir(housekeeper, directory, name);
     else return false;
     return true;
   } catch (thrown) {

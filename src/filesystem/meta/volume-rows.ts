@@ -94,6 +94,10 @@ export const edgeOf = (ino: Ino): Query<NamedEdge> =>
 export const liveSessions = (now: bigint): Query<bigint> =>
   query('SELECT COUNT(*) FROM jfs_session2 WHERE expire >= ?', [now], (row) => bigintAt(row, 0));
 
+/** The same without one of them, which is the asking tool's own. */
+export const otherSessions = (sid: bigint, now: bigint): Query<bigint> =>
+  query('SELECT COUNT(*) FROM jfs_session2 WHERE expire >= ? AND sid <> ?', [now, sid], (row) => bigintAt(row, 0));
+
 /** Tables and counters only hold what a mounted file system needs: without its ledger no page of it opens again. */
 export const deleteLedger = (): Change[] => [
   change('DELETE FROM pageseal_page'),

@@ -2,6 +2,7 @@
 // the session, the timers and the background deletions.
 import { FsError, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import type { OnProgress } from '../../base/progress.ts';
 import type { Caller, Ino, SliceId } from '../../base/words.ts';
 import type { Engine, Op, RunOptions } from '../sql/op.ts';
 import type { MetaContext } from './context.ts';
@@ -132,9 +133,24 @@ export class VolumeState implements MetaContext {
     await this.#jobs?.runAll();
   }
 
-  #hourly(tree: TrashExpiry['tree']): Job[] {
+  /** What is due, at once and to the end: hours of the trash, deleted files, slices that the trash kept. */
+  async collect(tree: TrashExpiry['tree'], onProgress: OnProgress): Promise<void> {
+    let done = 0;
+    const oneMore = (): void => onProgress(++done, undefined);
+    const { trashDays } = this.#setting;
+    const now = BigInt(Math.floor(Date.now() / 1000));
+    await expireTrash(this.#expiry(tree), trashDays, Number(now) * 1000);
+    await this.deletion.deleteFilesNow(oneMore);
+    while ((await this.deletion.deleteDelayedSlices(now - BigInt(trashDays) * DAY_SECONDS)) > 0) oneMore();
+  }
+
+  #expiry(tree: TrashExpiry['tree']): TrashExpiry {
     const { engine, usage, log } = this;
-    const expiry = { engine, usage, log, tree, stopped: () => this.#heartbeat === undefined };
+    return { engine, usage, log, tree, stopped: () => this.#heartbeat === undefined };
+  }
+
+  #hourly(tree: TrashExpiry['tree']): Job[] {
+    const expiry = this.#expiry(tree);
     return [
       { counter: 'lastCleanupFiles', run: (now) => this.deletion.deleteExpiredFiles(now) },
       { counter: 'nextCleanupSlices', run: () => this.deletion.deleteLostSlices() },

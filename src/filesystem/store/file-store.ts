@@ -8,7 +8,7 @@ import { type ErrorCode, FsError, fail } from '../../base/errors.ts';
 import { KiB } from '../../base/units.ts';
 import { listFolder } from './list-folder.ts';
 import { checkKey, missing } from './object-name.ts';
-import type { ObjectInfo, ObjectStore } from './store.ts';
+import type { ListOptions, ObjectInfo, ObjectStore } from './store.ts';
 
 /** As the original client makes them; the umask has its say. */
 const FILE_MODE = 0o666;
@@ -110,9 +110,9 @@ export class FileStore implements ObjectStore {
     }
   }
 
-  async *list(prefix: string): AsyncIterable<ObjectInfo> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncIterable<ObjectInfo> {
     try {
-      yield* listFolder(this.#bucket, prefix);
+      yield* listFolder(this.#bucket, prefix, options.temporaries === true);
     } catch (thrown) {
       throw this.#translate('list', prefix, thrown);
     }

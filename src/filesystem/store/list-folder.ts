@@ -19,21 +19,28 @@ interface Name {
 }
 
 /** `bucket` ends in '/'. A missing folder has no files. */
-export async function* listFolder(bucket: string, prefix: string): AsyncGenerator<ObjectInfo> {
-  yield* walk(bucket, prefix.slice(0, prefix.lastIndexOf('/') + 1), prefix, 0);
+export async function* listFolder(bucket: string, prefix: string, temporaries = false): AsyncGenerator<ObjectInfo> {
+  yield* walk({ bucket, prefix, temporaries }, prefix.slice(0, prefix.lastIndexOf('/') + 1), 0);
 }
 
-async function* walk(bucket: string, folder: string, prefix: string, depth: number): AsyncGenerator<ObjectInfo> {
+interface Walk {
+  readonly bucket: string;
+  readonly prefix: string;
+  readonly temporaries: boolean;
+}
+
+async function* walk(asked: Walk, folder: string, depth: number): AsyncGenerator<ObjectInfo> {
   if (depth > MAX_DEPTH) return;
+  const { bucket } = asked;
   let after: Buffer | undefined;
   for (;;) {
-    const names = await nextNames(bucket + folder, folder, prefix, after);
+    const names = await nextNames(asked, folder, after);
     for (let i = 0; i < names.length; i += STATS_AT_ONCE) {
       const some = names.slice(i, i + STATS_AT_ONCE);
       const found = await Promise.all(some.map((name) => inspect(bucket, folder, name)));
       for (const each of found) {
         if (each === undefined) continue;
-        if (each.folder) yield* walk(bucket, each.key, prefix, depth + 1);
+        if (each.folder) yield* walk(asked, each.key, depth + 1);
         else yield each;
       }
     }
@@ -43,7 +50,9 @@ async function* walk(bucket: string, folder: string, prefix: string, depth: numb
 }
 
 /** The next BATCH names of a folder after `after`, sorted. */
-async function nextNames(path: string, folder: string, prefix: string, after: Buffer | undefined): Promise<Name[]> {
+async function nextNames(asked: Walk, folder: string, after: Buffer | undefined): Promise<Name[]> {
+  const { prefix, temporaries } = asked;
+  const path = asked.bucket + folder;
   const names: Name[] = [];
   const trim = (): void => {
     names.sort((a, b) => Buffer.compare(a.key, b.key));
@@ -52,7 +61,7 @@ async function nextNames(path: string, folder: string, prefix: string, after: Bu
   let last: Buffer | undefined;
   try {
     for await (const entry of await opendir(path, { bufferSize: 1024 })) {
-      if (temporaryName.test(entry.name)) continue;
+      if (!temporaries && temporaryName.test(entry.name)) continue;
       const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && (await leadsToFolder(path + entry.name)));
       const name = isFolder ? `${entry.name}/` : entry.name;
       const key = folder + name;
@@ -82,7 +91,8 @@ async function inspect(
   if (name.folder) return { folder: true, key };
   const found = await stat(bucket + key).catch(gone);
   if (!found?.isFile()) return undefined;
-  return { folder: false, key, size: found.size, mtime: found.mtimeMs };
+  const temporary = temporaryName.test(name.key.toString()) ? { temporary: true as const } : {};
+  return { folder: false, key, size: found.size, mtime: found.mtimeMs, ...temporary };
 }
 
 const leadsToFolder = async (path: string): Promise<boolean> => (await stat(path).catch(gone))?.isDirectory() ?? false;

@@ -2,7 +2,7 @@
 import { hasCode } from '../../base/errors.ts';
 import { counter } from '../../base/metrics.ts';
 import { type RetryPolicy, retry } from '../../base/retry.ts';
-import type { ObjectInfo, ObjectStore } from './store.ts';
+import type { ListOptions, ObjectInfo, ObjectStore } from './store.ts';
 
 /** About five seconds in all: an application waits behind it, and a kernel request may not hang for minutes. */
 export const storeRetry: RetryPolicy = {
@@ -49,8 +49,8 @@ export class RetryingStore implements ObjectStore {
   }
 
   /** Not tried again: part of the stream is with the caller already. */
-  list(prefix: string): AsyncIterable<ObjectInfo> {
-    return this.#store.list(prefix);
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo> {
+    return this.#store.list(prefix, options);
   }
 
   close(): Promise<void> {

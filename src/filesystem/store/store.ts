@@ -5,6 +5,13 @@ export interface ObjectInfo {
   readonly size: number;
   /** Milliseconds since the epoch. */
   readonly mtime: number;
+  /** Not an object: see ListOptions. */
+  readonly temporary?: true;
+}
+
+export interface ListOptions {
+  /** Also what a put that was cut short left behind, with `temporary` set. */
+  readonly temporaries?: boolean;
 }
 
 export interface ObjectStore {
@@ -21,7 +28,7 @@ export interface ObjectStore {
   delete(key: string): Promise<void>;
   head(key: string): Promise<ObjectInfo | undefined>;
   /** All objects whose key starts with `prefix`, in byte order of keys, as a stream of bounded pages. */
-  list(prefix: string): AsyncIterable<ObjectInfo>;
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
   close(): Promise<void>;
 }
 

@@ -1,0 +1,96 @@
+// `pageseal gc META-URL`: what takes space and belongs to no file. A dry run unless told to delete.
+import { type Command, Option } from 'commander';
+import { fail } from '../base/errors.ts';
+import type { GcReport } from '../filesystem/gc.ts';
+import { toJson } from './json.ts';
+import { showProgress } from './progress.ts';
+
+interface Flags {
+  readonly delete?: boolean;
+  readonly threads: number;
+  readonly olderThan?: number;
+  readonly bucket?: string;
+  readonly json?: boolean;
+}
+
+const MAX_THREADS = 255;
+
+export function register(program: Command): void {
+  program
+    .command('gc')
+    .description('find objects and rows that belong to no file; a dry run without --delete')
+    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .option('--delete', 'delete what leaked, and what waits for its deletion at once; needs no key')
+    .addOption(new Option('-p, --threads <count>', 'deletes at the same time').default(10).argParser(threads))
+    .option('--older-than <seconds>', 'leave younger objects alone: they may belong to an upload (3600)', seconds)
+    .option('--bucket <place>', 'where the objects are, if not where the record says')
+    .option('--json', 'the report as JSON')
+    .action(collect);
+}
+
+function threads(text: string): number {
+  if (!/^[1-9]\d{0,2}$/.test(text) || Number(text) > MAX_THREADS)
+    throw fail('bad-input', `gc --threads ${text}: wanted a number from 1 to ${MAX_THREADS}`);
+  return Number(text);
+}
+
+function seconds(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw fail('bad-input', `gc --older-than ${text}: wanted a number of seconds`);
+  return Number(text);
+}
+
+/** The original client's name for the same. */
+function ageFromEnvironment(): number | undefined {
+  const text = process.env['JFS_GC_SKIPPEDTIME'];
+  return text === undefined || text === '' ? undefined : seconds(text);
+}
+
+async function collect(metaUrl: string, flags: Flags): Promise<void> {
+  const { collectGarbage } = await import('../filesystem/gc.ts');
+  const progress = await showProgress('rows and objects', flags.json);
+  const olderThanSeconds = flags.olderThan ?? ageFromEnvironment();
+  const report = await collectGarbage({
+    metaUrl,
+    threads: flags.threads,
+    onProgress: progress.on,
+    ...(flags.delete && { delete: true }),
+    ...(olderThanSeconds !== undefined && { olderThanSeconds }),
+    ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
+  }).finally(progress.end);
+  console.log(flags.json ? toJson(report, 2) : asText(report));
+}
+
+function asText({ name, uuid, slices, objects, rows, deleted, deletedObjects, notes }: GcReport): string {
+  const line = (what: string, { count, bytes }: { count: number; bytes: number }, more = ''): string =>
+    `  ${what.padEnd(14)}${String(count).padStart(10)}  ${bytes} bytes${more}`;
+  const row = (what: string, count: number | string): string => `  ${what.padEnd(14)}${String(count).padStart(10)}`;
+  const lines = [
+    `${name} (${uuid}): ${slices.count} slices in use, ${slices.bytes} bytes`,
+    deleted ? 'objects, after the rows were cleaned up' : 'objects',
+    line('scanned', objects.scanned),
+    line('valid', objects.valid),
+    line('compacted', objects.delayed, ' (kept as long as the trash is)'),
+    line('pending', objects.pending, ' (of slices without references)'),
+    line('leaked', objects.leaked, ' (no row knows of them)'),
+    line('temporary', objects.temporary, ' (of writes that were cut short)'),
+    line('unreferenced', objects.unreferenced, ' (counted as used: fsck --repair)'),
+    line('skipped', objects.skipped, ' (too young to be judged)'),
+    line('foreign', objects.foreign, ' (no names of pages, never touched)'),
+    deleted ? 'rows that were found and cleaned up' : 'rows that wait to be cleaned up',
+    row('slices', rows.pendingSlices),
+    line('deleted files', rows.deletedFiles),
+    row('delayed', `${rows.delayedDue} of ${rows.delayed}`),
+    row('trash hours', rows.expiredHours),
+    row('half clones', rows.detachedTrees),
+    row('ledger rows', rows.ledgerRows),
+    ...notes.map((note) => `note: ${note}`),
+  ];
+  if (deleted) lines.push(`${deletedObjects} objects deleted`);
+  else if (isDirty(objects, rows)) lines.push('nothing was changed: --delete deletes what is leaked or waits');
+  return lines.join('\n');
+}
+
+const isDirty = ({ leaked, temporary, pending }: GcReport['objects'], rows: GcReport['rows']): boolean =>
+  leaked.count + temporary.count + pending.count > 0 ||
+  rows.pendingSlices + rows.deletedFiles.count + rows.delayedDue + rows.expiredHours > 0 ||
+  rows.detachedTrees + rows.ledgerRows > 0;

@@ -1,0 +1,120 @@
+// Garbage as both clients count it: the same volumes, the same figures, and what one cleaned up is clean to the other.
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import type { GcReport } from '../../src/filesystem/gc.ts';
+import { Juicefs } from '../harness/juicefs.ts';
+import { Pageseal } from '../harness/pageseal.ts';
+import { makeTemp, type Temp } from '../harness/temp.ts';
+import { needs } from '../harness/tools.ts';
+import { copyVolume, type TestVolume, type VolumeName } from '../harness/volumes.ts';
+import { violations } from '../model/invariants.ts';
+
+const tools = needs('juicefs');
+
+/** Leaked objects, a left-over of a write, a slice without references, a deleted file, all with their bytes. */
+function litter(volume: TestVolume, name: string, hashPrefix: boolean): void {
+  const folder = join(volume.bucket, name, 'chunks');
+  const put = (id: number, file: string, bytes: number): void => {
+    const HH = (id % 256).toString(16).toUpperCase().padStart(2, '0');
+    const path = hashPrefix ? join(folder, HH, '0', file) : join(folder, '0', String(Math.floor(id / 1000)), file);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, Buffer.alloc(bytes));
+  };
+  for (const id of [900, 1900, 2901]) put(id, `${id}_0_${id}`, id);
+  put(901, '.jfs.901_0_1.tmp.1234', 77);
+  put(1, '1_0_3', 3);
+  for (const id of [910, 911, 912]) put(id, `${id}_0_10`, 10);
+  const database = new DatabaseSync(volume.database);
+  const record = Buffer.alloc(24);
+  record.writeBigUInt64BE(912n, 4);
+  record.writeUInt32BE(10, 12);
+  record.writeUInt32BE(10, 20);
+  database.exec(`INSERT INTO jfs_chunk_ref VALUES (910, 10, 0), (911, 10, -1), (912, 10, 1);
+    INSERT INTO jfs_chunk (inode, indx, slices) VALUES (9000, 0, x'${record.toString('hex')}')`);
+  database.exec(`INSERT INTO jfs_delfile VALUES (9000, 10, ${Math.floor(Date.now() / 1000)})`);
+  database.exec("UPDATE jfs_counter SET value = 10000 WHERE name IN ('nextChunk', 'nextInode')");
+  database.close();
+}
+
+/** The figures of the original client's last line. */
+function figures(line: string): Record<string, number> {
+  const found = [
+    ...line.matchAll(/(\d+) (objects|valid|pending delete|compacted|leaked|skipped)\b(?: \((\d+) bytes\))?/g),
+  ];
+  return Object.fromEntries(
+    found.flatMap(([, count, what = '', bytes]) => [
+      [what, Number(count)],
+      ...(bytes === undefined ? [] : [[`${what} bytes`, Number(bytes)] as const]),
+    ]),
+  );
+}
+
+function ours({ objects }: GcReport): Record<string, number> {
+  const { scanned, valid, pending, delayed, leaked, temporary, skipped } = objects;
+  return {
+    objects: scanned.count,
+    valid: valid.count,
+    'pending delete': pending.count,
+    'pending delete bytes': pending.bytes,
+    compacted: delayed.count,
+    'compacted bytes': delayed.bytes,
+    leaked: leaked.count + temporary.count,
+    'leaked bytes': leaked.bytes + temporary.bytes,
+    skipped: skipped.count,
+    'skipped bytes': skipped.bytes,
+  };
+}
+
+class Both {
+  readonly juicefs: Juicefs;
+  readonly #pageseal: Pageseal;
+  readonly #metaUrl: string;
+
+  constructor(temp: Temp, { metaUrl, passphrase }: TestVolume) {
+    this.juicefs = new Juicefs(temp, passphrase);
+    this.#pageseal = new Pageseal(temp, passphrase);
+    this.#metaUrl = metaUrl;
+  }
+
+  async gc(...flags: string[]): Promise<GcReport> {
+    const text = await this.#pageseal.ok(['gc', this.#metaUrl, '--json', '--older-than', '0', ...flags]);
+    return JSON.parse(text.slice(text.indexOf('{'))) as GcReport;
+  }
+
+  async same(): Promise<Record<string, number>> {
+    const report = ours(await this.gc());
+    assert.deepEqual(report, figures(await this.juicefs.gc(this.#metaUrl)));
+    return report;
+  }
+}
+
+const volumes: readonly (readonly [VolumeName, boolean])[] = [
+  ['trash0', false],
+  ['hashprefix', true],
+  ['plain', false],
+];
+for (const [name, hashPrefix] of volumes)
+  test(`both clients find the same garbage in ${name}, and none after ours was told to delete it`, tools, async (t) => {
+    const temp = makeTemp(t);
+    const volume = copyVolume(temp, name);
+    const both = new Both(temp, volume);
+    const before = await both.same();
+    assert.equal(before['leaked'], 0);
+    // With the trash on, compaction leaves what it replaced to the trash.
+    await both.juicefs.ok(['gc', volume.metaUrl, '--compact']);
+    litter(volume, name, hashPrefix);
+    const dirty = await both.same();
+    assert.deepEqual(
+      [dirty['leaked'], dirty['leaked bytes'], dirty['pending delete']],
+      [5, 900 + 1900 + 2901 + 77 + 3, 2],
+    );
+    if (name === 'plain') assert.ok((dirty['compacted'] ?? 0) > 0);
+    await both.gc('--delete');
+    const clean = await both.same();
+    assert.deepEqual([clean['leaked'], clean['pending delete']], [0, 0]);
+    assert.deepEqual(await both.juicefs.fsck(volume.metaUrl), []);
+    assert.deepEqual(violations(volume.database, { original: true }), []);
+  });
