@@ -19,11 +19,15 @@ import { openStore } from './store/open-store.ts';
 import type { ObjectStore } from './store/store.ts';
 import { storeSettings } from './store-settings.ts';
 import { unlock } from './unlock.ts';
+import { Compactions } from './vfs/compactions.ts';
 import { usualLifetimes } from './vfs/lifetimes.ts';
 import { VolumeVfs } from './vfs/volume-vfs.ts';
 
 /** Opened pages in memory: what read-ahead of a few readers fills. */
 const CACHE_BYTES = 64 * MiB;
+
+/** How long closing waits for compactions, which end at their next page. */
+const COMPACTION_TIMEOUT_MS = 5000;
 
 /** What has been opened so far, to be closed in the reverse order, also when the next step fails. */
 class Opened {
@@ -113,17 +117,23 @@ async function openLayers(options: OpenOptions, opened: Opened): Promise<Layers>
 
 async function serve(options: OpenOptions, layers: Layers, opened: Opened): Promise<FileSystem> {
   const { meta, pages, log, setting, key, closing } = layers;
+  const background = options.backgroundJobs !== false;
+  const compactions = meta.readOnly ? undefined : new Compactions({ meta, pages, log, background });
   const vfs = new VolumeVfs({
     meta,
     pages,
     log,
     root: await findRoot(meta, options.subdir),
+    ...(compactions && { compactions }),
     ...(options.marks && { marks: options.marks }),
     ...(options.epoch !== undefined && { epoch: options.epoch }),
     lifetimes: { ...usualLifetimes, ...options.lifetimes },
   });
   opened.add(async () => {
-    await vfs.flushAll().finally(() => vfs.stop());
+    await vfs.flushAll().finally(async () => {
+      vfs.stop();
+      await compactions?.stop(COMPACTION_TIMEOUT_MS);
+    });
   });
   return {
     vfs,

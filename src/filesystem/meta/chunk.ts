@@ -5,10 +5,10 @@ import { fail } from '../../base/errors.ts';
 import type { LedgerEntry } from '../../base/words.ts';
 import { type Change, change, type Op, type Query, query, read, write } from '../sql/op.ts';
 import type { MetaContext } from './context.ts';
-import type { ChunkView, SliceCommit } from './meta.ts';
+import type { ChunkGrowth, ChunkView, SliceCommit } from './meta.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { bigintAt, bytesAt, numberAt } from './rows.ts';
-import { decodeSlices, encodeSlices, hole } from './slices.ts';
+import { decodeSlices, encodeSlices, hole, RECORD } from './slices.ts';
 import { nodeById, parentsOf, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeType, type Slice, type SliceId } from './types.ts';
 import { growthOf } from './usage.ts';
@@ -46,10 +46,10 @@ export const zeroRowsBetween = (ino: Ino, first: number, last: number): Change =
     BigInt(last),
   );
 
-const insertChunkRef = (id: SliceId, size: number): Change =>
+export const insertChunkRef = (id: SliceId, size: number): Change =>
   change('INSERT INTO jfs_chunk_ref (chunkid, size, refs) VALUES (?, ?, 1)', id, BigInt(size));
 
-const insertLedgerEntry = (entry: LedgerEntry): Change =>
+export const insertLedgerEntry = (entry: LedgerEntry): Change =>
   change(
     'INSERT INTO pageseal_page (slice_id, indx, tag, page_key) VALUES (?, ?, ?, ?)',
     entry.sliceId,
@@ -65,6 +65,13 @@ export const ledgerOf = (id: SliceId): Query<LedgerEntry> =>
     tag: bytesAt(row, 2),
     pageKey: bytesAt(row, 3),
   }));
+
+const recordCount = (ino: Ino, indx: number): Query<number> =>
+  query(
+    'SELECT LENGTH(BYTES(slices)) FROM jfs_chunk WHERE inode = ? AND indx = ?',
+    [ino, BigInt(indx)],
+    (row) => numberAt(row, 0) / RECORD,
+  );
 
 const nodeExists = (ino: Ino): Query<bigint> =>
   query('SELECT inode FROM jfs_node WHERE inode = ?', [ino], (row) => bigintAt(row, 0));
@@ -117,19 +124,26 @@ export function checkFile(attr: Attr | undefined, ino: Ino, attempted: string): 
  * All slices in one transaction. A commit that was sent but not answered is recognised by the chunk_ref rows of its ids,
  * not by its request: the same kernel request may commit different slices after a takeover.
  */
-export function commitSlices(ctx: MetaContext, ino: Ino, commits: readonly SliceCommit[]): Promise<Attr> {
+export function commitSlices(
+  ctx: MetaContext,
+  ino: Ino,
+  commits: readonly SliceCommit[],
+  grown?: (chunk: ChunkGrowth) => void,
+): Promise<Attr> {
   const ids = commits.map((commit) => commit.slice.id);
+  const chunks = perChunk(commits);
   return ctx.write({}, attrReply, function* (): Op<Outcome<Attr>> {
     const [[attr], ...refs] = yield* read(nodeById(ino, true), ...ids.map(refOf));
     checkFile(attr, ino, 'write to');
     if (ids.length > 0 && refs.every((rows) => rows.length > 0)) return { answer: attr };
     const length = commits.reduce((longest, commit) => Math.max(longest, endOf(commit)), attr.length);
     const parents = yield* directoriesOf(attr);
+    const before = yield* read(...[...chunks.keys()].map((indx) => recordCount(ino, indx)));
     yield* ctx.usage.checkGrowth(parents, growthOf(attr.length, length));
     const ctime = nowNs();
     const mtime = commits.at(-1)?.mtime ?? attr.mtime;
     yield* write(
-      ...appends(ino, commits),
+      ...[...chunks].map(([indx, slices]) => appendSlices(ino, indx, slices)),
       ...commits.map(({ slice }) => insertChunkRef(slice.id, slice.size)),
       ...commits.flatMap((commit) => commit.ledger.map(insertLedgerEntry)),
       updateNode(ino, { length, mtime, ctime }),
@@ -137,11 +151,15 @@ export function commitSlices(ctx: MetaContext, ino: Ino, commits: readonly Slice
     return {
       answer: { ...attr, length, mtime, ctime },
       usage: growthDeltas(attr, parents, length),
+      after: () => {
+        for (const [i, [indx, { length: added }]] of [...chunks].entries())
+          grown?.({ indx, records: (before[i]?.[0] ?? 0) + added, added });
+      },
     };
   });
 }
 
-const refOf = (id: SliceId): Query<bigint> =>
+export const refOf = (id: SliceId): Query<bigint> =>
   query('SELECT chunkid FROM jfs_chunk_ref WHERE chunkid = ?', [id], (row) => bigintAt(row, 0));
 
 function endOf({ indx, slice }: SliceCommit): number {
@@ -150,13 +168,13 @@ function endOf({ indx, slice }: SliceCommit): number {
   return end;
 }
 
-/** One append per chunk, its records in the order given. */
-function appends(ino: Ino, commits: readonly SliceCommit[]): Change[] {
+/** Records by chunk, in the order given. */
+function perChunk(commits: readonly SliceCommit[]): Map<number, Slice[]> {
   const chunks = new Map<number, Slice[]>();
   for (const { indx, slice } of commits) {
     const list = chunks.get(indx);
     if (list === undefined) chunks.set(indx, [slice]);
     else list.push(slice);
   }
-  return [...chunks].map(([indx, slices]) => appendSlices(ino, indx, slices));
+  return chunks;
 }

@@ -78,7 +78,7 @@ export class DataDeletion {
         if (this.#stopped) return;
         // Durable: a power cut must not bring references back whose objects are gone.
         const slices = await this.#engine.run(() => releaseChunk(ino, indx), { durable: true });
-        await this.#deleteUnreferenced(slices);
+        await this.deleteUnreferenced(slices);
       }
     }
     await this.#engine.run(function* () {
@@ -86,7 +86,8 @@ export class DataDeletion {
     });
   }
 
-  async #deleteUnreferenced(slices: readonly DeletedSlice[]): Promise<void> {
+  /** Of slices that lost a reference, those that lost their last one. */
+  async deleteUnreferenced(slices: readonly DeletedSlice[]): Promise<void> {
     if (slices.length === 0) return;
     const gone = await this.#engine.view(function* () {
       const found = yield* read(...slices.map(({ id }) => unreferenced(id)));
@@ -164,7 +165,7 @@ export class DataDeletion {
     for (const key of rows) {
       if (this.#stopped) return 0;
       const slices = await this.#engine.run(() => releaseDelayed(key), { durable: true });
-      await this.#deleteUnreferenced(slices);
+      await this.deleteUnreferenced(slices);
     }
     return rows.length;
   }
@@ -204,7 +205,7 @@ function* releaseDelayed(key: bigint): Op<DeletedSlice[]> {
 }
 
 /** One reference less per occurrence, in ascending order of ids. */
-function release(slices: readonly DeletedSlice[]): Change[] {
+export function release(slices: readonly DeletedSlice[]): Change[] {
   const counts = new Map<SliceId, { size: number; count: bigint }>();
   for (const { id, size } of slices) counts.set(id, { size, count: (counts.get(id)?.count ?? 0n) + 1n });
   return [...counts]

@@ -18,6 +18,14 @@ export interface SliceCommit {
   readonly mtime: bigint;
 }
 
+/** A chunk that a commit added records to. */
+export interface ChunkGrowth {
+  readonly indx: number;
+  /** In all, with those `added`. */
+  readonly records: number;
+  readonly added: number;
+}
+
 export interface CreateResult {
   readonly attr: Attr;
   /** False when the name existed and was opened (create without O_EXCL). */
@@ -69,8 +77,16 @@ export interface Meta {
   readChunk(ino: Ino, indx: number): Promise<ChunkView>;
   /** Chunk indexes of a file that have a row, ascending, from `from`; for lseek and checks. */
   chunkIndexes(ino: Ino, from: number, limit: number): Promise<number[]>;
-  /** Appends records in the order given, in one transaction; answers the file's attributes after it. */
-  commitSlices(caller: Caller, ino: Ino, commits: readonly SliceCommit[]): Promise<Attr>;
+  /**
+   * Appends records in the order given, in one transaction; answers the file's attributes after it. `grown` hears of each
+   * chunk, unless all was committed before.
+   */
+  commitSlices(
+    caller: Caller,
+    ino: Ino,
+    commits: readonly SliceCommit[],
+    grown?: (chunk: ChunkGrowth) => void,
+  ): Promise<Attr>;
   /** A slice id never used before, from this session's batch. */
   newSliceId(): Promise<SliceId>;
   /** Waits until everything committed so far survives a power cut. */

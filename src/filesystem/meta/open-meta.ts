@@ -5,9 +5,10 @@ import type { OnProgress } from '../../base/progress.ts';
 import type { Caller } from '../../base/words.ts';
 import type { Engine } from '../sql/op.ts';
 import { chunkIndexes, commitSlices, readChunk } from './chunk.ts';
+import { abandonOp, type CompactionMeta, type Replacement, replaceRecords } from './compaction.ts';
 import type { RemoveSlice } from './delete-data.ts';
 import { fallocate } from './fallocate.ts';
-import type { ChunkView, Meta, SliceCommit } from './meta.ts';
+import type { ChunkGrowth, ChunkView, Meta, SliceCommit } from './meta.ts';
 import { Namespace } from './namespace.ts';
 import { readSetting } from './read-setting.ts';
 import { completeTables, hasOurTables } from './schema.ts';
@@ -29,7 +30,7 @@ export interface OpenMetaOptions {
   readonly backgroundJobs?: boolean;
 }
 
-export interface OpenedMeta extends Meta {
+export interface OpenedMeta extends Meta, CompactionMeta {
   readonly setting: Setting;
   /** For a successor; undefined when read-only. */
   readonly sessionId: bigint | undefined;
@@ -140,12 +141,30 @@ class VolumeMeta extends Namespace implements OpenedMeta {
     return this.#state.engine.view(() => chunkIndexes(ino, from, limit));
   }
 
-  commitSlices(_caller: Caller, ino: Ino, commits: readonly SliceCommit[]): Promise<Attr> {
-    return commitSlices(this.#state, ino, commits);
+  commitSlices(
+    _caller: Caller,
+    ino: Ino,
+    commits: readonly SliceCommit[],
+    grown?: (chunk: ChunkGrowth) => void,
+  ): Promise<Attr> {
+    return commitSlices(this.#state, ino, commits, grown);
   }
 
   newSliceId(): Promise<SliceId> {
     return this.#state.newSliceId();
+  }
+
+  replaceRecords(replacement: Replacement): Promise<readonly DeletedSlice[] | undefined> {
+    return replaceRecords(this.#state, replacement);
+  }
+
+  removeReplaced(slices: readonly DeletedSlice[]): Promise<void> {
+    return this.#state.deletion.deleteUnreferenced(slices);
+  }
+
+  async abandonSlice(slice: DeletedSlice): Promise<void> {
+    const { engine, deletion } = this.#state;
+    if (await engine.run(() => abandonOp(slice))) await deletion.deleteUnreferenced([slice]);
   }
 
   sync(): Promise<void> {

@@ -54,6 +54,15 @@ export interface DeletedSlice {
   readonly size: number;
 }
 
+export function encodeDeletedSlices(slices: readonly DeletedSlice[]): Buffer {
+  const bytes = Buffer.alloc(slices.length * DELETED_RECORD);
+  slices.forEach(({ id, size }, i) => {
+    bytes.writeBigUInt64BE(id, i * DELETED_RECORD);
+    bytes.writeUInt32BE(size, i * DELETED_RECORD + 8);
+  });
+  return bytes;
+}
+
 export function decodeDeletedSlices(bytes: Buffer, what: string): DeletedSlice[] {
   if (bytes.length % DELETED_RECORD !== 0)
     throw fail('metadata-damaged', `${what}: ${bytes.length} bytes, wanted entries of ${DELETED_RECORD}`);

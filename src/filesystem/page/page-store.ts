@@ -23,9 +23,10 @@ export interface PageStore {
 
   /**
    * The opened page, place.length bytes, shared with the memory cache: never to be written to. Rejects: page-damaged,
-   * page-mismatch, page-unledgered, object-missing, store-unavailable.
+   * page-mismatch, page-unledgered, object-missing, store-unavailable. `mayBeGone`: the caller will look again at what the
+   * metadata says, so a missing object is nobody's concern yet.
    */
-  read(place: PagePlace, entry: LedgerEntry | undefined, signal?: AbortSignal): Promise<Buffer>;
+  read(place: PagePlace, entry: LedgerEntry | undefined, signal?: AbortSignal, mayBeGone?: boolean): Promise<Buffer>;
 
   /** The page if the memory cache holds it: the read path's way to answer without a promise. */
   cached(place: PagePlace): Buffer | undefined;

@@ -136,7 +136,12 @@ class SealedPageStore implements PageStore {
     return this.#cache.hold();
   }
 
-  async read(place: PagePlace, entry: LedgerEntry | undefined, signal?: AbortSignal): Promise<Buffer> {
+  async read(
+    place: PagePlace,
+    entry: LedgerEntry | undefined,
+    signal?: AbortSignal,
+    mayBeGone = false,
+  ): Promise<Buffer> {
     if (this.encrypted && entry === undefined && this.#options.ledger?.mode === 'strict')
       throw this.#refused(place, fail('page-unledgered', 'no row in the page ledger, which is strict'));
     const { sliceId, indx, length } = place;
@@ -146,20 +151,21 @@ class SealedPageStore implements PageStore {
     const name = `${sliceId}_${indx}_${length}_${entry?.tag.toString('latin1') ?? ''}`;
     let fetch = this.#fetches.get(name);
     if (fetch === undefined) {
-      fetch = this.#downloads.run(() => this.#fetch(place, entry)).finally(() => this.#fetches.delete(name));
+      fetch = this.#downloads.run(() => this.#fetch(place, entry, mayBeGone)).finally(() => this.#fetches.delete(name));
       this.#fetches.set(name, fetch);
     }
     return signal === undefined ? fetch : orAborted(fetch, signal);
   }
 
   /** Shared by all who wait for the page, so nobody's signal ends it; the store's bounds do. */
-  async #fetch(place: PagePlace, entry: LedgerEntry | undefined): Promise<Buffer> {
+  async #fetch(place: PagePlace, entry: LedgerEntry | undefined, mayBeGone: boolean): Promise<Buffer> {
     try {
       const plain = await this.#open(place, entry, await this.#get(place));
       this.#cache.set(place.sliceId, place.indx, plain, entry?.tag);
       opened.inc();
       return plain;
     } catch (thrown) {
+      if (mayBeGone && hasCode(thrown, 'object-missing')) throw thrown;
       throw this.#refused(place, thrown);
     }
   }

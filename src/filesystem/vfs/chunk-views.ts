@@ -32,6 +32,10 @@ export class View {
     }
   }
 
+  get records(): number {
+    return this.#slices.length;
+  }
+
   append(commit: SliceCommit): void {
     this.#slices = [...this.#slices, commit.slice];
     this.#segments = undefined;
@@ -66,11 +70,14 @@ export class ChunkViews {
   readonly #loading = new Map<number, Promise<View>>();
   /** Counts everything that makes a view being read out of date. */
   #generation = 0;
+  readonly #loaded: (indx: number, records: number) => void;
 
-  constructor(ino: Ino, meta: Meta, order: Mutex) {
+  /** `loaded` hears how many records a chunk has when it is read. */
+  constructor(ino: Ino, meta: Meta, order: Mutex, loaded: (indx: number, records: number) => void) {
     this.#ino = ino;
     this.#meta = meta;
     this.#order = order;
+    this.#loaded = loaded;
   }
 
   get(indx: number): View | undefined {
@@ -99,6 +106,7 @@ export class ChunkViews {
 
   #keep(indx: number, view: View): View {
     this.#views.set(indx, view);
+    this.#loaded(indx, view.records);
     for (const oldest of this.#views.keys()) {
       if (this.#views.size <= MAX_VIEWS) break;
       this.#views.delete(oldest);

@@ -40,7 +40,9 @@ export class OpenInode implements WriterOwner {
     this.#table = table;
     this.ino = attr.ino;
     this.known = attr;
-    this.views = new ChunkViews(attr.ino, meta, this.order);
+    this.views = new ChunkViews(attr.ino, meta, this.order, (indx, records) =>
+      parts.compactions?.seen(attr.ino, indx, records),
+    );
     this.writer = new Writer(parts, this);
   }
 

@@ -73,7 +73,7 @@ export class ReadAhead {
       const done = (): void => {
         this.#inFlight -= place.length;
       };
-      this.#pages.read(place, view.entry(place.sliceId, place.indx)).then(done, done);
+      this.#pages.read(place, view.entry(place.sliceId, place.indx), undefined, true).then(done, done);
     }
     return true;
   }

@@ -21,6 +21,8 @@ interface Range {
   readonly from: number;
   readonly to: number;
   readonly signal: AbortSignal | undefined;
+  /** What is known of the chunk may be out of date: if a page is missing, it is looked at again. */
+  readonly first: boolean;
 }
 
 export class Reader {
@@ -40,7 +42,7 @@ export class Reader {
       const indx = Math.floor(at / CHUNK_SIZE);
       const to = Math.min(end, (indx + 1) * CHUNK_SIZE);
       const view = inode.views.get(indx) ?? (await inode.views.load(indx));
-      const range = { indx, from: at - indx * CHUNK_SIZE, to: to - indx * CHUNK_SIZE, signal };
+      const range = { indx, from: at - indx * CHUNK_SIZE, to: to - indx * CHUNK_SIZE, signal, first: true };
       if (this.#chunk(inode, view, range, pieces)) pending = true;
       at = to;
     }
@@ -70,7 +72,8 @@ export class Reader {
       inode.views.drop(indx);
       const view = await inode.views.load(indx);
       const part: Piece[] = [];
-      this.#chunk(inode, view, { indx, from: at - indx * CHUNK_SIZE, to: to - indx * CHUNK_SIZE, signal }, part);
+      const range = { indx, from: at - indx * CHUNK_SIZE, to: to - indx * CHUNK_SIZE, signal, first: false };
+      this.#chunk(inode, view, range, part);
       pieces.push(...(await Promise.all(part)));
       at = to;
     }
@@ -78,13 +81,14 @@ export class Reader {
   }
 
   /** Pushes the pieces of [from, to) of a chunk, all in one turn; answers whether any is a promise. */
-  #chunk(inode: OpenInode, view: View, { indx, from, to, signal }: Range, into: Piece[]): boolean {
+  #chunk(inode: OpenInode, view: View, range: Range, into: Piece[]): boolean {
+    const { indx, from, to, signal } = range;
     const before = into.length;
     const dirty = inode.writer.slicesOf(indx);
-    if (dirty.length === 0) this.#committed(view, from, to, into, signal);
+    if (dirty.length === 0) this.#committed(view, range, into);
     else
       for (const { pos, len, layer, skip } of paint(dirty, from, to)) {
-        if (layer === undefined) this.#committed(view, pos, pos + len, into, signal);
+        if (layer === undefined) this.#committed(view, { ...range, from: pos, to: pos + len }, into);
         else this.#dirty(layer, skip, len, into, signal);
       }
     for (let i = before; i < into.length; i++) {
@@ -105,24 +109,25 @@ export class Reader {
     return true;
   }
 
-  #committed(view: View, from: number, to: number, into: Piece[], signal?: AbortSignal): void {
-    view.visit(from, to, (slice, skip, len) => {
+  #committed(view: View, range: Range, into: Piece[]): void {
+    view.visit(range.from, range.to, (slice, skip, len) => {
       if (slice === undefined) hole(len, into);
-      else this.#slice(view, slice, slice.off + skip, len, into, signal);
+      else this.#slice(view, slice, { ...range, from: slice.off + skip, to: slice.off + skip + len }, into);
     });
   }
 
-  #slice(view: View, slice: Slice, from: number, len: number, into: Piece[], signal?: AbortSignal): void {
+  /** `range` is of the slice here. */
+  #slice(view: View, slice: Slice, { from, to: end, signal, first }: Range, into: Piece[]): void {
     const { pageSize } = this.#pages;
-    for (let at = from; at < from + len; ) {
+    for (let at = from; at < end; ) {
       const k = Math.floor(at / pageSize);
       const start = k * pageSize;
-      const to = Math.min(from + len, start + pageSize);
+      const to = Math.min(end, start + pageSize);
       const place = { sliceId: slice.id, indx: k, length: Math.min(pageSize, slice.size - start) };
       const cached = this.#pages.cached(place);
       const [a, b] = [at - start, to - start];
       if (cached === undefined)
-        into.push(this.#pages.read(place, view.entry(slice.id, k), signal).then((page) => page.subarray(a, b)));
+        into.push(this.#pages.read(place, view.entry(slice.id, k), signal, first).then((page) => page.subarray(a, b)));
       else into.push(cached.subarray(a, b));
       at = to;
     }

@@ -4,6 +4,7 @@ import type { Caller, Ino } from '../../base/words.ts';
 import type { Meta } from '../meta/meta.ts';
 import type { PageStore } from '../page/page-store.ts';
 import * as attributes from './attributes.ts';
+import type { Compactions } from './compactions.ts';
 import { type Core, changing } from './core.ts';
 import { Directories } from './directories.ts';
 import { DirtyFiles } from './dirty-files.ts';
@@ -31,6 +32,8 @@ export interface VfsOptions {
   readonly lifetimes?: Lifetimes;
   /** Bytes of dirty data in memory. */
   readonly dirtyBytes?: number;
+  /** Absent: chunks are left as they are. Stopped by its owner, after the last flush. */
+  readonly compactions?: Compactions;
 }
 
 export class VolumeVfs implements Vfs {
@@ -53,7 +56,9 @@ export class VolumeVfs implements Vfs {
     const lost = [...new Set(marks.inherited())];
     logInherited(lost, log);
     this.lostInodes = lost.length;
-    const inodes = new Inodes(meta, { meta, pages, slabs, dirtyFiles, marks, log }, lost);
+    const { compactions } = options;
+    const inodes = new Inodes(meta, { meta, pages, slabs, dirtyFiles, marks, log, compactions }, lost);
+    if (compactions !== undefined) compactions.onReplaced = (ino, indx) => inodes.get(ino)?.views.drop(indx);
     const files: Core['files'] = new Handles(epoch);
     const readOnly = this.readOnly;
     this.#core = { meta, pages, log, marks, root, readOnly, inodes, files, dirtyFiles, lifetimes, changes: 0 };

@@ -6,9 +6,10 @@ import type { Log } from '../../base/log.ts';
 import { counter } from '../../base/metrics.ts';
 import type { Mutex } from '../../base/mutex.ts';
 import type { Caller, Ino } from '../../base/words.ts';
-import type { Meta } from '../meta/meta.ts';
+import type { ChunkGrowth, Meta } from '../meta/meta.ts';
 import { type Attr, CHUNK_SIZE } from '../meta/types.ts';
 import type { PageStore } from '../page/page-store.ts';
+import type { Compactions } from './compactions.ts';
 import type { DirtyFile, DirtyFiles } from './dirty-files.ts';
 import { DirtySlice } from './dirty-slice.ts';
 import type { UncommittedMarks } from './marks.ts';
@@ -30,6 +31,8 @@ export interface WriterParts {
   readonly dirtyFiles: DirtyFiles;
   readonly marks: UncommittedMarks;
   readonly log: Log;
+  /** Absent where chunks are left as they are. */
+  readonly compactions?: Compactions | undefined;
 }
 
 /** What the writer tells its inode. */
@@ -226,12 +229,13 @@ export class Writer implements DirtyFile {
 
   async #commit(caller: Caller, batch: readonly DirtySlice[]): Promise<void> {
     let attr: Attr;
+    const chunks: ChunkGrowth[] = [];
     // A slice may have taken bytes after a later one had its last: the file's time must not go back.
     let mtime = this.#committed;
     for (const slice of batch) if (slice.mtime > mtime) mtime = slice.mtime;
     try {
       const commits = batch.map((slice) => ({ ...slice.commit(), mtime }));
-      attr = await this.#parts.meta.commitSlices(caller, this.#owner.ino, commits);
+      attr = await this.#parts.meta.commitSlices(caller, this.#owner.ino, commits, (chunk) => chunks.push(chunk));
     } catch (thrown) {
       const error = FsError.from(thrown, `commit of inode ${this.#owner.ino}`);
       for (const slice of batch) {
@@ -245,6 +249,9 @@ export class Writer implements DirtyFile {
     this.#owner.committed(attr, batch);
     for (const slice of batch) slice.finish();
     this.#afterRemoval();
+    // The writers of these slices have their answer; those of the next ones wait if a chunk has far too many records.
+    for (const { indx, records, added } of chunks)
+      await this.#parts.compactions?.appended(this.#owner.ino, indx, records, added);
   }
 
   #drop(slice: DirtySlice | undefined): void {
