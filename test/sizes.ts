@@ -8,4 +8,12 @@ export const sizes = {
   propertyRuns: size(100, 5_000),
   /** Times a worker is killed in the middle of a copy. */
   kills: size(5, 100),
+  /** Points of a scenario at which a process is killed. */
+  killPoints: size(8, 100_000),
+  /** Programs on a mount: whether git gets most of node_modules, SQLite's transactions per process, pgbench, C sources. */
+  wholeRepository: long,
+  transactions: size(25, 2_000),
+  pgbenchScale: size(1, 10),
+  pgbenchTransactions: size(100, 5_000),
+  sources: size(40, 1_000),
 } as const;

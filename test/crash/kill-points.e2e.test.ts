@@ -1,0 +1,79 @@
+// kill -9 before every system call that changes the database or the store (fault points of kill-points.c, no sleeps):
+// whoever comes next finds sound metadata and every acknowledged byte.
+import assert from 'node:assert/strict';
+import { describe, type TestContext, test } from 'node:test';
+import { fsck } from '../../src/filesystem/fsck.ts';
+import { makeTemp } from '../harness/temp.ts';
+import { interopNeeds, needs } from '../harness/tools.ts';
+import { violations } from '../model/invariants.ts';
+import { sizes } from '../sizes.ts';
+import { type Contents, type Scenario, type Step, scenarios } from './kill-points-scenarios.ts';
+import { compileShim, PointsVolume, type Run } from './kill-points-volume.ts';
+
+const empty: Contents = new Map();
+const through = (tree: Contents, steps: readonly Step[]): Contents =>
+  steps.reduce((now, step) => step.after(now), tree);
+
+/** Numbers of the points at which the process is killed: all, or as many as the size allows, each run others. */
+function chosen(count: number): number[] {
+  const all = Array.from({ length: count }, (_, at) => at + 1);
+  if (count <= sizes.killPoints) return all;
+  const stride = count / sizes.killPoints;
+  const from = Math.random() * stride;
+  return Array.from({ length: sizes.killPoints }, (_, i) => all[Math.floor(from + i * stride)] ?? count);
+}
+
+/** What of `found` is neither as before nor as after the step that was under way. */
+function wrongIn(found: Contents, before: Contents, after: Contents, inParts: boolean): string[] {
+  if (isSame(found, after)) return [];
+  return [...new Set([...before.keys(), ...after.keys(), ...found.keys()])].filter((path) => {
+    const [is, was, will] = [found.get(path), before.get(path), after.get(path)];
+    if (found.has(path) === before.has(path) && sameBytes(is, was)) return false;
+    if (!inParts || !found.has(path) || is === undefined) return true;
+    const length = Math.max(was?.length ?? 0, will?.length ?? 0);
+    return is.length > length || is.some((byte, at) => byte !== (was?.[at] ?? 0) && byte !== will?.[at]);
+  });
+}
+
+const sameBytes = (a: Buffer | undefined, b: Buffer | undefined): boolean =>
+  a === undefined || b === undefined ? a === b : a.equals(b);
+const isSame = (a: Contents, b: Contents): boolean =>
+  a.size === b.size && [...a].every(([path, data]) => b.has(path) && sameBytes(data, b.get(path)));
+
+/** Sound rows and no lost object. */
+async function checkVolume(volume: PointsVolume, at: string, withOriginal: boolean): Promise<void> {
+  assert.deepEqual(violations(volume.database), [], at);
+  assert.deepEqual((await fsck({ metaUrl: volume.metaUrl, deep: { key: { kind: 'in-metadata' } } })).findings, [], at);
+  if (!withOriginal) return;
+  assert.deepEqual(await volume.juicefs.fsck(volume.metaUrl), [], at);
+}
+
+async function storm(t: TestContext, name: string, act: (volume: PointsVolume, killAt?: number) => Promise<Run>) {
+  const scenario = scenarios[name] as Scenario;
+  const temp = makeTemp(t);
+  const volume = await PointsVolume.make(temp, await compileShim(temp), name, scenario);
+  const start = through(empty, scenario.prepare);
+  volume.keep();
+  const whole = await act(volume);
+  assert.equal(whole.steps, scenario.steps.length);
+  const points = chosen(whole.points.length);
+  let killed = 0;
+  for (const [i, killAt] of points.entries()) {
+    volume.goBack();
+    const run = await act(volume, killAt);
+    if (run.killed) killed++;
+    const at = `killed at point ${run.points.at(-1)} after ${run.steps} steps`;
+    const before = through(start, scenario.steps.slice(0, run.steps));
+    const next = scenario.steps[run.steps];
+    const contents = await volume.recover();
+    assert.deepEqual(wrongIn(contents, before, next?.after(before) ?? before, next?.inParts === true), [], at);
+    await checkVolume(volume, at, i === points.length - 1);
+  }
+  t.diagnostic(`${killed} kills at ${whole.points.length} points`);
+  assert.ok(killed >= points.length / 2, 'hardly any point was met');
+}
+
+describe('kill -9 at every step', needs(...interopNeeds), () => {
+  for (const name of ['write', 'rename', 'rename into the trash', 'truncate', 'unlink'])
+    test(name, (t) => storm(t, name, (volume, killAt) => volume.steps(killAt)));
+});
