@@ -8,10 +8,11 @@ import { bigintAt, bytesAt, numberAt, textAt } from './meta/rows.ts';
 import { hasOurTables } from './meta/schema.ts';
 import { printRecord, type Setting } from './meta/setting.ts';
 import { decodeSlices } from './meta/slices.ts';
-import { childByName, nodeById, symlinkTarget } from './meta/statements.ts';
-import { type Attr, NodeType, ROOT, type Slice, TRASH } from './meta/types.ts';
+import { nodeById, symlinkTarget } from './meta/statements.ts';
+import { type Attr, NodeType, type Slice, TRASH } from './meta/types.ts';
 import { pageCount, pageLength } from './page/geometry.ts';
 import { pageObjectKey } from './page/object-key.ts';
+import { walk } from './paths.ts';
 import { type Engine, type Op, query, type Row, read } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { custodyOf } from './unlock.ts';
@@ -161,18 +162,5 @@ function* inspect(at: string | Ino): Op<Found> {
 function* byInode(ino: Ino): Op<Attr> {
   const [attr] = (yield* read(nodeById(ino)))[0];
   if (attr === undefined) throw fail('not-found', `look up inode ${ino}: there is none`);
-  return attr;
-}
-
-function* walk(path: string): Op<Attr> {
-  let [attr] = (yield* read(nodeById(ROOT)))[0];
-  if (attr === undefined) throw fail('metadata-damaged', 'the root directory has no row');
-  for (const name of path.split('/').filter((part) => part !== '' && part !== '.')) {
-    const parent: Ino = attr.ino;
-    const isTrash = parent === ROOT && name === '.trash';
-    const [found]: Attr[] = (yield* read(isTrash ? nodeById(TRASH) : childByName(parent, Buffer.from(name))))[0];
-    if (found === undefined) throw fail('not-found', `look up ${path}: no ${JSON.stringify(name)} in inode ${parent}`);
-    attr = found;
-  }
   return attr;
 }

@@ -1,6 +1,7 @@
 // The shape of the tree as the format demands it: edges, nodes, link counts, what hangs on nodes, counters. Questions to
 // the database only; repairs nothing.
 import { bigintAt } from './meta/rows.ts';
+import { NODE_SPACE } from './meta/space.ts';
 import { TRASH } from './meta/types.ts';
 import { type Engine, query, type Row, read } from './sql/op.ts';
 
@@ -94,12 +95,10 @@ const checks: readonly Check[] = [
   },
 ];
 
-const spaceOf = 'CASE WHEN n.type = 1 AND n.length > 0 THEN ((n.length + 4095) / 4096) * 4096 ELSE 4096 END';
-
 /** Totals are written some time after what they count, so they are compared only while nobody is at work. */
 const usageChecks: readonly Check[] = [
   {
-    sql: `SELECT c.value, t.used FROM jfs_counter c, (SELECT COALESCE(SUM(${spaceOf}), 0) AS used FROM jfs_node n WHERE NOT ${isRoot}) t WHERE c.name = 'usedSpace' AND c.value != t.used`,
+    sql: `SELECT c.value, t.used FROM jfs_counter c, (SELECT COALESCE(SUM(${NODE_SPACE}), 0) AS used FROM jfs_node n WHERE NOT ${isRoot}) t WHERE c.name = 'usedSpace' AND c.value != t.used`,
     say: (row) => `${at(row, 0)} bytes are counted as used, ${at(row, 1)} are`,
   },
   {

@@ -41,6 +41,11 @@ export class DataDeletion {
     this.#next();
   }
 
+  /** Waits until nothing is under way or waiting. */
+  async settled(): Promise<void> {
+    while (this.#running.size > 0) await Promise.race(this.#running.values());
+  }
+
   /** Waits for what is under way and waiting, but no longer than `timeoutMs`; then takes on nothing more. */
   async stop(timeoutMs: number): Promise<void> {
     const deadline = performance.now() + timeoutMs;

@@ -2,6 +2,7 @@
 // and down.
 import { type Change, change, type Query, query } from '../sql/op.ts';
 import { attrColumns, bigintAt, decodeAttr, numberAt } from './rows.ts';
+import { NODE_SPACE } from './space.ts';
 import type { Attr, Ino } from './types.ts';
 
 const CHILD = '(SELECT e.inode FROM jfs_edge e WHERE e.parent = ? AND e.name = ?)';
@@ -45,7 +46,7 @@ export const treeUsage = (directory: Ino): Query<{ readonly space: number; reado
   query(
     'WITH RECURSIVE down (inode) AS (SELECT CAST(? AS BIGINT) UNION' +
       ' SELECT e.inode FROM jfs_edge e JOIN down ON e.parent = down.inode WHERE e.type = 2)' +
-      ' SELECT CAST(COALESCE(SUM(CASE WHEN n.type = 1 AND n.length > 0 THEN (n.length + 4095) / 4096 * 4096 ELSE 4096 END), 0) AS BIGINT),' +
+      ` SELECT CAST(COALESCE(SUM(${NODE_SPACE}), 0) AS BIGINT),` +
       ' COUNT(*) FROM down JOIN jfs_edge e ON e.parent = down.inode JOIN jfs_node n ON n.inode = e.inode',
     [directory],
     (row) => ({ space: numberAt(row, 0), inodes: numberAt(row, 1) }),

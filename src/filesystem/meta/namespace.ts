@@ -19,13 +19,12 @@ import { setattrOp } from './setattr.ts';
 import { type TrashHour, trashHourOp } from './trash.ts';
 import { type Attr, type AttrChange, type Dirent, type Ino, NodeType } from './types.ts';
 import { unlinkOp } from './unlink.ts';
-import { counted } from './usage.ts';
+import { counted, hourUsage } from './usage.ts';
 import type { UsageDelta } from './usage-rows.ts';
 import { getxattrOp, listxattrOp, removexattrOp, setxattrOp } from './xattr.ts';
 
 /** Runs of one operation: it may miss the trash directory, then a rule, and both again when another client interferes. */
 const MAX_RUNS = 5;
-const DIRECTORY_SPACE = 4096;
 
 type Tree = Pick<
   Meta,
@@ -175,8 +174,7 @@ export class Namespace implements Tree {
   async #provide(want: Want): Promise<void> {
     const { engine, usage } = this.#context;
     if (want.what === 'rule') return engine.run(addRuleOp(want.rule));
-    const deltas = (hour: TrashHour): readonly UsageDelta[] =>
-      hour.created ? [{ volume: true, length: 0, space: DIRECTORY_SPACE, inodes: 1 }] : [];
+    const deltas = (hour: TrashHour): readonly UsageDelta[] => (hour.created ? [hourUsage(1)] : []);
     const operation = trashHourOp(want.hour, this.#env.now());
     const hour = await engine.run(() => counted(usage, operation, deltas));
     usage.applied(deltas(hour));

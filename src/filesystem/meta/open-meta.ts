@@ -15,6 +15,7 @@ import { completeTables, hasOurTables } from './schema.ts';
 import type { SessionOptions } from './session.ts';
 import type { Setting } from './setting.ts';
 import type { DeletedSlice } from './slices.ts';
+import type { Emptied, OnEmptied } from './trash-expiry.ts';
 import { truncate } from './truncate.ts';
 import type { Attr, Ino, SliceId, VolumeUsage } from './types.ts';
 import { VolumeState } from './volume-state.ts';
@@ -42,6 +43,8 @@ export interface OpenedMeta extends Meta, CompactionMeta {
   collect(onProgress: OnProgress): Promise<void>;
   /** Slices without a reference that the caller found: objects first, rows after. */
   deleteSlices(slices: readonly DeletedSlice[]): Promise<void>;
+  /** Removes what was deleted before that time (by the hour) for good, and waits until its data is gone. */
+  emptyTrash(beforeMs: number, progress?: OnEmptied): Promise<Emptied>;
 }
 
 export async function openMeta(options: OpenMetaOptions): Promise<OpenedMeta> {
@@ -123,6 +126,10 @@ class VolumeMeta extends Namespace implements OpenedMeta {
 
   deleteSlices(slices: readonly DeletedSlice[]): Promise<void> {
     return this.#state.deletion.deleteSlices(slices);
+  }
+
+  emptyTrash(beforeMs: number, progress?: OnEmptied): Promise<Emptied> {
+    return this.#state.emptyTrash(this, beforeMs, progress);
   }
 
   truncate(caller: Caller, ino: Ino, length: number): Promise<Attr> {

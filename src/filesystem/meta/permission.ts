@@ -54,10 +54,10 @@ export const isTrash = (ino: Ino): boolean => ino >= TRASH;
 /** The node is in the trash (or, for a directory, holds what is). */
 export const inTrash = (attr: Attr): boolean => attr.parent > TRASH;
 
-/** Directory arguments of create, link and rename into. */
-export function checkInto(parent: Attr | undefined, ino: Ino): asserts parent is Attr {
+/** Directory arguments of create, link and rename into; `restoring` may put a node into a directory that is in the trash. */
+export function checkInto(parent: Attr | undefined, ino: Ino, restoring = false): asserts parent is Attr {
   if (isTrash(ino)) throw fail('EPERM', `make an entry in directory ${ino}: nothing can be put into the trash`);
-  if (parent === undefined || inTrash(parent))
+  if (parent === undefined || (inTrash(parent) && !restoring))
     throw fail('ENOENT', `make an entry in directory ${ino}: no such directory`);
   if (parent.type !== NodeType.directory) throw fail('ENOTDIR', `make an entry in inode ${ino}: not a directory`);
   if ((parent.flags & NodeFlag.immutable) !== 0)

@@ -9,12 +9,14 @@ import { checkInto, checkLoose, checkOutOf, checkSticky, isTrash } from './permi
 import { type Removal, remove } from './removal.ts';
 import { deleteEdge, type Edge, edgeByName, nodeById, touch, updateNode } from './statements.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
-import type { UsageDelta } from './usage-rows.ts';
+import { rebuildDirStats, type UsageDelta } from './usage-rows.ts';
 
 /** Flags of renameat2(2). */
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 const RENAME_WHITEOUT = 4;
+/** Not of the kernel: out of the trash, also into a directory that lies there itself. Only together with NOREPLACE. */
+export const RENAME_RESTORE = 32;
 
 export interface RenameArgs {
   readonly parent: Ino;
@@ -63,7 +65,8 @@ export const renameOp = (env: NamespaceEnv, caller: Caller, args: RenameArgs): (
   };
 };
 
-function* readSides(caller: Caller, { parent, name, newParent, newName }: RenameArgs): Op<Sides> {
+function* readSides(caller: Caller, args: RenameArgs): Op<Sides> {
+  const { parent, name, newParent, newName } = args;
   const [nodes, [sourceEdge], [targetEdge], [from], [to], inTarget] = yield* read(
     lockedChildren(parent, name, newParent, newName),
     edgeByName(parent, name),
@@ -73,7 +76,7 @@ function* readSides(caller: Caller, { parent, name, newParent, newName }: Rename
     childrenOf(newParent, newName),
   );
   checkOutOf(caller, from, parent);
-  checkInto(to, newParent);
+  checkInto(to, newParent, restores(args));
   const source = nodes.find(({ ino }) => ino === sourceEdge?.ino);
   if (source === undefined) throw fail('ENOENT', `rename ${shown(name)} in directory ${parent}: no such entry`);
   const target = nodes.find(({ ino }) => ino === targetEdge?.ino);
@@ -84,7 +87,7 @@ function* readSides(caller: Caller, { parent, name, newParent, newName }: Rename
 function* replace(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: readonly UsageDelta[]): Op<Done<void>> {
   const { from, to, source, target, targetEdge } = sides;
   const { newParent, newName } = args;
-  if (targetEdge !== undefined && args.flags === RENAME_NOREPLACE)
+  if (targetEdge !== undefined && (args.flags & RENAME_NOREPLACE) !== 0)
     throw fail('EEXIST', `rename to ${shown(newName)} in directory ${newParent}: the name is taken`);
   let replaced: Removal = { changes: [], effects: { usage: [] } };
   if (target !== undefined) {
@@ -97,6 +100,8 @@ function* replace(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: read
     ...inOrder(replaced.changes, sourceUpdate(env, source, from, to), source, target),
     ...(targetEdge === undefined ? [] : [deleteEdge(newParent, newName, targetEdge.ino)]),
     moveEdge(args, source.ino),
+    // A directory lost its sums when it went into the trash.
+    ...(isTrash(from.ino) && isDirectory(source) ? [rebuildDirStats(source.ino)] : []),
     ...touchParents(env, sides, {
       from: -directories(source),
       // It gains a link by the source and loses one by a replaced directory.
@@ -123,8 +128,10 @@ function* exchange(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: rea
   return done(env, undefined, { usage });
 }
 
+const restores = ({ flags }: RenameArgs): boolean => (flags & RENAME_RESTORE) !== 0;
+
 function checkFlags(flags: number): void {
-  if (flags === 0 || flags === RENAME_NOREPLACE || flags === RENAME_EXCHANGE) return;
+  if ([0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_NOREPLACE | RENAME_RESTORE].includes(flags)) return;
   if ((flags & ~RENAME_NOREPLACE) === RENAME_WHITEOUT)
     throw fail('ENOTSUP', 'rename leaving a whiteout: not supported');
   throw fail('EINVAL', `rename with flags ${flags}: wanted 0, 1 or 2`);

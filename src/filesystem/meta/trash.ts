@@ -20,6 +20,21 @@ export const hourName = (now: bigint): string =>
 export const trashName = (parent: Ino, ino: Ino, name: Buffer): Buffer =>
   Buffer.concat([Buffer.from(`${parent}-${ino}-`), name]).subarray(0, MAX_NAME);
 
+export interface TrashedName {
+  readonly parent: Ino;
+  readonly ino: Ino;
+  readonly name: Buffer;
+}
+
+const TRASHED = /^([0-9]{1,19})-([0-9]{1,19})-(.+)$/s;
+
+/** What `trashName` put together; undefined for a name that no client makes. */
+export function parseTrashName(entry: Buffer): TrashedName | undefined {
+  const [, parent, ino, rest] = TRASHED.exec(entry.toString('latin1')) ?? [];
+  if (parent === undefined || ino === undefined || rest === undefined) return undefined;
+  return { parent: BigInt(parent), ino: BigInt(ino), name: Buffer.from(rest, 'latin1') };
+}
+
 /** Attributes of ROOT and TRASH when their rows are missing. */
 export const defaultRoot = (now: bigint): Attr => newDirectory(1n, 0o777, 1n, now);
 export const defaultTrash = (now: bigint): Attr => newDirectory(TRASH, TRASH_MODE, 1n, now);

@@ -1,6 +1,7 @@
 // Statements of usage.ts: counters, dir_stats and dir_quota rows, all by relative arithmetic.
 import { type Change, change, type Query, query, type Row } from '../sql/op.ts';
 import { bigintAt } from './rows.ts';
+import { NODE_LENGTH, NODE_SPACE } from './space.ts';
 import { addCounter } from './statements.ts';
 import type { Ino } from './types.ts';
 
@@ -111,16 +112,22 @@ export const addDirStats = (ino: Ino, delta: Delta): Change =>
     ino,
   );
 
-/** A directory without sums gets them from its entries, as the original client does when an update finds no row. */
+const pendingSum = (column: string): string =>
+  `(SELECT COALESCE(SUM(u.${column}), 0) FROM pageseal_usage u WHERE u.inode = ?)`;
+
+/**
+ * A directory without sums gets them from its entries, as the original client does when an update finds no row. Less what
+ * is pending for it, which will be added.
+ */
 export const rebuildDirStats = (ino: Ino): Change =>
   change(
     `INSERT INTO jfs_dir_stats (inode, data_length, used_space, used_inodes)
-     SELECT ?, COALESCE(SUM(CASE WHEN n.type = 1 THEN n.length ELSE 0 END), 0),
-       COALESCE(SUM(CASE WHEN n.type = 1 AND n.length > 0 THEN (n.length + 4095) / 4096 * 4096 ELSE 4096 END), 0), COUNT(*)
+     SELECT ?, COALESCE(SUM(${NODE_LENGTH}), 0) - ${pendingSum('length')},
+       COALESCE(SUM(${NODE_SPACE}), 0) - ${pendingSum('space')},
+       COUNT(*) - ${pendingSum('inodes')}
      FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ?
      ON CONFLICT (inode) DO NOTHING`,
-    ino,
-    ino,
+    ...Array.from({ length: 5 }, () => ino),
   );
 
 export interface QuotaRow {

@@ -33,6 +33,7 @@ import {
 const FLUSH_MS = 1000;
 /** Rows in one flush transaction. */
 const FLUSH_GROUP = 500;
+const DIRECTORY_SPACE = 4096;
 const PIB = 1n << 50n;
 const TEN_MI = 10n << 20n;
 
@@ -54,6 +55,14 @@ export const growthOf = (oldLength: number, newLength: number): Delta => ({
   length: newLength - oldLength,
   space: align4K(newLength) - align4K(oldLength),
   inodes: 0,
+});
+
+/** A directory of an hour of the trash, which belongs to root. */
+export const hourUsage = (sign: 1 | -1): UsageDelta => ({
+  volume: true,
+  length: 0,
+  space: sign * DIRECTORY_SPACE,
+  inodes: sign,
 });
 
 export class Usage {
@@ -273,12 +282,11 @@ function* addToFigures(sid: bigint, everyone: boolean): Op<PendingRow[]> {
   const trees = rows.filter((row) => !isNone(row.tree));
   const known = yield* read(...directories.map(({ ino }) => hasStats(ino)));
   const quotas = yield* read(...trees.map(({ ino }) => quotasAbove(ino)));
-  // Sums that are made now count everything already, also what another row of this directory brings.
   const made = new Set(directories.filter((_, i) => known[i]?.length === 0).map(({ ino }) => ino));
   yield* write(
     ...addVolumeUsage(rows.reduce((sum, { total }) => plus(sum, total), noDelta)),
     ...[...made].map(rebuildDirStats),
-    ...directories.flatMap(({ ino, directory }) => (made.has(ino) ? [] : [addDirStats(ino, directory)])),
+    ...directories.map(({ ino, directory }) => addDirStats(ino, directory)),
     ...trees.flatMap(({ tree }, i) => (quotas[i] ?? []).map((quota) => addQuotaUsage(quota.ino, tree))),
     ...rows.map(deletePending),
   );

@@ -14,7 +14,7 @@ import { readSetting } from './read-setting.ts';
 import { type Outcome, type Reply, underRequest } from './request.ts';
 import { endStaleSessions, HEARTBEAT_MS, Session, type SessionOptions } from './session.ts';
 import type { Setting } from './setting.ts';
-import { expireTrash, type TrashExpiry } from './trash-expiry.ts';
+import { type Emptied, emptyTrash, expiryLimit, type OnEmptied, type TrashExpiry } from './trash-expiry.ts';
 import { counted, Usage } from './usage.ts';
 import type { UsageDelta } from './usage-rows.ts';
 
@@ -139,18 +139,24 @@ export class VolumeState implements MetaContext {
     const oneMore = (): void => onProgress(++done, undefined);
     const { trashDays } = this.#setting;
     const now = BigInt(Math.floor(Date.now() / 1000));
-    await expireTrash(this.#expiry(tree), trashDays, Number(now) * 1000);
+    const nowMs = Number(now) * 1000;
+    await emptyTrash(this.#expiry(tree), expiryLimit(trashDays, nowMs), nowMs, oneMore);
     await this.deletion.deleteFilesNow(oneMore);
     while ((await this.deletion.deleteDelayedSlices(now - BigInt(trashDays) * DAY_SECONDS)) > 0) oneMore();
   }
 
   #expiry(tree: TrashExpiry['tree']): TrashExpiry {
     const { engine, usage, log } = this;
-    return { engine, usage, log, tree, stopped: () => this.#heartbeat === undefined };
+    const settled = (): Promise<void> => this.deletion.settled();
+    return { engine, usage, log, tree, settled, stopped: () => this.#heartbeat === undefined };
+  }
+
+  /** All hours of the trash that began before a time, whatever the setting keeps, and the data of their files. */
+  emptyTrash(tree: TrashExpiry['tree'], beforeMs: number, progress?: OnEmptied): Promise<Emptied> {
+    return emptyTrash(this.#expiry(tree), beforeMs, Date.now(), progress);
   }
 
   #hourly(tree: TrashExpiry['tree']): Job[] {
-    const expiry = this.#expiry(tree);
     return [
       { counter: 'lastCleanupFiles', run: (now) => this.deletion.deleteExpiredFiles(now) },
       { counter: 'nextCleanupSlices', run: () => this.deletion.deleteLostSlices() },
@@ -158,7 +164,8 @@ export class VolumeState implements MetaContext {
         counter: 'lastCleanupTrash',
         run: async (now) => {
           const { trashDays } = this.#setting;
-          await expireTrash(expiry, trashDays, Number(now) * 1000);
+          const nowMs = Number(now) * 1000;
+          await emptyTrash(this.#expiry(tree), expiryLimit(trashDays, nowMs), nowMs);
           // Slices that a compaction replaced are kept as long as the trash is.
           await this.deletion.deleteDelayedSlices(now - BigInt(trashDays) * DAY_SECONDS);
         },
