@@ -16,4 +16,6 @@ export const sizes = {
   pgbenchScale: size(1, 10),
   pgbenchTransactions: size(100, 5_000),
   sources: size(40, 1_000),
+  /** Operations of fsx, over all mounts. */
+  fsxOperations: size(20_000, 4_000_000),
 } as const;
