@@ -4,4 +4,4 @@ export const MiB = 1024 * KiB;
 export const GiB = 1024 * MiB;
 
 /** Space accounting of the format: 0 counts as one 4 KiB unit (spec, conventions). */
-export const align4K = (bytes: number): number => (bytes === 0 ? 4096 : Math.ceil(bytes / 4096) * 4096);
+export const align4K = (bytes: bigint): bigint => (bytes === 0n ? 4096n : ((bytes + 4095n) >> 12n) << 12n);

@@ -90,7 +90,7 @@ export async function removeDetached(engine: Engine, meta: Meta): Promise<number
           ...deleteNode(ino),
           deleteDirStats(ino),
           row,
-          ...addVolumeUsage({ length: 0, space: -4096, inodes: -1 }),
+          ...addVolumeUsage({ length: 0n, space: -4096n, inodes: -1n }),
         );
     });
   }

@@ -36,7 +36,7 @@ export interface VolumeSpec {
 const VOLUME_MODE = 0o777;
 const PARENT_MODE = 0o755;
 /** What a directory counts for in usage. */
-const DIRECTORY_DELTA = { length: 0, space: 4096, inodes: 1 };
+const DIRECTORY_DELTA = { length: 0n, space: 4096n, inodes: 1n };
 
 export async function findVolume(engine: Engine, id: string): Promise<VolumeRow | undefined> {
   return engine.view(function* (): Op<VolumeRow | undefined> {

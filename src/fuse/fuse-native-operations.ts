@@ -28,13 +28,13 @@ function statOf(attr: Attr) {
     mode: modeOf(attr),
     uid: attr.uid,
     gid: attr.gid,
-    size: attr.length,
+    size: Number(attr.length),
     dev: 0,
     nlink: attr.nlink,
     ino: Number(attr.ino & 0xffff_ffffn),
     rdev: attr.rdev,
     blksize: 65_536,
-    blocks: Math.ceil(attr.length / 512),
+    blocks: Math.ceil(Number(attr.length) / 512),
     atime: milliseconds(attr.atime),
     mtime: milliseconds(attr.mtime),
     ctime: milliseconds(attr.ctime),
@@ -98,11 +98,11 @@ function attributes(a: Adapter): Operations {
         const { ino, handle } = a.held(fd);
         return [0, statOf((await vfs.getattr(caller, ino, handle)).attr)];
       }),
-    truncate: (path: string, size: number, reply: Reply) => change('truncate', path, reply, { size }),
+    truncate: (path: string, size: number, reply: Reply) => change('truncate', path, reply, { size: BigInt(size) }),
     ftruncate: (_path: string, fd: number, size: number, reply: Reply) =>
       a.run('ftruncate', reply, async () => {
         const { ino, handle } = a.held(fd);
-        await vfs.setattr(caller, ino, { size }, handle);
+        await vfs.setattr(caller, ino, { size: BigInt(size) }, handle);
         return undefined;
       }),
     chmod: (path: string, mode: number, reply: Reply) => change('chmod', path, reply, { mode: mode & 0o7777 }),
@@ -196,13 +196,13 @@ function files(a: Adapter): Operations {
       a.run('read', reply, async () => {
         const { ino, handle } = a.held(fd);
         let at = 0;
-        for (const piece of await vfs.read(caller, ino, handle, offset, length)) at += piece.copy(room, at);
+        for (const piece of await vfs.read(caller, ino, handle, BigInt(offset), length)) at += piece.copy(room, at);
         return [at];
       }),
     write: (_path: string, fd: number, data: Buffer, length: number, offset: number, reply: Reply) =>
       a.run('write', reply, async () => {
         const { ino, handle } = a.held(fd);
-        return [await vfs.write(caller, ino, handle, offset, data.subarray(0, length))];
+        return [await vfs.write(caller, ino, handle, BigInt(offset), data.subarray(0, length))];
       }),
     flush: (_path: string, fd: number, reply: Reply) =>
       a.run('flush', reply, async () => vfs.flush(caller, a.held(fd).ino, a.held(fd).handle).then(() => undefined)),

@@ -8,7 +8,7 @@ import { OpenFlag, Size } from './protocol.ts';
 /** What stat(2) recommends for reads and writes: pages are large, so coreutils and others should ask for much. */
 const BLOCK_SIZE = 65_536;
 /** The unit of st_blocks. */
-const SECTOR = 512;
+const SECTOR = 512n;
 /** The unit in which statfs counts. */
 const STATFS_UNIT = 4096n;
 const MAX_NAME = 255;
@@ -56,15 +56,10 @@ function writeTime(out: Buffer, seconds: number, nanoseconds: number, time: bigi
   out.writeUInt32LE(Number(below), nanoseconds);
 }
 
-function writeNumber(out: Buffer, at: number, value: number): void {
-  out.writeUInt32LE(value % 0x1_0000_0000, at);
-  out.writeUInt32LE(Math.floor(value / 0x1_0000_0000), at + 4);
-}
-
 function writeAttr(out: Buffer, at: number, attr: Attr, nodes: NodeIds): void {
   out.writeBigUInt64LE(nodes.toNode(attr.ino), at);
-  writeNumber(out, at + 8, attr.length);
-  writeNumber(out, at + 16, Math.ceil(attr.length / SECTOR));
+  out.writeBigUInt64LE(attr.length, at + 8);
+  out.writeBigUInt64LE((attr.length + SECTOR - 1n) / SECTOR, at + 16);
   writeTime(out, at + 24, at + 48, attr.atime);
   writeTime(out, at + 32, at + 52, attr.mtime);
   writeTime(out, at + 40, at + 56, attr.ctime);
@@ -150,8 +145,8 @@ export function numberBody(value: number): Buffer {
   return out;
 }
 
-export function longBody(value: number): Buffer {
+export function longBody(value: bigint): Buffer {
   const out = Buffer.allocUnsafe(8);
-  writeNumber(out, 0, value);
+  out.writeBigUInt64LE(value, 0);
   return out;
 }

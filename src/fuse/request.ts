@@ -129,14 +129,6 @@ export class KernelRequest implements Caller {
     return this.#slab.view.getBigInt64(this.#place(at, 8), true);
   }
 
-  /** A file position or length; past 2^53 there can be none. */
-  position(at: number): number {
-    const value = this.u64(at);
-    if (value > BigInt(Number.MAX_SAFE_INTEGER))
-      throw fail('EFBIG', `${this.name}: position ${value} is beyond the longest file`);
-    return Number(value);
-  }
-
   /** A view of the slab: valid until the handler first waits. */
   bytes(at: number, length: number): Buffer {
     const from = this.#place(at, length);

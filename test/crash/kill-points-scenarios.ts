@@ -36,20 +36,20 @@ export class Files {
   async write(path: string, offset: number, data: Buffer, fsync = false): Promise<void> {
     const [parent, name] = await this.#place(path);
     const [{ attr }, { handle }] = await this.#vfs.create(root, parent, name, 0o644, O.create | O.readWrite);
-    await this.#vfs.write(root, attr.ino, handle, offset, data);
+    await this.#vfs.write(root, attr.ino, handle, BigInt(offset), data);
     if (fsync) await this.#vfs.fsync(root, attr.ino, handle);
     await this.#vfs.flush(root, attr.ino, handle);
     await this.#vfs.release(root, attr.ino, handle);
   }
 
   async truncate(path: string, size: number): Promise<void> {
-    await this.#vfs.setattr(root, await this.#find(path), { size }, undefined);
+    await this.#vfs.setattr(root, await this.#find(path), { size: BigInt(size) }, undefined);
   }
 
   async punch(path: string, offset: number, size: number): Promise<void> {
     const ino = await this.#find(path);
     const { handle } = await this.#vfs.open(root, ino, O.writeOnly);
-    await this.#vfs.fallocate(root, ino, handle, 3, offset, size);
+    await this.#vfs.fallocate(root, ino, handle, 3, BigInt(offset), BigInt(size));
     await this.#vfs.release(root, ino, handle);
   }
 

@@ -153,7 +153,7 @@ async function readContents(vfs: Vfs): Promise<Contents> {
 async function readFile(vfs: Vfs, ino: bigint): Promise<Buffer> {
   const { attr } = await vfs.getattr(caller, ino, undefined);
   const { handle } = await vfs.open(caller, ino, 0);
-  const data = Buffer.concat(await vfs.read(caller, ino, handle, 0, Number(attr.length)));
+  const data = Buffer.concat(await vfs.read(caller, ino, handle, 0n, Number(attr.length)));
   await vfs.release(caller, ino, handle);
   return data;
 }

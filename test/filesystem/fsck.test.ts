@@ -76,7 +76,7 @@ test('status shows no key', async (t) => {
 test('info names the objects of a file', async (t) => {
   const volume = copyVolume(makeTemp(t), 'aes-openkey');
   const info = await readInfo(volume.metaUrl, '/d/random');
-  assert.equal(info.attr.length, 50001);
+  assert.equal(info.attr.length, 50001n);
   assert.deepEqual(
     info.slices.map((slice) => slice.objects),
     [['aes-openkey/chunks/0/0/1_0_50001']],

@@ -33,7 +33,7 @@ async function format(key: FormatKey) {
 
 async function write(fs: FileSystem, name: string, data: Buffer): Promise<bigint> {
   const [{ attr }, { handle }] = await fs.vfs.create(caller, fs.vfs.root, Buffer.from(name), 0o644, O_RDWR);
-  await fs.vfs.write(caller, attr.ino, handle, 0, data);
+  await fs.vfs.write(caller, attr.ino, handle, 0n, data);
   await fs.vfs.flush(caller, attr.ino, handle);
   await fs.vfs.release(caller, attr.ino, handle);
   return attr.ino;
@@ -43,7 +43,7 @@ async function read(fs: FileSystem, name: string): Promise<Buffer> {
   const { attr } = await fs.vfs.lookup(caller, fs.vfs.root, Buffer.from(name));
   const { handle } = await fs.vfs.open(caller, attr.ino, 0);
   try {
-    return Buffer.concat(await fs.vfs.read(caller, attr.ino, handle, 0, 1 << 24));
+    return Buffer.concat(await fs.vfs.read(caller, attr.ino, handle, 0n, 1 << 24));
   } finally {
     await fs.vfs.release(caller, attr.ino, handle);
   }
@@ -142,9 +142,9 @@ test('a full store is told by fsync and close, and what was there stays', async 
   const ino = await write(fs, 'a', data);
   volume.bucket.capacity = 1;
   const { handle } = await fs.vfs.open(caller, ino, O_RDWR);
-  await fs.vfs.write(caller, ino, handle, 1000, randomBytes(100_000));
+  await fs.vfs.write(caller, ino, handle, 1000n, randomBytes(100_000));
   await assert.rejects(fs.vfs.fsync(caller, ino, handle), (e) => hasCode(e, 'store-full'));
-  await fs.vfs.write(caller, ino, handle, 1000, randomBytes(100_000));
+  await fs.vfs.write(caller, ino, handle, 1000n, randomBytes(100_000));
   await assert.rejects(fs.vfs.flush(caller, ino, handle), (e) => hasCode(e, 'store-full'));
   await fs.vfs.release(caller, ino, handle);
   volume.bucket.capacity = Number.POSITIVE_INFINITY;

@@ -46,7 +46,7 @@ async function plant(meta: OpenedMeta): Promise<{ readonly top: Ino; readonly su
   const sub = (await meta.mkdir(root, top, name('sub'), 0o755)).ino;
   for (const [parent, text] of [[sub, 'a'], [sub, 'b'], [top, 'c']] as const) {
     const { attr } = await meta.create(root, parent, name(text), 0o644, true);
-    await meta.truncate(root, attr.ino, 5000);
+    await meta.truncate(root, attr.ino, 5000n);
     if (text === 'c') await meta.link(root, attr.ino, 1n, name('link'));
   }
   return { top, sub };

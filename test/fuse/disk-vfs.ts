@@ -44,7 +44,7 @@ export class DiskVfs extends MemoryVfs {
 
   #measure(ino: Ino): void {
     const node = this.nodes.get(ino);
-    if (node !== undefined && this.#files.has(ino)) node.attr.length = fstatSync(this.#fd(ino)).size;
+    if (node !== undefined && this.#files.has(ino)) node.attr.length = fstatSync(this.#fd(ino), { bigint: true }).size;
   }
 
   override async lookup(caller: Caller, parent: Ino, name: Buffer): Promise<Entry> {
@@ -64,15 +64,15 @@ export class DiskVfs extends MemoryVfs {
     return { handle: ino, keepCache: false, directIo: true };
   }
 
-  override async read(caller: Caller, ino: Ino, _: bigint, offset: number, size: number): Promise<readonly Buffer[]> {
+  override async read(caller: Caller, ino: Ino, _: bigint, offset: bigint, size: number): Promise<readonly Buffer[]> {
     await this.#moment(caller);
     const out = Buffer.alloc(size);
     return [out.subarray(0, readSync(this.#fd(ino), out, 0, size, offset))];
   }
 
-  override async write(caller: Caller, ino: Ino, _: bigint, offset: number, data: Buffer): Promise<number> {
+  override async write(caller: Caller, ino: Ino, _: bigint, offset: bigint, data: Buffer): Promise<number> {
     const copy = Buffer.from(data);
     await this.#moment(caller);
-    return writeSync(this.#fd(ino), copy, 0, copy.length, offset);
+    return writeSync(this.#fd(ino), copy, 0, copy.length, Number(offset));
   }
 }

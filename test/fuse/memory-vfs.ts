@@ -65,7 +65,7 @@ export class MemoryVfs implements Vfs {
     const { uid, gid } = owner;
     const attr: Mutable<Attr> = {
       ino, type, flags: 0, mode: mode & 0o7777, uid, gid, atime: time, mtime: time, ctime: time,
-      nlink: type === NodeType.directory ? 2 : 1, length: 0, rdev, parent, accessAcl: 0, defaultAcl: 0, tier: 0,
+      nlink: type === NodeType.directory ? 2 : 1, length: 0n, rdev, parent, accessAcl: 0, defaultAcl: 0, tier: 0,
     }; // biome-ignore format: a list of plain fields
     const node = { attr, data: Buffer.alloc(0), target: Buffer.alloc(0), children: new Map(), xattrs: new Map() };
     this.nodes.set(ino, node);
@@ -105,7 +105,7 @@ export class MemoryVfs implements Vfs {
   #resize(node: Node, length: number): void {
     if (length <= node.data.length) node.data = node.data.subarray(0, length);
     else node.data = Buffer.concat([node.data, Buffer.alloc(length - node.data.length)], length);
-    node.attr.length = length;
+    node.attr.length = BigInt(length);
     node.attr.mtime = node.attr.ctime = now();
   }
 
@@ -135,7 +135,7 @@ export class MemoryVfs implements Vfs {
     this.lastCaller = caller;
     const node = this.#node(ino);
     const { size, atime, mtime, mode, uid, gid } = change;
-    if (size !== undefined) this.#resize(node, size);
+    if (size !== undefined) this.#resize(node, Number(size));
     if (mode !== undefined) node.attr.mode = mode;
     if (uid !== undefined) node.attr.uid = uid;
     if (gid !== undefined) node.attr.gid = gid;
@@ -164,7 +164,7 @@ export class MemoryVfs implements Vfs {
   async symlink(caller: Caller, parent: Ino, name: Buffer, target: Buffer): Promise<Entry> {
     const node = this.#make(caller, parent, name, NodeType.symlink, 0o777);
     node.target = target;
-    node.attr.length = target.length;
+    node.attr.length = BigInt(target.length);
     return this.#entry(node);
   }
 
@@ -212,7 +212,7 @@ export class MemoryVfs implements Vfs {
     return [this.#entry(node), await this.open(caller, node.attr.ino, flags & ~0o1000)];
   }
 
-  async read(caller: Caller, ino: Ino, _: HandleId, offset: number, size: number): Promise<readonly Buffer[]> {
+  async read(caller: Caller, ino: Ino, _: HandleId, offset: bigint, size: number): Promise<readonly Buffer[]> {
     const node = this.#node(ino);
     this.readSizes.push(size);
     const hung = this.#node(this.root).children.get(this.hanging) === ino;
@@ -222,19 +222,21 @@ export class MemoryVfs implements Vfs {
       signal?.addEventListener('abort', () => reject(signal.reason));
       await promise;
     }
-    const end = Math.min(offset + size, node.data.length);
+    const end = Math.min(Number(offset) + size, node.data.length);
     const pieces: Buffer[] = [];
-    for (let at = offset; at < end; at += 65_536) pieces.push(node.data.subarray(at, Math.min(at + 65_536, end)));
+    for (let at = Number(offset); at < end; at += 65_536)
+      pieces.push(node.data.subarray(at, Math.min(at + 65_536, end)));
     return pieces;
   }
 
-  async write(caller: Caller, ino: Ino, _: HandleId, offset: number, data: Buffer, placed?: boolean): Promise<number> {
+  async write(caller: Caller, ino: Ino, _: HandleId, offset: bigint, data: Buffer, placed?: boolean): Promise<number> {
     this.lastCaller = caller;
     this.lastPlaced = placed;
     const node = this.#node(ino);
     this.writeSizes.push(data.length);
-    if (offset + data.length > node.data.length) this.#resize(node, offset + data.length);
-    data.copy(node.data, offset);
+    const at = Number(offset);
+    if (at + data.length > node.data.length) this.#resize(node, at + data.length);
+    data.copy(node.data, at);
     node.attr.mtime = node.attr.ctime = now();
     return data.length;
   }
@@ -251,20 +253,14 @@ export class MemoryVfs implements Vfs {
     this.handles.delete(handle);
   }
 
-  async fallocate(
-    _: Caller,
-    ino: Ino,
-    mode: number | bigint,
-    __: number,
-    offset: number,
-    size?: number,
-  ): Promise<void> {
+  async fallocate(_: Caller, ino: Ino, mode: number | bigint, __: number, offset: bigint, size = 0n): Promise<void> {
     this.calls.push(`fallocate ${mode}`);
     const node = this.#node(ino);
-    if (offset + (size ?? 0) > node.data.length) this.#resize(node, offset + (size ?? 0));
+    const end = Number(offset + size);
+    if (end > node.data.length) this.#resize(node, end);
   }
 
-  async lseek(_: Caller, ino: Ino, __: HandleId, offset: number, whence: number): Promise<number> {
+  async lseek(_: Caller, ino: Ino, __: HandleId, offset: bigint, whence: number): Promise<bigint> {
     const { length } = this.#node(ino).attr;
     if (offset >= length) throw fail('ENXIO', 'beyond the end');
     return whence === 3 ? offset : length;

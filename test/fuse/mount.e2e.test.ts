@@ -280,7 +280,7 @@ m[5000:5005] = b'there'; m.flush(); m.close()`;
     await fs.stat(at('far'));
     const node = nodeOf('far');
     node.data = Buffer.from('newer');
-    node.attr.length = 5;
+    node.attr.length = 5n;
     assert.equal((await fs.stat(at('far'))).size, 3);
     assert.equal(await mounted.session.notifyInode(node.attr.ino, 0, 0), true);
     assert.equal(await mounted.session.notifyInode(12_345_678n, -1, 0), false, 'it never heard of that');

@@ -41,7 +41,7 @@ function request(body: Uint8Array, header: Header = {}, around = 64): KernelRequ
 
 const attr: Attr = {
   ino: 9n, type: NodeType.file, flags: 0, mode: 0o644, uid: 1, gid: 2, atime: -1n, mtime: 1_500_000_000n, ctime: 0n,
-  nlink: 3, length: 2 ** 52 + 1, rdev: 0, parent: 1n, accessAcl: 0, defaultAcl: 0, tier: 0,
+  nlink: 3, length: 2n ** 57n - 1n, rdev: 0, parent: 1n, accessAcl: 0, defaultAcl: 0, tier: 0,
 }; // biome-ignore format: a list of plain fields
 const entry: Entry = { attr, entryTimeout: 1500, attrTimeout: 0.5 };
 const nodes = new NodeIds(1n);
@@ -131,7 +131,7 @@ suite('replies', () => {
     assert.equal(body.readBigUInt64LE(16), 1n);
     assert.equal(body.readUInt32LE(32), 500_000_000);
     assert.equal(body.readUInt32LE(36), 500_000);
-    assert.equal(body.readBigUInt64LE(48), 2n ** 52n + 1n);
+    assert.equal(body.readBigUInt64LE(48), 2n ** 57n - 1n);
     assert.deepEqual([body.readBigInt64LE(64), body.readUInt32LE(88)], [-1n, 999_999_999]);
     assert.deepEqual([body.readBigInt64LE(72), body.readUInt32LE(92)], [1n, 500_000_000]);
     assert.equal(body.readUInt32LE(100), 0o100644);

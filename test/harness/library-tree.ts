@@ -48,7 +48,7 @@ async function entryOf(vfs: Vfs, attr: Attr, path: Buffer): Promise<TreeEntry> {
     mode: attr.mode,
     uid: attr.uid,
     gid: attr.gid,
-    size: attr.length,
+    size: Number(attr.length),
     mtime: attr.mtime.toString(),
     nlink: attr.nlink,
     ...(attr.type === NodeType.file && { sha256: await hashOf(vfs, attr) }),
@@ -63,7 +63,7 @@ export async function hashOf(vfs: Vfs, attr: Attr): Promise<string> {
   const hash = createHash('sha256');
   const { handle } = await vfs.open(caller, attr.ino, 0);
   for (let at = 0; at < attr.length; ) {
-    for (const piece of await vfs.read(caller, attr.ino, handle, at, READ)) {
+    for (const piece of await vfs.read(caller, attr.ino, handle, BigInt(at), READ)) {
       hash.update(piece);
       at += piece.length;
     }

@@ -6,6 +6,7 @@ import type { LedgerEntry } from '../../base/words.ts';
 import { type Change, change, type Op, type Query, query, read, write } from '../sql/op.ts';
 import type { MetaContext } from './context.ts';
 import type { ChunkGrowth, ChunkView, SliceCommit } from './meta.ts';
+import { chunkOf, larger, offsetOf } from './position.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { bigintAt, bytesAt, numberAt } from './rows.ts';
 import { decodeSlices, encodeSlices, hole, RECORD } from './slices.ts';
@@ -15,7 +16,7 @@ import { growthOf } from './usage.ts';
 import type { UsageDelta } from './usage-rows.ts';
 
 /** Chunk rows with an index beyond this cannot belong to a file of MAX_LENGTH. */
-const MAX_INDX = Math.floor(MAX_LENGTH / CHUNK_SIZE);
+const MAX_INDX = chunkOf(MAX_LENGTH);
 
 export const chunkRow = (ino: Ino, indx: number, lock = false): Query<Buffer> =>
   query(
@@ -89,10 +90,11 @@ export function* readChunk(ino: Ino, indx: number, ledger: boolean): Op<ChunkVie
 }
 
 export function* chunkIndexes(ino: Ino, from: number, limit: number): Op<number[]> {
+  if (from > MAX_INDX) return [];
   const [found] = yield* read(
     query(
       'SELECT indx FROM jfs_chunk WHERE inode = ? AND indx >= ? ORDER BY indx LIMIT ?',
-      [ino, BigInt(Math.min(from, MAX_INDX + 1)), BigInt(limit)],
+      [ino, BigInt(from), BigInt(limit)],
       (row) => numberAt(row, 0),
     ),
   );
@@ -107,9 +109,9 @@ export function* directoriesOf(attr: Attr): Op<readonly Ino[]> {
 }
 
 /** A hard-linked file counts in each directory but once in total, an unlinked one that is still open only in total. */
-export function growthDeltas(attr: Attr, parents: readonly Ino[], newLength: number): UsageDelta[] {
+export function growthDeltas(attr: Attr, parents: readonly Ino[], newLength: bigint): UsageDelta[] {
   const growth = growthOf(attr.length, newLength);
-  if (growth.length === 0) return [];
+  if (growth.length === 0n) return [];
   if (parents.length === 0 || attr.nlink === 0) return [{ ...growth, volume: true }];
   return parents.map((parent, i) => ({ ...growth, directory: parent, quotas: parent, volume: i === 0 }));
 }
@@ -136,7 +138,7 @@ export function commitSlices(
     const [[attr], ...refs] = yield* read(nodeById(ino, true), ...ids.map(refOf));
     checkFile(attr, ino, 'write to');
     if (ids.length > 0 && refs.every((rows) => rows.length > 0)) return { answer: attr };
-    const length = commits.reduce((longest, commit) => Math.max(longest, endOf(commit)), attr.length);
+    const length = commits.reduce((longest, commit) => larger(longest, endOf(commit)), attr.length);
     const parents = yield* directoriesOf(attr);
     const before = yield* read(...[...chunks.keys()].map((indx) => recordCount(ino, indx)));
     yield* ctx.usage.checkGrowth(parents, growthOf(attr.length, length));
@@ -162,9 +164,9 @@ export function commitSlices(
 export const refOf = (id: SliceId): Query<bigint> =>
   query('SELECT chunkid FROM jfs_chunk_ref WHERE chunkid = ?', [id], (row) => bigintAt(row, 0));
 
-function endOf({ indx, slice }: SliceCommit): number {
-  const end = indx * CHUNK_SIZE + slice.pos + slice.len;
-  if (end > MAX_LENGTH) throw fail('EFBIG', `write up to ${end}: over 2^53 - 1`);
+function endOf({ indx, slice }: SliceCommit): bigint {
+  const end = offsetOf(indx, slice.pos + slice.len);
+  if (end > MAX_LENGTH) throw fail('EFBIG', `write up to ${end}: the longest file is ${MAX_LENGTH} bytes`);
   return end;
 }
 

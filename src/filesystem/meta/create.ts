@@ -21,7 +21,7 @@ import {
 import { type Attr, type Ino, NodeFlag, NodeType } from './types.ts';
 
 const SYMLINK_MODE = 0o777;
-const DIRECTORY_LENGTH = 4096;
+const DIRECTORY_LENGTH = 4096n;
 
 export type NewNode =
   | { readonly type: Exclude<NodeType, typeof NodeType.symlink>; readonly mode: number; readonly rdev?: number }
@@ -60,7 +60,7 @@ export const createOp = (env: NamespaceEnv, caller: Caller, args: CreateArgs): (
     if (inherited instanceof Missing) return { answer: inherited };
     const attr = inherited;
     const isDirectory = attr.type === NodeType.directory;
-    const usage = nodeDelta(attr, 1, { directory: parent, quotas: parent, volume: true });
+    const usage = nodeDelta(attr, 1n, { directory: parent, quotas: parent, volume: true });
     yield* env.usage.checkGrowth(parent, usage);
     yield* write(
       insertNode(attr),
@@ -90,7 +90,7 @@ function newAttr(env: NamespaceEnv, caller: Caller, { parent, node, ino }: Creat
     mtime: now,
     ctime: now,
     nlink: isDirectory ? 2 : 1,
-    length: isDirectory ? DIRECTORY_LENGTH : isSymlink ? node.target.length : 0,
+    length: isDirectory ? DIRECTORY_LENGTH : isSymlink ? BigInt(node.target.length) : 0n,
     rdev: isSymlink ? 0 : (node.rdev ?? 0),
     parent,
     accessAcl: 0,

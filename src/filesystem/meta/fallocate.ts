@@ -5,6 +5,7 @@ import type { Caller } from '../../base/words.ts';
 import { type Change, type Op, read, write } from '../sql/op.ts';
 import { appendSlices, directoriesOf, growthDeltas, zeroRowsBetween } from './chunk.ts';
 import type { MetaContext } from './context.ts';
+import { chunkOf, larger, posInChunk, smaller } from './position.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { hole } from './slices.ts';
 import { nodeById, updateNode } from './statements.ts';
@@ -22,8 +23,8 @@ export function fallocate(
   caller: Caller,
   ino: Ino,
   mode: number,
-  offset: number,
-  size: number,
+  offset: bigint,
+  size: bigint,
 ): Promise<Attr> {
   return ctx.write(caller, attrReply, function* (): Op<Outcome<Attr>> {
     checkArguments(ino, mode, offset, size);
@@ -31,11 +32,11 @@ export function fallocate(
     if (attr === undefined) throw fail('ENOENT', `fallocate inode ${ino}: it is gone`);
     checkNode(attr, mode);
     const end = offset + size;
-    const length = (mode & KEEP_SIZE) === 0 ? Math.max(attr.length, end) : attr.length;
+    const length = (mode & KEEP_SIZE) === 0 ? larger(attr.length, end) : attr.length;
     const parents = yield* directoriesOf(attr);
     yield* ctx.usage.checkGrowth(parents, growthOf(attr.length, length));
     const now = nowNs();
-    const zeros = (mode & (PUNCH_HOLE | ZERO_RANGE)) !== 0 ? zeroed(ino, offset, Math.min(end, attr.length)) : [];
+    const zeros = (mode & (PUNCH_HOLE | ZERO_RANGE)) !== 0 ? zeroed(ino, offset, smaller(end, attr.length)) : [];
     yield* write(...zeros, updateNode(ino, { length, mtime: now, ctime: now }));
     return {
       answer: { ...attr, length, mtime: now, ctime: now },
@@ -44,16 +45,16 @@ export function fallocate(
   });
 }
 
-function checkArguments(ino: Ino, mode: number, offset: number, size: number): void {
+function checkArguments(ino: Ino, mode: number, offset: bigint, size: bigint): void {
   const attempted = `fallocate inode ${ino} mode ${mode}`;
   if (mode === COLLAPSE || mode === INSERT) throw fail('ENOTSUP', `${attempted}: not offered`);
   if ((mode & (COLLAPSE | INSERT)) !== 0) throw fail('EINVAL', `${attempted}: no such combination`);
   if ((mode & ~(KEEP_SIZE | PUNCH_HOLE | ZERO_RANGE)) !== 0) throw fail('ENOTSUP', `${attempted}: unknown mode`);
   if ((mode & PUNCH_HOLE) !== 0 && (mode & KEEP_SIZE) === 0)
     throw fail('EINVAL', `${attempted}: punch changes the size`);
-  if (!Number.isSafeInteger(offset) || offset < 0 || size <= 0)
-    throw fail('EINVAL', `${attempted}: ${offset}, ${size}`);
-  if (offset + size > MAX_LENGTH) throw fail('EFBIG', `${attempted}: up to ${offset + size}, over 2^53 - 1`);
+  if (offset < 0n || size <= 0n) throw fail('EINVAL', `${attempted}: ${offset}, ${size}`);
+  if (offset + size > MAX_LENGTH)
+    throw fail('EFBIG', `${attempted}: up to ${offset + size}, the longest file is ${MAX_LENGTH} bytes`);
 }
 
 function checkNode(attr: Attr, mode: number): void {
@@ -68,15 +69,14 @@ function checkNode(attr: Attr, mode: number): void {
 const MAX_NEW_ROWS = 1024;
 
 /** Zero records over [from, to), chunk by chunk. */
-function zeroed(ino: Ino, from: number, to: number): Change[] {
-  const first = Math.floor(from / CHUNK_SIZE);
-  const last = Math.floor((to - 1) / CHUNK_SIZE);
-  const piece = (indx: number): Change => {
-    const start = Math.max(from, indx * CHUNK_SIZE);
-    const end = Math.min(to, (indx + 1) * CHUNK_SIZE);
-    return appendSlices(ino, indx, [hole(start - indx * CHUNK_SIZE, end - start)]);
-  };
+function zeroed(ino: Ino, from: bigint, to: bigint): Change[] {
   if (from >= to) return [];
+  const [first, last] = [chunkOf(from), chunkOf(to - 1n)];
+  const piece = (indx: number): Change => {
+    const start = indx === first ? posInChunk(from) : 0;
+    const end = indx === last ? posInChunk(to - 1n) + 1 : CHUNK_SIZE;
+    return appendSlices(ino, indx, [hole(start, end - start)]);
+  };
   if (last - first > MAX_NEW_ROWS) return [piece(first), zeroRowsBetween(ino, first, last), piece(last)];
   return Array.from({ length: last - first + 1 }, (_, i) => piece(first + i));
 }

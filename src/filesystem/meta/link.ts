@@ -32,7 +32,7 @@ export const linkOp = (
     if (node.nlink >= MAX_LINKS) throw fail('EMLINK', `link inode ${ino}: it has ${node.nlink} names`);
     const now = env.now();
     const attr: Attr = { ...node, nlink: node.nlink + 1, parent: 0n, ctime: now };
-    const usage = nodeDelta(node, 1, { directory: parent, quotas: parent });
+    const usage = nodeDelta(node, 1n, { directory: parent, quotas: parent });
     yield* env.usage.checkMove(undefined, parent, usage);
     yield* write(
       updateNode(ino, { nlink: attr.nlink, parent: attr.parent, ctime: now }),

@@ -72,8 +72,8 @@ export interface Meta {
   setxattr(caller: Caller, ino: Ino, name: string, value: Buffer, flags: number): Promise<void>;
   removexattr(caller: Caller, ino: Ino, name: string): Promise<void>;
 
-  truncate(caller: Caller, ino: Ino, length: number): Promise<Attr>;
-  fallocate(caller: Caller, ino: Ino, mode: number, offset: number, size: number): Promise<Attr>;
+  truncate(caller: Caller, ino: Ino, length: bigint): Promise<Attr>;
+  fallocate(caller: Caller, ino: Ino, mode: number, offset: bigint, size: bigint): Promise<Attr>;
   readChunk(ino: Ino, indx: number): Promise<ChunkView>;
   /** Chunk indexes of a file that have a row, ascending, from `from`; for lseek and checks. */
   chunkIndexes(ino: Ino, from: number, limit: number): Promise<number[]>;

@@ -1,9 +1,10 @@
 // Statements of the tree's operations beyond those all operations share: rows found through a name and locked, trees up
 // and down.
 import { type Change, change, type Query, query } from '../sql/op.ts';
-import { attrColumns, bigintAt, decodeAttr, numberAt } from './rows.ts';
+import { attrColumns, bigintAt, decodeAttr } from './rows.ts';
 import { NODE_SPACE } from './space.ts';
 import type { Attr, Ino } from './types.ts';
+import type { Delta } from './usage-rows.ts';
 
 const CHILD = '(SELECT e.inode FROM jfs_edge e WHERE e.parent = ? AND e.name = ?)';
 
@@ -42,14 +43,14 @@ export const ancestors = (directory: Ino): Query<Ino> =>
  * Space and nodes of everything below a directory, itself not counted; hard links once per entry. UNION: a directory that
  * a damaged tree reaches again is not gone through again.
  */
-export const treeUsage = (directory: Ino): Query<{ readonly space: number; readonly inodes: number }> =>
+export const treeUsage = (directory: Ino): Query<Pick<Delta, 'space' | 'inodes'>> =>
   query(
     'WITH RECURSIVE down (inode) AS (SELECT CAST(? AS BIGINT) UNION' +
       ' SELECT e.inode FROM jfs_edge e JOIN down ON e.parent = down.inode WHERE e.type = 2)' +
       ` SELECT CAST(COALESCE(SUM(${NODE_SPACE}), 0) AS BIGINT),` +
       ' COUNT(*) FROM down JOIN jfs_edge e ON e.parent = down.inode JOIN jfs_node n ON n.inode = e.inode',
     [directory],
-    (row) => ({ space: numberAt(row, 0), inodes: numberAt(row, 1) }),
+    (row) => ({ space: bigintAt(row, 0), inodes: bigintAt(row, 1) }),
   );
 
 export const deleteXattrs = (ino: Ino): Change => change('DELETE FROM jfs_xattr WHERE inode = ?', ino);

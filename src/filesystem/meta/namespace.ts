@@ -174,7 +174,7 @@ export class Namespace implements Tree {
   async #provide(want: Want): Promise<void> {
     const { engine, usage } = this.#context;
     if (want.what === 'rule') return engine.run(addRuleOp(want.rule));
-    const deltas = (hour: TrashHour): readonly UsageDelta[] => (hour.created ? [hourUsage(1)] : []);
+    const deltas = (hour: TrashHour): readonly UsageDelta[] => (hour.created ? [hourUsage(1n)] : []);
     const operation = trashHourOp(want.hour, this.#env.now());
     const hour = await engine.run(() => counted(usage, operation, deltas));
     usage.applied(deltas(hour));

@@ -12,7 +12,7 @@ export const newDirectory = (ino: Ino, mode: number, parent: Ino, now: bigint): 
   mtime: now,
   ctime: now,
   nlink: 2,
-  length: 4096,
+  length: 4096n,
   rdev: 0,
   parent,
   accessAcl: 0,

@@ -132,11 +132,11 @@ class VolumeMeta extends Namespace implements OpenedMeta {
     return this.#state.emptyTrash(this, beforeMs, progress);
   }
 
-  truncate(caller: Caller, ino: Ino, length: number): Promise<Attr> {
+  truncate(caller: Caller, ino: Ino, length: bigint): Promise<Attr> {
     return truncate(this.#state, caller, ino, length);
   }
 
-  fallocate(caller: Caller, ino: Ino, mode: number, offset: number, size: number): Promise<Attr> {
+  fallocate(caller: Caller, ino: Ino, mode: number, offset: bigint, size: bigint): Promise<Attr> {
     return fallocate(this.#state, caller, ino, mode, offset, size);
   }
 

@@ -5,7 +5,7 @@ import type { Op } from '../sql/op.ts';
 import type { AclRule } from './acl.ts';
 import type { Outcome } from './request.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
-import type { UsageDelta } from './usage-rows.ts';
+import type { Delta, UsageDelta } from './usage-rows.ts';
 
 /** Facts that change while a volume is mounted, asked afresh by each run of an operation. */
 export interface NamespaceEnv {
@@ -27,8 +27,8 @@ export interface NamespaceEnv {
 /** Limits, asked inside an operation before it writes. */
 export interface UsageChecks {
   readonly hasQuotas: boolean;
-  checkGrowth(parent: Ino, growth: { readonly space: number; readonly inodes: number }): Op<void>;
-  checkMove(from: Ino | undefined, to: Ino, growth: { readonly space: number; readonly inodes: number }): Op<void>;
+  checkGrowth(parent: Ino, growth: Pick<Delta, 'space' | 'inodes'>): Op<void>;
+  checkMove(from: Ino | undefined, to: Ino, growth: Pick<Delta, 'space' | 'inodes'>): Op<void>;
 }
 
 export interface Effects {
@@ -62,12 +62,12 @@ export const done = <T>(env: NamespaceEnv, answer: T, effects: Effects = { usage
 });
 
 /** What a node adds to its directory's data_length. */
-const dataLength = (attr: Attr): number => (attr.type === NodeType.file ? attr.length : 0);
+const dataLength = (attr: Attr): bigint => (attr.type === NodeType.file ? attr.length : 0n);
 
 /** One node more (1) or less (-1) somewhere; the rest says where. */
 export const nodeDelta = (
   attr: Attr,
-  sign: 1 | -1,
+  sign: 1n | -1n,
   where: Omit<UsageDelta, 'length' | 'space' | 'inodes'>,
 ): UsageDelta => ({
   ...where,

@@ -32,12 +32,12 @@ const usesTrash = (env: NamespaceEnv, directory: Attr, node: Attr): boolean =>
 
 /** The directory's figures and quotas lose the entry. Nothing in the trash counts towards quotas. */
 const leaving = (directory: Attr, node: Attr): UsageDelta =>
-  nodeDelta(node, -1, {
+  nodeDelta(node, -1n, {
     directory: directory.ino,
     ...(isTrash(directory.ino) ? {} : { quotas: directory.ino }),
   });
 
-const gone = (node: Attr): UsageDelta => nodeDelta(node, -1, { volume: true });
+const gone = (node: Attr): UsageDelta => nodeDelta(node, -1n, { volume: true });
 
 /** `node` is locked. */
 export function* remove(env: NamespaceEnv, directory: Attr, name: Buffer, node: Attr): Removing {
@@ -60,7 +60,7 @@ function intoTrash(env: NamespaceEnv, directory: Attr, node: Attr, trash: Ino, e
     insertEdge(trash, entry, node.ino, node.type),
     ...(isDirectory ? withDirectory(node.ino) : []),
   ];
-  const usage = [leaving(directory, node), nodeDelta(node, 1, { directory: trash })];
+  const usage = [leaving(directory, node), nodeDelta(node, 1n, { directory: trash })];
   return { changes, effects: { usage } };
 }
 

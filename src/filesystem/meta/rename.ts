@@ -9,7 +9,7 @@ import { checkInto, checkLoose, checkOutOf, checkSticky, isTrash } from './permi
 import { type Removal, remove } from './removal.ts';
 import { deleteEdge, type Edge, edgeByName, nodeById, touch, updateNode } from './statements.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
-import { rebuildDirStats, type UsageDelta } from './usage-rows.ts';
+import { noDelta, rebuildDirStats, type UsageDelta } from './usage-rows.ts';
 
 /** Flags of renameat2(2). */
 export const RENAME_NOREPLACE = 1;
@@ -168,18 +168,18 @@ function* isBelow(directory: Ino, above: Ino): Op<boolean> {
 function* checkQuotas(env: NamespaceEnv, { from, to, source, target }: Sides, exchange: boolean): Op<UsageDelta[]> {
   if (!env.usage.hasQuotas || from.ino === to.ino) return [];
   const forth = yield* treeDelta(source);
-  const back = exchange && target !== undefined ? yield* treeDelta(target) : { length: 0, space: 0, inodes: 0 };
-  const growth = { length: 0, space: forth.space - back.space, inodes: forth.inodes - back.inodes };
+  const back = exchange && target !== undefined ? yield* treeDelta(target) : noDelta;
+  const growth = { length: 0n, space: forth.space - back.space, inodes: forth.inodes - back.inodes };
   yield* env.usage.checkMove(from.ino, to.ino, growth);
-  const loss = { length: 0, space: -growth.space, inodes: -growth.inodes };
+  const loss = { length: 0n, space: -growth.space, inodes: -growth.inodes };
   return [{ ...growth, quotas: to.ino }, ...(isTrash(from.ino) ? [] : [{ ...loss, quotas: from.ino }])];
 }
 
 function* treeDelta(node: Attr): Op<UsageDelta> {
-  const own = nodeDelta(node, 1, {});
+  const own = nodeDelta(node, 1n, {});
   if (!isDirectory(node)) return own;
   const [[below]] = yield* read(treeUsage(node.ino));
-  return { length: 0, space: own.space + (below?.space ?? 0), inodes: 1 + (below?.inodes ?? 0) };
+  return { length: 0n, space: own.space + (below?.space ?? 0n), inodes: 1n + (below?.inodes ?? 0n) };
 }
 
 /** Only a node with a single parent has it written down. */
@@ -234,5 +234,5 @@ function touchParents(env: NamespaceEnv, { from, to }: Sides, links: { from: num
 /** The figures of both directories; quotas are checkQuotas' part. */
 function entriesMoved(from: Attr, to: Attr, node: Attr): UsageDelta[] {
   if (from.ino === to.ino) return [];
-  return [nodeDelta(node, -1, { directory: from.ino }), nodeDelta(node, 1, { directory: to.ino })];
+  return [nodeDelta(node, -1n, { directory: from.ino }), nodeDelta(node, 1n, { directory: to.ino })];
 }

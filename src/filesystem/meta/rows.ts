@@ -2,7 +2,7 @@
 // Buffers and the format's odd times become nanoseconds. Never runs a statement.
 import { fail, hasCode } from '../../base/errors.ts';
 import type { Row, SqlValue } from '../sql/op.ts';
-import { type Attr, type Dirent, type Ino, NodeType } from './types.ts';
+import { type Attr, type Dirent, type Ino, MAX_LENGTH, NodeType } from './types.ts';
 
 export function bigintAt(row: Row, i: number): bigint {
   const value = row[i];
@@ -37,12 +37,9 @@ export function textAt(row: Row, i: number): string {
   throw fail('metadata-damaged', `column ${i} of a row: wanted text, found ${typeof value}`);
 }
 
-/** Lengths go up to 2^57 - 1 in the format; we serve what a JavaScript number holds exactly. */
-export function lengthOf(value: bigint, ino: Ino): number {
-  const length = Number(value);
-  if (value < 0n) throw fail('metadata-damaged', `inode ${ino}: length ${value}`);
-  if (!Number.isSafeInteger(length)) throw fail('EOVERFLOW', `inode ${ino}: length ${value} is over 2^53 - 1`);
-  return length;
+export function lengthOf(value: bigint, ino: Ino): bigint {
+  if (value >= 0n && value <= MAX_LENGTH) return value;
+  throw fail('metadata-damaged', `inode ${ino}: length ${value}, wanted 0 to ${MAX_LENGTH}`);
 }
 
 const types: ReadonlySet<number> = new Set(Object.values(NodeType));
@@ -100,7 +97,7 @@ export function attrParams(attr: Attr): SqlValue[] {
   const [mtime, mtimeRest] = storedTime(attr.mtime);
   const [ctime, ctimeRest] = storedTime(attr.ctime);
   const narrow = [attr.type, attr.flags, attr.mode, attr.uid, attr.gid].map(BigInt);
-  const tail = [attr.nlink, attr.length, attr.rdev].map(BigInt);
+  const tail = [BigInt(attr.nlink), attr.length, BigInt(attr.rdev)];
   const acl = [attr.accessAcl, attr.defaultAcl, attr.tier].map(BigInt);
   return [attr.ino, ...narrow, atime, mtime, ctime, atimeRest, mtimeRest, ctimeRest, ...tail, attr.parent, ...acl];
 }
@@ -117,7 +114,7 @@ export function decodeDirent(row: Row): Dirent {
   try {
     return { ...dirent, attr: decodeAttr(row, 3) };
   } catch (thrown) {
-    if (hasCode(thrown, 'EOVERFLOW', 'metadata-damaged')) return dirent;
+    if (hasCode(thrown, 'metadata-damaged')) return dirent;
     throw thrown;
   }
 }

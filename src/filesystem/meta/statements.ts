@@ -102,8 +102,8 @@ export const deleteNode = (ino: Ino): Change[] => [
 export const deleteSymlink = (ino: Ino): Change => change('DELETE FROM jfs_symlink WHERE inode = ?', ino);
 
 /** A file without a node whose data waits to be deleted; `now` in nanoseconds (the row holds seconds). */
-export const insertDelfile = (ino: Ino, length: number, now: bigint): Change =>
-  change('INSERT INTO jfs_delfile (inode, length, expire) VALUES (?, ?, ?)', ino, BigInt(length), now / 1_000_000_000n);
+export const insertDelfile = (ino: Ino, length: bigint, now: bigint): Change =>
+  change('INSERT INTO jfs_delfile (inode, length, expire) VALUES (?, ?, ?)', ino, length, now / 1_000_000_000n);
 
 /** An unlinked file that this session has open. */
 export const insertSustained = (sid: bigint, ino: Ino): Change =>

@@ -133,7 +133,7 @@ class Emptying {
 }
 
 async function removeHour(expiry: TrashExpiry, { ino, name }: Dirent): Promise<void> {
-  const gone = hourUsage(-1);
+  const gone = hourUsage(-1n);
   const removed = await expiry.engine.run(function* (): Op<boolean> {
     const [, children] = yield* read(nodeById(ino, true), anyChild(ino));
     if (children.length > 0) return false;

@@ -6,14 +6,15 @@ import type { Caller } from '../../base/words.ts';
 import { type Change, type Op, read, write } from '../sql/op.ts';
 import { appendSlices, checkFile, directoriesOf, growthDeltas, zeroRowsBetween } from './chunk.ts';
 import type { MetaContext } from './context.ts';
+import { chunkOf, larger, posInChunk, smaller } from './position.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { hole } from './slices.ts';
 import { nodeById, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeFlag, TRASH } from './types.ts';
 import { growthOf } from './usage.ts';
 
-export function truncate(ctx: MetaContext, caller: Caller, ino: Ino, length: number): Promise<Attr> {
-  if (!Number.isSafeInteger(length) || length < 0)
+export function truncate(ctx: MetaContext, caller: Caller, ino: Ino, length: bigint): Promise<Attr> {
+  if (length < 0n || length > MAX_LENGTH)
     return Promise.reject(fail(length > MAX_LENGTH ? 'EFBIG' : 'EINVAL', `truncate inode ${ino} to ${length}`));
   return ctx.write(caller, attrReply, function* (): Op<Outcome<Attr>> {
     const [[attr]] = yield* read(nodeById(ino, true));
@@ -34,16 +35,13 @@ export function truncate(ctx: MetaContext, caller: Caller, ino: Ino, length: num
 }
 
 /** The same records for shrinking and growing, over what lies between the two lengths. */
-function zeroed(ino: Ino, oldLength: number, newLength: number): Change[] {
-  const left = Math.min(oldLength, newLength);
-  const right = Math.max(oldLength, newLength);
-  const first = Math.floor(left / CHUNK_SIZE);
-  const last = Math.floor(right / CHUNK_SIZE);
-  const pos = left % CHUNK_SIZE;
-  const endOfFirst = (first + 1) * CHUNK_SIZE;
-  const changes = [appendSlices(ino, first, [hole(pos, right > endOfFirst ? CHUNK_SIZE - pos : right - left)])];
+function zeroed(ino: Ino, oldLength: bigint, newLength: bigint): Change[] {
+  const left = smaller(oldLength, newLength);
+  const right = larger(oldLength, newLength);
+  const [first, pos] = [chunkOf(left), posInChunk(left)];
+  const [last, rest] = [chunkOf(right), posInChunk(right)];
+  const changes = [appendSlices(ino, first, [hole(pos, (last > first ? CHUNK_SIZE : rest) - pos)])];
   if (last > first + 1) changes.push(zeroRowsBetween(ino, first, last));
-  if (right > endOfFirst && right % CHUNK_SIZE > 0)
-    changes.push(appendSlices(ino, last, [hole(0, right % CHUNK_SIZE)]));
+  if (last > first && rest > 0) changes.push(appendSlices(ino, last, [hole(0, rest)]));
   return changes;
 }

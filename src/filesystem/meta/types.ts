@@ -8,8 +8,8 @@ export const ROOT: Ino = 1n;
 export const TRASH: Ino = 0x7fffffff10000000n;
 /** Bytes of a file that one chunk row covers. */
 export const CHUNK_SIZE = 67_108_864;
-/** Longest file we take: the largest exact JavaScript integer, 2^53 - 1 (the format allows 2^57 - 1). */
-export const MAX_LENGTH = Number.MAX_SAFE_INTEGER;
+/** Longest file: chunk indexes are 31 bits (spec 1.1). */
+export const MAX_LENGTH = (1n << 57n) - 1n;
 
 export const NodeType = { file: 1, directory: 2, symlink: 3, fifo: 4, block: 5, char: 6, socket: 7 } as const;
 export type NodeType = (typeof NodeType)[keyof typeof NodeType];
@@ -29,7 +29,8 @@ export interface Attr {
   readonly mtime: bigint;
   readonly ctime: bigint;
   readonly nlink: number;
-  readonly length: number;
+  /** Bytes; beyond 2^53 too, so never narrowed. */
+  readonly length: bigint;
   readonly rdev: number;
   /** 0 when the node has more than one parent. */
   readonly parent: Ino;

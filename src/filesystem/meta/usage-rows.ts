@@ -5,14 +5,14 @@ import { NODE_LENGTH, NODE_SPACE } from './space.ts';
 import { addCounter } from './statements.ts';
 import type { Ino } from './types.ts';
 
-/** What changed: bytes of data, bytes of space (multiples of 4 KiB), inodes. */
+/** What changed: bytes of data, bytes of space (multiples of 4 KiB), inodes. One file can bring 2^57 bytes. */
 export interface Delta {
-  readonly length: number;
-  readonly space: number;
-  readonly inodes: number;
+  readonly length: bigint;
+  readonly space: bigint;
+  readonly inodes: bigint;
 }
 
-export const noDelta: Delta = { length: 0, space: 0, inodes: 0 };
+export const noDelta: Delta = { length: 0n, space: 0n, inodes: 0n };
 
 export const plus = (a: Delta, b: Delta): Delta => ({
   length: a.length + b.length,
@@ -41,7 +41,6 @@ export interface PendingRow {
 
 /** Rides in the operation's own transaction. */
 export function addPending(sid: bigint, ino: Ino, total: Delta, directory: Delta, tree: Delta): Change {
-  const figures = [total.space, total.inodes, directory.length, directory.space, directory.inodes];
   return change(
     `INSERT INTO pageseal_usage (sid, inode, total_space, total_inodes, length, space, inodes, tree_space, tree_inodes)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sid, inode) DO UPDATE SET
@@ -52,7 +51,13 @@ export function addPending(sid: bigint, ino: Ino, total: Delta, directory: Delta
      tree_inodes = pageseal_usage.tree_inodes + excluded.tree_inodes`,
     sid,
     ino,
-    ...[...figures, tree.space, tree.inodes].map(BigInt),
+    total.space,
+    total.inodes,
+    directory.length,
+    directory.space,
+    directory.inodes,
+    tree.space,
+    tree.inodes,
   );
 }
 
@@ -60,13 +65,13 @@ const PENDING =
   'SELECT sid, inode, total_space, total_inodes, length, space, inodes, tree_space, tree_inodes FROM pageseal_usage';
 
 function decodePending(row: Row): PendingRow {
-  const at = (column: number): number => Number(bigintAt(row, column));
+  const at = (column: number): bigint => bigintAt(row, column);
   return {
     sid: bigintAt(row, 0),
     ino: bigintAt(row, 1),
-    total: { length: 0, space: at(2), inodes: at(3) },
+    total: { length: 0n, space: at(2), inodes: at(3) },
     directory: { length: at(4), space: at(5), inodes: at(6) },
-    tree: { length: 0, space: at(7), inodes: at(8) },
+    tree: { length: 0n, space: at(7), inodes: at(8) },
   };
 }
 
@@ -90,8 +95,8 @@ export const deletePending = ({ sid, ino }: PendingRow): Change =>
 
 export function addVolumeUsage(delta: Delta): Change[] {
   const changes: Change[] = [];
-  if (delta.space !== 0) changes.push(addCounter('usedSpace', BigInt(delta.space)));
-  if (delta.inodes !== 0) changes.push(addCounter('totalInodes', BigInt(delta.inodes)));
+  if (delta.space !== 0n) changes.push(addCounter('usedSpace', delta.space));
+  if (delta.inodes !== 0n) changes.push(addCounter('totalInodes', delta.inodes));
   return changes;
 }
 
@@ -106,9 +111,9 @@ export const hasStats = (ino: Ino): Query<bigint> =>
 export const addDirStats = (ino: Ino, delta: Delta): Change =>
   change(
     'UPDATE jfs_dir_stats SET data_length = data_length + ?, used_space = used_space + ?, used_inodes = used_inodes + ? WHERE inode = ?',
-    BigInt(delta.length),
-    BigInt(delta.space),
-    BigInt(delta.inodes),
+    delta.length,
+    delta.space,
+    delta.inodes,
     ino,
   );
 
@@ -163,7 +168,7 @@ export const quotasAbove = (ino: Ino): Query<QuotaRow> =>
 export const addQuotaUsage = (ino: Ino, delta: Delta): Change =>
   change(
     'UPDATE jfs_dir_quota SET used_space = used_space + ?, used_inodes = used_inodes + ? WHERE inode = ?',
-    BigInt(delta.space),
-    BigInt(delta.inodes),
+    delta.space,
+    delta.inodes,
     ino,
   );

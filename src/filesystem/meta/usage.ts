@@ -6,6 +6,7 @@ import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { align4K } from '../../base/units.ts';
 import { type Change, type Engine, type Op, query, read, withChanges, write } from '../sql/op.ts';
+import { smaller } from './position.ts';
 import { bigintAt } from './rows.ts';
 import type { Setting } from './setting.ts';
 import { counterValue } from './statements.ts';
@@ -33,15 +34,20 @@ import {
 const FLUSH_MS = 1000;
 /** Rows in one flush transaction. */
 const FLUSH_GROUP = 500;
-const DIRECTORY_SPACE = 4096;
+const DIRECTORY_SPACE = 4096n;
+/**
+ * Sums are signed 64-bit columns, and a few sparse files can fill them: a sum that overflows would be lost. Half of the
+ * range is left, since several clients may grow files before any of them sees the sum.
+ */
+const MAX_SPACE = 1n << 62n;
 const PIB = 1n << 50n;
 const TEN_MI = 10n << 20n;
 
 /** What an entry of this node counts in its directory: only regular files have a data length. */
 export const weightOf = (attr: Pick<Attr, 'type' | 'length'>): Delta => ({
-  length: attr.type === NodeType.file ? attr.length : 0,
-  space: attr.type === NodeType.file ? align4K(attr.length) : 4096,
-  inodes: 1,
+  length: attr.type === NodeType.file ? attr.length : 0n,
+  space: attr.type === NodeType.file ? align4K(attr.length) : 4096n,
+  inodes: 1n,
 });
 
 export const negative = (delta: Delta): Delta => ({
@@ -51,16 +57,16 @@ export const negative = (delta: Delta): Delta => ({
 });
 
 /** The difference that a new length of a regular file makes; its inode counts already. */
-export const growthOf = (oldLength: number, newLength: number): Delta => ({
+export const growthOf = (oldLength: bigint, newLength: bigint): Delta => ({
   length: newLength - oldLength,
   space: align4K(newLength) - align4K(oldLength),
-  inodes: 0,
+  inodes: 0n,
 });
 
 /** A directory of an hour of the trash, which belongs to root. */
-export const hourUsage = (sign: 1 | -1): UsageDelta => ({
+export const hourUsage = (sign: 1n | -1n): UsageDelta => ({
   volume: true,
-  length: 0,
+  length: 0n,
   space: sign * DIRECTORY_SPACE,
   inodes: sign,
 });
@@ -104,7 +110,7 @@ export class Usage {
       const [rows] = sid === 0n ? [[]] : yield* read(pendingOf(sid));
       return { space: used[0] ?? 0n, inodes: total[0] ?? 0n, hasQuotas: quotas.length > 0, pending: rows };
     });
-    this.#used = { length: 0, space: Number(space), inodes: Number(inodes) };
+    this.#used = { length: 0n, space, inodes };
     this.#hasQuotas = hasQuotas;
     this.#volume = pending.reduce((sum, { total }) => plus(sum, total), noDelta);
     this.#trees.clear();
@@ -116,7 +122,7 @@ export class Usage {
    * EDQUOT for a directory quota. Costs a flight only when the volume has quotas.
    */
   *checkGrowth(parents: Ino | readonly Ino[], growth: Pick<Delta, 'space' | 'inodes'>): Op<void> {
-    if (growth.space <= 0 && growth.inodes <= 0) return;
+    if (growth.space <= 0n && growth.inodes <= 0n) return;
     this.#checkVolume(growth);
     if (!this.#hasQuotas || !this.#setting().dirStats) return;
     const list = typeof parents === 'bigint' ? [parents] : parents;
@@ -137,8 +143,8 @@ export class Usage {
 
   #checkTree(quota: QuotaRow, parents: readonly Ino[], growth: Pick<Delta, 'space' | 'inodes'>): void {
     const pending = this.#pendingUnder(quota.ino, parents);
-    const over = (max: bigint, used: bigint, by: number, more: number): boolean =>
-      by > 0 && max > 0n && used + BigInt(by + more) > max;
+    const over = (max: bigint, used: bigint, by: bigint, more: bigint): boolean =>
+      by > 0n && max > 0n && used + by + more > max;
     if (
       over(quota.maxSpace, quota.usedSpace, growth.space, pending.space) ||
       over(quota.maxInodes, quota.usedInodes, growth.inodes, pending.inodes)
@@ -149,9 +155,11 @@ export class Usage {
   #checkVolume(growth: Pick<Delta, 'space' | 'inodes'>): void {
     const { capacity, inodes } = this.#setting();
     const used = plus(this.#used, this.#volume);
-    if (growth.space > 0 && capacity > 0n && BigInt(used.space + growth.space) > capacity)
+    if (growth.space > 0n && capacity > 0n && used.space + growth.space > capacity)
       throw fail('ENOSPC', `capacity of the volume (${capacity} bytes) is used up`);
-    if (growth.inodes > 0 && inodes > 0n && BigInt(used.inodes + growth.inodes) > inodes)
+    if (growth.space > 0n && used.space + growth.space > MAX_SPACE)
+      throw fail('ENOSPC', `lengths of all files of the volume, holes included, may sum up to ${MAX_SPACE} bytes`);
+    if (growth.inodes > 0n && inodes > 0n && used.inodes + growth.inodes > inodes)
       throw fail('ENOSPC', `the volume may have ${inodes} inodes and has them`);
   }
 
@@ -185,15 +193,15 @@ export class Usage {
   applied(deltas: readonly UsageDelta[]): void {
     if (deltas.length === 0) return;
     for (const delta of deltas) {
-      if (delta.volume === true) this.#volume = plus(this.#volume, { ...delta, length: 0 });
+      if (delta.volume === true) this.#volume = plus(this.#volume, { ...delta, length: 0n });
       if (delta.quotas !== undefined && this.#hasQuotas) this.#addTree(delta.quotas, delta);
     }
     this.#schedule();
   }
 
   #addTree(ino: Ino, { space, inodes }: Pick<Delta, 'space' | 'inodes'>): void {
-    const sum = plus(this.#trees.get(ino) ?? noDelta, { length: 0, space, inodes });
-    if (sum.space === 0 && sum.inodes === 0) this.#trees.delete(ino);
+    const sum = plus(this.#trees.get(ino) ?? noDelta, { length: 0n, space, inodes });
+    if (sum.space === 0n && sum.inodes === 0n) this.#trees.delete(ino);
     else this.#trees.set(ino, sum);
   }
 
@@ -251,8 +259,8 @@ export class Usage {
       return [used[0] ?? 0n, total[0] ?? 0n, above] as const;
     });
     const positive = (value: bigint): bigint => (value > 0n ? value : 0n);
-    let usedBytes = positive(space + BigInt(this.#volume.space));
-    let usedInodes = positive(inodes + BigInt(this.#volume.inodes));
+    let usedBytes = positive(space + this.#volume.space);
+    let usedInodes = positive(inodes + this.#volume.inodes);
     let totalBytes = setting.capacity;
     if (totalBytes === 0n) for (totalBytes = PIB; usedBytes * 10n > totalBytes * 8n; ) totalBytes *= 2n;
     let freeInodes = positive(setting.inodes - usedInodes);
@@ -265,14 +273,12 @@ export class Usage {
     const [nearest] = quotas;
     if (nearest !== undefined) {
       const pending = this.#pendingUnder(nearest.ino, [root]);
-      usedBytes = positive(nearest.usedSpace + BigInt(pending.space));
-      usedInodes = positive(nearest.usedInodes + BigInt(pending.inodes));
+      usedBytes = positive(nearest.usedSpace + pending.space);
+      usedInodes = positive(nearest.usedInodes + pending.inodes);
     }
     return { totalBytes: usedBytes + freeBytes, usedBytes, totalInodes: usedInodes + freeInodes, usedInodes };
   }
 }
-
-const smaller = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 
 /** One transaction: rows go as their figures come. */
 function* addToFigures(sid: bigint, everyone: boolean): Op<PendingRow[]> {
@@ -293,7 +299,7 @@ function* addToFigures(sid: bigint, everyone: boolean): Op<PendingRow[]> {
   return rows;
 }
 
-const isNone = ({ length, space, inodes }: Delta): boolean => length === 0 && space === 0 && inodes === 0;
+const isNone = ({ length, space, inodes }: Delta): boolean => length === 0n && space === 0n && inodes === 0n;
 
 /** The operation, and in its own write what it changed in the figures. */
 export const counted = <R>(usage: Usage, operation: () => Op<R>, deltas: (result: R) => readonly UsageDelta[]): Op<R> =>

@@ -109,9 +109,9 @@ export function newFileHandle(
     seenErrors: inherited ? 0 : inode.errors,
     seenByWrite: inherited ? 0 : inode.errors,
     lossTold: 'no',
-    nextRead: 0,
+    nextRead: 0n,
     streak: 0,
-    fetchedTo: 0,
+    fetchedTo: 0n,
   });
 }
 

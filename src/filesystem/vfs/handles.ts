@@ -64,9 +64,9 @@ export interface FileHandle {
   /** How far the loss of a predecessor has been told: see loss.ts. */
   lossTold: 'no' | 'by-write' | 'by-fsync';
   /** Where the reader is: see read-ahead.ts. */
-  nextRead: number;
+  nextRead: bigint;
   streak: number;
-  fetchedTo: number;
+  fetchedTo: bigint;
 }
 
 export class Handles<T extends { readonly id: HandleId }> {

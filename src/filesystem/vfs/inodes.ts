@@ -4,6 +4,7 @@ import { type FsError, fail } from '../../base/errors.ts';
 import { Mutex } from '../../base/mutex.ts';
 import type { Ino } from '../../base/words.ts';
 import type { Meta } from '../meta/meta.ts';
+import { larger } from '../meta/position.ts';
 import type { Attr } from '../meta/types.ts';
 import { ChunkViews } from './chunk-views.ts';
 import type { DirtySlice } from './dirty-slice.ts';
@@ -47,8 +48,8 @@ export class OpenInode implements WriterOwner {
   }
 
   /** Length as every reader of this client sees it. */
-  get length(): number {
-    return this.writer.dirty ? Math.max(this.known.length, this.writer.end) : this.known.length;
+  get length(): bigint {
+    return this.writer.dirty ? larger(this.known.length, this.writer.end) : this.known.length;
   }
 
   get keepsMark(): boolean {

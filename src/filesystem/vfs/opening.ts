@@ -40,7 +40,7 @@ export async function open(core: Core, caller: Caller, ino: Ino, flags: number):
 async function opened(core: Core, caller: Caller, attr: Attr, since: number, flags: number): Promise<Opened> {
   const { inode, keepCache } = core.inodes.acquire(attr, since);
   try {
-    if ((flags & O.truncate) !== 0 && inode.length > 0) await truncate(core, caller, attr.ino, 0);
+    if ((flags & O.truncate) !== 0 && inode.length > 0n) await truncate(core, caller, attr.ino, 0n);
   } catch (thrown) {
     core.inodes.release(inode);
     throw thrown;

@@ -1,6 +1,7 @@
 // Fetches the pages after a sequential reader's position, so that they are opened when it comes there. Random readers get
 // nothing but what they asked for.
 import { MiB } from '../../base/units.ts';
+import { chunkOf, larger, posInChunk, smaller } from '../meta/position.ts';
 import { CHUNK_SIZE } from '../meta/types.ts';
 import type { PageStore } from '../page/page-store.ts';
 import type { View } from './chunk-views.ts';
@@ -26,13 +27,13 @@ export class ReadAhead {
   }
 
   /** To be called with each read, before it is served. */
-  after(handle: FileHandle, offset: number, size: number): void {
-    const end = offset + size;
-    const near = Math.abs(offset - handle.nextRead) <= SLACK * size;
+  after(handle: FileHandle, offset: bigint, size: number): void {
+    const end = offset + BigInt(size);
+    const near = Math.abs(Number(offset - handle.nextRead)) <= SLACK * size;
     if (near && end <= handle.nextRead) return;
     if (!near) {
       handle.streak = 0;
-      handle.fetchedTo = 0;
+      handle.fetchedTo = 0n;
       handle.nextRead = end;
       return;
     }
@@ -41,25 +42,26 @@ export class ReadAhead {
     // The first read of a file is no sequence yet: small files and random readers begin so too.
     if (handle.streak < 2) return;
     const window = Math.min(MAX_WINDOW, this.#pages.pageSize * 2 ** Math.min(handle.streak - 1, 8));
-    const to = Math.min(handle.inode.known.length, end + window);
-    const from = Math.max(end, handle.fetchedTo);
+    const to = smaller(handle.inode.known.length, end + BigInt(window));
+    const from = larger(end, handle.fetchedTo);
     // In steps of at least a page: the rest of the current one comes with it anyway.
-    if (to - from < Math.min(this.#pages.pageSize, window / 2) && to < handle.inode.known.length) return;
+    if (to - from < BigInt(Math.min(this.#pages.pageSize, window / 2)) && to < handle.inode.known.length) return;
     if (from < to) handle.fetchedTo = this.#fetch(handle.inode, from, to);
   }
 
   /** Answers how far it came. */
-  #fetch(inode: OpenInode, from: number, to: number): number {
+  #fetch(inode: OpenInode, from: bigint, to: bigint): bigint {
     for (let at = from; at < to; ) {
-      const indx = Math.floor(at / CHUNK_SIZE);
-      const end = Math.min(to, (indx + 1) * CHUNK_SIZE);
+      const indx = chunkOf(at);
+      const pos = posInChunk(at);
+      const len = Math.min(CHUNK_SIZE - pos, Number(to - at));
       const view = inode.views.get(indx);
       if (view === undefined) {
         inode.views.load(indx).catch(() => undefined);
         return at;
       }
-      if (!this.#fetchChunk(view, at - indx * CHUNK_SIZE, end - indx * CHUNK_SIZE)) return at;
-      at = end;
+      if (!this.#fetchChunk(view, pos, pos + len)) return at;
+      at += BigInt(len);
     }
     return to;
   }

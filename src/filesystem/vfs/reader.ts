@@ -4,6 +4,7 @@ import { fail, hasCode } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { MiB } from '../../base/units.ts';
 import { paint } from '../meta/overlap.ts';
+import { chunkOf, posInChunk, smaller } from '../meta/position.ts';
 import { CHUNK_SIZE, type Slice } from '../meta/types.ts';
 import type { PagePlace, PageStore } from '../page/page-store.ts';
 import type { View } from './chunk-views.ts';
@@ -34,48 +35,34 @@ export class Reader {
     this.#log = log;
   }
 
-  async read(inode: OpenInode, offset: number, size: number, signal?: AbortSignal): Promise<readonly Buffer[]> {
-    const end = Math.min(offset + size, inode.length);
+  async read(inode: OpenInode, offset: bigint, size: number, signal?: AbortSignal): Promise<readonly Buffer[]> {
+    const wanted = Number(smaller(BigInt(size), inode.length - offset));
     const pieces: Piece[] = [];
     let pending = false;
-    for (let at = offset; at < end; ) {
-      const indx = Math.floor(at / CHUNK_SIZE);
-      const to = Math.min(end, (indx + 1) * CHUNK_SIZE);
-      const view = inode.views.get(indx) ?? (await inode.views.load(indx));
-      const range = { indx, from: at - indx * CHUNK_SIZE, to: to - indx * CHUNK_SIZE, signal, first: true };
+    for (const range of ranges(offset, wanted, signal, true)) {
+      const view = inode.views.get(range.indx) ?? (await inode.views.load(range.indx));
       if (this.#chunk(inode, view, range, pieces)) pending = true;
-      at = to;
     }
     if (!pending) return pieces as Buffer[];
     try {
       return await Promise.all(pieces);
     } catch (thrown) {
       if (!hasCode(thrown, 'object-missing')) throw thrown;
-      return this.#again(inode, offset, end, pieces, signal);
+      return this.#again(inode, ranges(offset, wanted, signal, false), pieces);
     }
   }
 
   /** Another client may have compacted the chunk and deleted its old pages: what is there now counts. */
-  async #again(
-    inode: OpenInode,
-    offset: number,
-    end: number,
-    before: readonly Piece[],
-    signal?: AbortSignal,
-  ): Promise<readonly Buffer[]> {
+  async #again(inode: OpenInode, wanted: readonly Range[], before: readonly Piece[]): Promise<readonly Buffer[]> {
     await Promise.allSettled(before);
-    this.#log.debug('page missing, reading the chunk again', { inode: inode.ino, offset });
     const pieces: Piece[] = [];
-    for (let at = offset; at < end; ) {
-      const indx = Math.floor(at / CHUNK_SIZE);
-      const to = Math.min(end, (indx + 1) * CHUNK_SIZE);
-      inode.views.drop(indx);
-      const view = await inode.views.load(indx);
+    for (const range of wanted) {
+      this.#log.debug('page missing, reading the chunk again', { inode: inode.ino, chunk: range.indx });
+      inode.views.drop(range.indx);
+      const view = await inode.views.load(range.indx);
       const part: Piece[] = [];
-      const range = { indx, from: at - indx * CHUNK_SIZE, to: to - indx * CHUNK_SIZE, signal, first: false };
       this.#chunk(inode, view, range, part);
       pieces.push(...(await Promise.all(part)));
-      at = to;
     }
     return Promise.all(pieces);
   }
@@ -164,6 +151,19 @@ export class Reader {
     });
     return places;
   }
+}
+
+/** A stretch of a file, chunk by chunk: one part, or two. */
+function ranges(offset: bigint, size: number, signal: AbortSignal | undefined, first: boolean): Range[] {
+  let indx = chunkOf(offset);
+  let from = posInChunk(offset);
+  const parts: Range[] = [];
+  for (let left = size; left > 0; indx++, from = 0) {
+    const to = Math.min(CHUNK_SIZE, from + left);
+    parts.push({ indx, from, to, signal, first });
+    left -= to - from;
+  }
+  return parts;
 }
 
 function hole(len: number, into: Piece[]): void {

@@ -3,6 +3,7 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import { paint } from '../meta/overlap.ts';
+import { chunkOf, offsetOf, posInChunk, smaller } from '../meta/position.ts';
 import { type Attr, CHUNK_SIZE, MAX_LENGTH } from '../meta/types.ts';
 import { type Core, changing, fileHandle, mayChange } from './core.ts';
 import type { OpenInode } from './inodes.ts';
@@ -20,9 +21,9 @@ async function reshape(core: Core, ino: Ino, change: () => Promise<Attr>): Promi
   });
 }
 
-export async function truncate(core: Core, caller: Caller, ino: Ino, length: number): Promise<Attr> {
+export async function truncate(core: Core, caller: Caller, ino: Ino, length: bigint): Promise<Attr> {
   mayChange(core, `truncate inode ${ino}`);
-  if (length < 0) throw fail('EINVAL', `truncate inode ${ino} to ${length} bytes`);
+  if (length < 0n) throw fail('EINVAL', `truncate inode ${ino} to ${length} bytes`);
   if (length > MAX_LENGTH)
     throw fail('EFBIG', `truncate inode ${ino} to ${length}: longest file is ${MAX_LENGTH} bytes`);
   return changing(core, 'truncate', () => reshape(core, ino, () => core.meta.truncate(caller, ino, length)));
@@ -34,13 +35,13 @@ export async function fallocate(
   ino: Ino,
   id: HandleId,
   mode: number,
-  offset: number,
-  size: number,
+  offset: bigint,
+  size: bigint,
 ): Promise<void> {
   mayChange(core, `fallocate on inode ${ino}`);
   const handle = await fileHandle(core, caller, ino, id);
   if (!handle.writable) throw fail('EBADF', `fallocate on inode ${ino}: opened for reading only`);
-  if (offset < 0 || size <= 0) throw fail('EINVAL', `fallocate on inode ${ino}: ${size} bytes at ${offset}`);
+  if (offset < 0n || size <= 0n) throw fail('EINVAL', `fallocate on inode ${ino}: ${size} bytes at ${offset}`);
   if (offset + size > MAX_LENGTH) throw fail('EFBIG', `fallocate on inode ${ino}: longest file is ${MAX_LENGTH} bytes`);
   await changing(core, 'fallocate', () =>
     reshape(core, ino, () => core.meta.fallocate(caller, ino, mode, offset, size)),
@@ -57,12 +58,12 @@ export async function lseek(
   caller: Caller,
   ino: Ino,
   id: HandleId,
-  offset: number,
+  offset: bigint,
   whence: number,
-): Promise<number> {
+): Promise<bigint> {
   const { inode } = await fileHandle(core, caller, ino, id);
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw fail('EINVAL', `lseek in inode ${ino}: whence ${whence}`);
-  if (offset < 0 || offset >= inode.length) throw fail('ENXIO', `lseek in inode ${ino} from ${offset}: at the end`);
+  if (offset < 0n || offset >= inode.length) throw fail('ENXIO', `lseek in inode ${ino} from ${offset}: at the end`);
   const found = await seek(core, inode, offset, whence === SEEK_DATA);
   if (found !== undefined && found < inode.length) return found;
   if (whence === SEEK_DATA) throw fail('ENXIO', `lseek in inode ${ino} from ${offset}: no data until the end`);
@@ -70,16 +71,17 @@ export async function lseek(
 }
 
 /** First byte at or after `offset` that is data (or a hole). */
-async function seek(core: Core, inode: OpenInode, offset: number, data: boolean): Promise<number | undefined> {
-  for (let indx = Math.floor(offset / CHUNK_SIZE); indx * CHUNK_SIZE < inode.length; indx++) {
+async function seek(core: Core, inode: OpenInode, offset: bigint, data: boolean): Promise<bigint | undefined> {
+  let from = posInChunk(offset);
+  for (let indx = chunkOf(offset); offsetOf(indx, 0) < inode.length; indx++, from = 0) {
     if (data) {
       const next = await nextChunk(core, inode, indx);
       if (next === undefined) return undefined;
+      if (next > indx) from = 0;
       indx = next;
     }
-    const base = indx * CHUNK_SIZE;
-    const found = await seekInChunk(inode, indx, Math.max(0, offset - base), data);
-    if (found !== undefined) return base + found;
+    const found = await seekInChunk(inode, indx, from, data);
+    if (found !== undefined) return offsetOf(indx, found);
   }
   return undefined;
 }
@@ -95,7 +97,7 @@ async function nextChunk(core: Core, inode: OpenInode, from: number): Promise<nu
 
 async function seekInChunk(inode: OpenInode, indx: number, from: number, data: boolean): Promise<number | undefined> {
   const view = inode.views.get(indx) ?? (await inode.views.load(indx));
-  const to = Math.min(CHUNK_SIZE, inode.length - indx * CHUNK_SIZE);
+  const to = Number(smaller(BigInt(CHUNK_SIZE), inode.length - offsetOf(indx, 0)));
   let found: number | undefined;
   for (const segment of paint(inode.writer.slicesOf(indx), from, to)) {
     if (found !== undefined) break;

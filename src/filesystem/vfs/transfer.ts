@@ -21,7 +21,7 @@ export class Transfer {
     this.#readAhead = readAhead;
   }
 
-  async read(caller: Caller, ino: Ino, id: HandleId, offset: number, size: number): Promise<readonly Buffer[]> {
+  async read(caller: Caller, ino: Ino, id: HandleId, offset: bigint, size: number): Promise<readonly Buffer[]> {
     this.#holdPages(caller);
     const found = fileHandle(this.#core, caller, ino, id);
     const handle = found instanceof Promise ? await found : found;
@@ -44,7 +44,7 @@ export class Transfer {
     caller: Caller,
     ino: Ino,
     id: HandleId,
-    offset: number,
+    offset: bigint,
     data: Buffer,
     placed = caller.request?.resent === true,
   ): Promise<number> {
@@ -58,7 +58,7 @@ export class Transfer {
     }
   }
 
-  #write(caller: Caller, handle: FileHandle, offset: number, data: Buffer, placed: boolean): Promise<number> {
+  #write(caller: Caller, handle: FileHandle, offset: bigint, data: Buffer, placed: boolean): Promise<number> {
     const { inode } = handle;
     mayChange(this.#core, `write to inode ${inode.ino}`);
     if (!handle.writable) throw fail('EBADF', `write to inode ${inode.ino}: opened for reading only`);
@@ -66,7 +66,7 @@ export class Transfer {
     tellErrors(handle, 'write');
     // The kernel's idea of the end may lag behind ours; a request sent again must land where it did the first time.
     const at = handle.append && !placed ? inode.length : offset;
-    if (at < 0 || at + data.length > MAX_LENGTH)
+    if (at < 0n || at + BigInt(data.length) > MAX_LENGTH)
       throw fail('EFBIG', `write to inode ${inode.ino} at ${at}: longest file is ${MAX_LENGTH} bytes`);
     const wait = inode.writer.write(caller, at, data);
     if (wait === undefined) return Promise.resolve(data.length);

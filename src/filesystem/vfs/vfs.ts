@@ -36,7 +36,7 @@ export interface DirectoryEntry {
 /** setattr with the two things that are no attribute of the node row. */
 export interface VfsAttrChange extends AttrChange {
   /** Truncate to this many bytes. */
-  readonly size?: number;
+  readonly size?: bigint;
 }
 
 /**
@@ -70,20 +70,20 @@ export interface Vfs {
   open(caller: Caller, ino: Ino, flags: number): Promise<Opened>;
   create(caller: Caller, parent: Ino, name: Buffer, mode: number, flags: number): Promise<[Entry, Opened]>;
   /** At most `size` bytes from `offset`, as the pieces they lie in; fewer only at the end of the file. */
-  read(caller: Caller, ino: Ino, handle: HandleId, offset: number, size: number): Promise<readonly Buffer[]>;
+  read(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, size: number): Promise<readonly Buffer[]>;
   /**
    * Takes a copy of `data` before it returns its promise: the caller reuses the buffer at once. `placed`: it belongs at
    * `offset` even if the handle was opened to append (a page of a mapping, or O_APPEND was cleared since).
    */
-  write(caller: Caller, ino: Ino, handle: HandleId, offset: number, data: Buffer, placed?: boolean): Promise<number>;
+  write(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, data: Buffer, placed?: boolean): Promise<number>;
   /** close(2) of one descriptor: uploads and commits what is dirty and reports errors. */
   flush(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
   /** Like flush, and then it also survives a power cut. */
   fsync(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
   release(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
-  fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: number, size: number): Promise<void>;
+  fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: bigint, size: bigint): Promise<void>;
   /** SEEK_DATA 3 and SEEK_HOLE 4 of lseek(2); ENXIO. */
-  lseek(caller: Caller, ino: Ino, handle: HandleId, offset: number, whence: number): Promise<number>;
+  lseek(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, whence: number): Promise<bigint>;
 
   opendir(caller: Caller, ino: Ino): Promise<HandleId>;
   /**

@@ -137,11 +137,11 @@ export class VolumeVfs implements Vfs {
     return opening.create(this.#core, caller, parent, name, mode, flags);
   }
 
-  read(caller: Caller, ino: Ino, handle: HandleId, offset: number, size: number): Promise<readonly Buffer[]> {
+  read(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, size: number): Promise<readonly Buffer[]> {
     return this.#transfer.read(caller, ino, handle, offset, size);
   }
 
-  write(caller: Caller, ino: Ino, handle: HandleId, offset: number, data: Buffer, placed?: boolean): Promise<number> {
+  write(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, data: Buffer, placed?: boolean): Promise<number> {
     return this.#transfer.write(caller, ino, handle, offset, data, placed);
   }
 
@@ -157,11 +157,11 @@ export class VolumeVfs implements Vfs {
     return opening.release(this.#core, ino, handle);
   }
 
-  fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: number, size: number): Promise<void> {
+  fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: bigint, size: bigint): Promise<void> {
     return shape.fallocate(this.#core, caller, ino, handle, mode, offset, size);
   }
 
-  lseek(caller: Caller, ino: Ino, handle: HandleId, offset: number, whence: number): Promise<number> {
+  lseek(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, whence: number): Promise<bigint> {
     return shape.lseek(this.#core, caller, ino, handle, offset, whence);
   }
 

@@ -7,6 +7,7 @@ import { counter } from '../../base/metrics.ts';
 import type { Mutex } from '../../base/mutex.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import type { ChunkGrowth, Meta } from '../meta/meta.ts';
+import { chunkOf, offsetOf, posInChunk } from '../meta/position.ts';
 import { type Attr, CHUNK_SIZE } from '../meta/types.ts';
 import type { PageStore } from '../page/page-store.ts';
 import type { Compactions } from './compactions.ts';
@@ -72,10 +73,15 @@ export class Writer implements DirtyFile {
   }
 
   /** One past the last dirty byte of the file; 0 when clean. */
-  get end(): number {
-    let end = 0;
-    for (const slice of this.#slices) end = Math.max(end, slice.indx * CHUNK_SIZE + slice.pos + slice.len);
-    return end;
+  get end(): bigint {
+    let [indx, end] = [0, 0];
+    for (const slice of this.#slices) {
+      const to = slice.pos + slice.len;
+      if (slice.indx < indx || (slice.indx === indx && to <= end)) continue;
+      indx = slice.indx;
+      end = to;
+    }
+    return offsetOf(indx, end);
   }
 
   /** Dirty slices of a chunk, oldest first. */
@@ -89,17 +95,16 @@ export class Writer implements DirtyFile {
   }
 
   /** Takes a copy of `data` now; the promise (if any) is to be awaited before the write is answered. */
-  write(caller: Caller, offset: number, data: Buffer): Promise<unknown> | undefined {
+  write(caller: Caller, offset: bigint, data: Buffer): Promise<unknown> | undefined {
     if (data.length === 0) return undefined;
     if (this.#slices.length === 0) {
       this.#parts.marks.mark(this.#owner.ino);
       this.#parts.dirtyFiles.add(this);
     }
     this.#mtime = nowNs();
-    let from = 0;
-    while (from < data.length) {
-      const indx = Math.floor((offset + from) / CHUNK_SIZE);
-      const pos = offset + from - indx * CHUNK_SIZE;
+    let indx = chunkOf(offset);
+    let pos = posInChunk(offset);
+    for (let from = 0; from < data.length; indx++, pos = 0) {
       const n = Math.min(data.length - from, CHUNK_SIZE - pos);
       this.#put(caller, indx, pos, data.subarray(from, from + n));
       from += n;
@@ -262,7 +267,7 @@ export class Writer implements DirtyFile {
     dropped.inc();
     this.#parts.log.error('data lost: a slice could not be written', {
       inode: ino,
-      offset: slice.indx * CHUNK_SIZE + slice.pos,
+      offset: offsetOf(slice.indx, slice.pos),
       bytes: slice.len,
       code: slice.error.code,
       error: slice.error.message,

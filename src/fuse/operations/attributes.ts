@@ -21,7 +21,7 @@ function changeOf(request: KernelRequest, valid: number): Mutable<VfsAttrChange>
   if (valid & SetattrValid.MODE) change.mode = request.u32(SetattrIn.mode) & 0o7777;
   if (valid & SetattrValid.UID) change.uid = request.u32(SetattrIn.uid);
   if (valid & SetattrValid.GID) change.gid = request.u32(SetattrIn.gid);
-  if (valid & SetattrValid.SIZE) change.size = request.position(SetattrIn.size);
+  if (valid & SetattrValid.SIZE) change.size = request.u64(SetattrIn.size);
   if (valid & SetattrValid.ATIME_NOW) change.atime = 'now';
   else if (valid & SetattrValid.ATIME) change.atime = time(request, SetattrIn.atime, SetattrIn.atimensec);
   if (valid & SetattrValid.MTIME_NOW) change.mtime = 'now';

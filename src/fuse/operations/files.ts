@@ -54,7 +54,7 @@ export const create: Handler = async (context, request) => {
 
 export const read: Handler = async ({ vfs, nodes }, request) => {
   const size = Math.min(request.u32(16), MAX_WRITE);
-  const pieces = await vfs.read(request, nodes.toIno(request.node), request.u64(0), request.position(8), size);
+  const pieces = await vfs.read(request, nodes.toIno(request.node), request.u64(0), request.u64(8), size);
   let total = 0;
   for (const piece of pieces) total += piece.length;
   if (total > size) throw fail('EIO', `read of ${size} bytes answered ${total}`);
@@ -70,7 +70,7 @@ export const write: Handler = async ({ vfs, nodes, privileges }, request) => {
   const placed = request.resent || (flags & WRITE_CACHE) !== 0 || (request.u32(32) & O_APPEND) === 0;
   const data = request.bytes(Size.writeIn, length);
   // The Vfs takes its copy before it returns the promise, so nothing may wait before this call.
-  const writing = vfs.write(request, ino, request.u64(0), request.position(8), data, placed);
+  const writing = vfs.write(request, ino, request.u64(0), request.u64(8), data, placed);
   if (!kill) return numberBody(await writing);
   const [written] = await Promise.all([writing, privileges.drop(request, ino)]);
   return numberBody(written);
@@ -93,13 +93,13 @@ export const release: Handler = async ({ vfs, nodes }, request) => {
 
 export const fallocate: Handler = async ({ vfs, nodes }, request) => {
   const ino = nodes.toIno(request.node);
-  const offset = request.position(8);
-  const size = request.position(16);
+  const offset = request.u64(8);
+  const size = request.u64(16);
   await vfs.fallocate(request, ino, request.u64(0), request.u32(24), offset, size);
   return undefined;
 };
 
 export const lseek: Handler = async ({ vfs, nodes }, request) => {
   const ino = nodes.toIno(request.node);
-  return longBody(await vfs.lseek(request, ino, request.u64(0), request.position(8), request.u32(16)));
+  return longBody(await vfs.lseek(request, ino, request.u64(0), request.u64(8), request.u32(16)));
 };

@@ -17,7 +17,7 @@ const node = (mode: number, type: NodeType = NodeType.file): Attr => ({
   mtime: 0n,
   ctime: 0n,
   nlink: 1,
-  length: 0,
+  length: 0n,
   rdev: 0,
   parent: 1n,
   accessAcl: 0,

@@ -14,7 +14,7 @@ const counter = (name: string) => volume.row('SELECT value FROM jfs_counter WHER
 async function filled(name: string): Promise<bigint> {
   const ino = await file(name);
   volume.exec('UPDATE jfs_node SET length = 5000 WHERE inode = ?', ino);
-  await volume.grown(1n, { length: 5000, space: 4096, inodes: 0 });
+  await volume.grown(1n, { length: 5000n, space: 4096n, inodes: 0n });
   await volume.tree.setxattr(root, ino, 'user.a', bytes('1'), 0);
   return ino;
 }

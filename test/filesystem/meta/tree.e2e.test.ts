@@ -52,10 +52,7 @@ function mounted(path: string, at = ''): Map<string, string> {
     if (at === '' && name.startsWith('.')) continue;
     const stat = lstatSync(join(path, name), { bigint: true });
     const attr = { ino: stat.ino, mode: Number(stat.mode & 0o7777n), uid: Number(stat.uid), gid: Number(stat.gid) };
-    found.set(
-      `${at}/${name}`,
-      seen({ ...attr, nlink: Number(stat.nlink), length: Number(stat.size), mtime: stat.mtimeNs }),
-    );
+    found.set(`${at}/${name}`, seen({ ...attr, nlink: Number(stat.nlink), length: stat.size, mtime: stat.mtimeNs }));
     if (stat.isDirectory())
       for (const [below, text] of mounted(join(path, name), `${at}/${name}`)) found.set(below, text);
   }

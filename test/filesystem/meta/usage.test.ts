@@ -1,7 +1,9 @@
 // Usage figures when a client ends without flushing them.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { hasCode } from '../../../src/base/errors.ts';
 import { readSetting } from '../../../src/filesystem/meta/read-setting.ts';
+import { MAX_LENGTH } from '../../../src/filesystem/meta/types.ts';
 import { counted, Usage } from '../../../src/filesystem/meta/usage.ts';
 import { change, type Op, write } from '../../../src/filesystem/sql/op.ts';
 import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
@@ -16,7 +18,7 @@ test('what a client that died had changed is counted once by the next', async ()
   const volume = await TestVolume.make(temp, { trashDays: 0 });
   const first = await volume.open();
   const { attr } = await first.create(root, 1n, Buffer.from('a'), 0o644, true);
-  await first.truncate(root, attr.ino, 10_000);
+  await first.truncate(root, attr.ino, 10_000n);
   await first.mkdir(root, 1n, Buffer.from('d'), 0o755);
   assert.equal(volume.counters()['totalInodes'], 0n, 'nothing is flushed yet');
   assert.equal(volume.rows('pageseal_usage').length, 1);
@@ -47,7 +49,7 @@ test('what another client added to the figures is no longer pending here', async
     );
   const [ours, theirs] = [client(7n), client(8n)];
   await ours.refresh();
-  const file = { length: 1, space: 4096, inodes: 1, directory: 1n, quotas: 1n, volume: true };
+  const file = { length: 1n, space: 4096n, inodes: 1n, directory: 1n, quotas: 1n, volume: true };
   const nothing = function* (): Op<void> {
     yield* write(change("DELETE FROM jfs_counter WHERE name = 'none'"));
   };
@@ -55,11 +57,39 @@ test('what another client added to the figures is no longer pending here', async
   ours.applied([file]);
   await theirs.flush(true);
   await ours.refresh();
-  const grow = (space: number): Promise<void> => engine.view(() => ours.checkGrowth(1n, { space, inodes: 0 }));
+  const grow = (space: number): Promise<void> =>
+    engine.view(() => ours.checkGrowth(1n, { space: BigInt(space), inodes: 0n }));
   await grow(5904);
   await assert.rejects(grow(5905));
   assert.equal((await ours.statfs(2n)).usedBytes, 4096n);
   await ours.close();
   await theirs.close();
   await engine.close();
+});
+
+test('sums stay exact beyond 2^53, and end before they overflow', async () => {
+  const volume = await TestVolume.make(temp, { trashDays: 0 });
+  volume.change('INSERT INTO jfs_dir_quota VALUES (1, 0, 0, 0, 0)');
+  const meta = await volume.open();
+  const { attr: small } = await meta.create(root, 1n, Buffer.from('small'), 0o644, true);
+  await meta.truncate(root, small.ino, 1n);
+  for (let i = 0; i < 31; i++) {
+    const { attr } = await meta.create(root, 1n, Buffer.from(`f${i}`), 0o644, true);
+    assert.equal((await meta.truncate(root, attr.ino, MAX_LENGTH)).length, MAX_LENGTH);
+  }
+  const { attr: last } = await meta.create(root, 1n, Buffer.from('last'), 0o644, true);
+  await assert.rejects(meta.truncate(root, last.ino, MAX_LENGTH), (e) => hasCode(e, 'ENOSPC'));
+  const space = 31n * (MAX_LENGTH + 1n) + 2n * 4096n;
+  assert.equal((await meta.statfs(1n)).usedBytes, space);
+  await meta.close();
+  assert.equal(volume.counters()['usedSpace'], space);
+  const stats = 'SELECT data_length, used_space FROM jfs_dir_stats WHERE inode = 1';
+  assert.deepEqual(volume.rows(stats), [[31n * MAX_LENGTH + 1n, space]]);
+  assert.deepEqual(volume.rows('SELECT used_space FROM jfs_dir_quota'), [[space]]);
+  const again = await volume.open();
+  for (let i = 0; i < 31; i++) await again.unlink(root, 1n, Buffer.from(`f${i}`));
+  await again.close();
+  assert.equal(volume.counters()['usedSpace'], 8192n);
+  assert.deepEqual(volume.rows(stats), [[1n, 8192n]]);
+  assert.deepEqual(violations(volume.file), []);
 });

@@ -20,7 +20,7 @@ function setUp() {
 
 async function put(vfs: VolumeVfs, ino: Ino, data: Buffer, offset = 0): Promise<void> {
   const { handle } = await vfs.open(caller, ino, O_RDWR);
-  await vfs.write(caller, ino, handle, offset, data);
+  await vfs.write(caller, ino, handle, BigInt(offset), data);
   await vfs.flush(caller, ino, handle);
   await vfs.release(caller, ino, handle);
 }
@@ -33,7 +33,7 @@ async function create(vfs: VolumeVfs, name: string, data: Buffer): Promise<Ino> 
 }
 
 const read = async (vfs: VolumeVfs, ino: Ino, handle: bigint, offset = 0, size = 1 << 20) =>
-  Buffer.concat(await vfs.read(caller, ino, handle, offset, size));
+  Buffer.concat(await vfs.read(caller, ino, handle, BigInt(offset), size));
 
 test('what another client closed is seen at open, also by a client that keeps the file open', async () => {
   const { ours, theirs } = setUp();
@@ -53,7 +53,7 @@ test("another client's write just before an own one is seen at the next open", a
   const kept = await ours.open(caller, ino, O_RDWR);
   await read(ours, ino, kept.handle);
   await put(theirs, ino, Buffer.from('T'));
-  await ours.write(caller, ino, kept.handle, 5, Buffer.from('O'));
+  await ours.write(caller, ino, kept.handle, 5n, Buffer.from('O'));
   await ours.flush(caller, ino, kept.handle);
   const fresh = await ours.open(caller, ino, O_RDONLY);
   assert.equal(fresh.keepCache, false);
@@ -95,7 +95,7 @@ test('a chunk that another client compacted is read again', async () => {
 test('times set before a close are not overwritten by the commit', async () => {
   const { ours } = setUp();
   const [{ attr }, { handle }] = await ours.create(caller, 1n, Buffer.from('a'), 0o644, O_RDWR);
-  await ours.write(caller, attr.ino, handle, 0, Buffer.from('x'));
+  await ours.write(caller, attr.ino, handle, 0n, Buffer.from('x'));
   await ours.setattr(caller, attr.ino, { mtime: 1234n }, handle);
   await ours.flush(caller, attr.ino, handle);
   assert.equal((await ours.getattr(caller, attr.ino, undefined)).attr.mtime, 1234n);

@@ -68,7 +68,7 @@ async function create(fs: FileSystem, name = 'file') {
 async function contents(fs: FileSystem, ino: bigint): Promise<Buffer> {
   const { handle } = await fs.vfs.open(caller, ino, 0);
   try {
-    return Buffer.concat(await fs.vfs.read(caller, ino, handle, 0, 1 << 20));
+    return Buffer.concat(await fs.vfs.read(caller, ino, handle, 0n, 1 << 20));
   } finally {
     await fs.vfs.release(caller, ino, handle);
   }
@@ -80,7 +80,7 @@ async function scribble(fs: FileSystem, file: { ino: bigint; handle: bigint }, m
     const at = Math.floor(Math.random() * (model.length - 5000));
     const data = randomBytes(1 + Math.floor(Math.random() * 5000));
     data.copy(model, at);
-    await fs.vfs.write(caller, file.ino, file.handle, at, data);
+    await fs.vfs.write(caller, file.ino, file.handle, BigInt(at), data);
     await fs.vfs.fsync(caller, file.ino, file.handle);
   }
 }
@@ -91,7 +91,7 @@ for (const trashDays of [0, 1])
     const fs = await volume.serve();
     const file = await create(fs);
     const model = Buffer.alloc(200_000);
-    await fs.vfs.write(caller, file.ino, file.handle, 0, model);
+    await fs.vfs.write(caller, file.ino, file.handle, 0n, model);
     let longest = 0;
     for (let round = 0; round < 4; round++) {
       await scribble(fs, file, model, 60);
@@ -112,7 +112,7 @@ test('a read of many records has them compacted, unless the mount is read-only o
     if (how !== 'read-only') {
       const fs = await volume.serve({ backgroundJobs: false });
       const file = await create(fs, how || 'last');
-      await fs.vfs.write(caller, file.ino, file.handle, 0, model);
+      await fs.vfs.write(caller, file.ino, file.handle, 0n, model);
       await scribble(fs, file, model, 6);
       await fs.vfs.release(caller, file.ino, file.handle);
       await fs.close();
@@ -135,14 +135,14 @@ test('a mount reads on when another client has compacted a chunk and deleted its
   const fs = await volume.serve({ backgroundJobs: false, cacheBytes: 0 });
   const file = await create(fs);
   const model = Buffer.alloc(100_000);
-  await fs.vfs.write(caller, file.ino, file.handle, 0, model);
+  await fs.vfs.write(caller, file.ino, file.handle, 0n, model);
   await scribble(fs, file, model, 10);
   assert.deepEqual(await contents(fs, file.ino), model);
   const other = await volume.open();
   const report = await compactVolume({ volume: other });
   assert.deepEqual([report.chunks, report.compacted, report.failed], [1, 1, 0]);
   assert.equal(records(volume), 1);
-  assert.deepEqual(Buffer.concat(await fs.vfs.read(caller, file.ino, file.handle, 0, 1 << 20)), model);
+  assert.deepEqual(Buffer.concat(await fs.vfs.read(caller, file.ino, file.handle, 0n, 1 << 20)), model);
   await other.close();
   await fs.vfs.release(caller, file.ino, file.handle);
   await fs.close();
@@ -154,7 +154,7 @@ test('two clients that compact the same chunk: one wins, nothing is left of the 
   const fs = await volume.serve({ backgroundJobs: false });
   const file = await create(fs);
   const model = Buffer.alloc(3 * PAGE);
-  await fs.vfs.write(caller, file.ino, file.handle, 0, model);
+  await fs.vfs.write(caller, file.ino, file.handle, 0n, model);
   await scribble(fs, file, model, 5);
   const [a, b] = [await volume.open(), await volume.open()];
   const both = await Promise.all([a, b].map((client) => compactChunk(client, file.ino, 0, never)));
@@ -171,7 +171,7 @@ test('what is cancelled, or meets a full store or a damaged page, leaves the chu
   const fs = await volume.serve({ backgroundJobs: false });
   const file = await create(fs);
   const model = Buffer.alloc(3 * PAGE);
-  await fs.vfs.write(caller, file.ino, file.handle, 0, model);
+  await fs.vfs.write(caller, file.ino, file.handle, 0n, model);
   await scribble(fs, file, model, 5);
   await fs.vfs.release(caller, file.ino, file.handle);
   await fs.close();

@@ -3,6 +3,7 @@ import { fail } from '../../../src/base/errors.ts';
 import type { Log } from '../../../src/base/log.ts';
 import type { Caller, Ino, LedgerEntry, SliceId } from '../../../src/base/words.ts';
 import type { ChunkView, CreateResult, Meta, SliceCommit } from '../../../src/filesystem/meta/meta.ts';
+import { chunkOf, larger, offsetOf, posInChunk, smaller } from '../../../src/filesystem/meta/position.ts';
 import { type Attr, type AttrChange, CHUNK_SIZE, type Dirent, type Slice } from '../../../src/filesystem/meta/types.ts';
 import type { PagePlace, PageStore } from '../../../src/filesystem/page/page-store.ts';
 
@@ -64,12 +65,15 @@ export class MemoryMeta implements Meta {
     chunks.set(indx, chunk);
   }
 
-  #zero(ino: Ino, from: number, to: number): void {
-    for (let at = from; at < to; ) {
-      const indx = Math.floor(at / CHUNK_SIZE);
-      const end = Math.min(to, (indx + 1) * CHUNK_SIZE);
-      this.#append(ino, indx, { pos: at - indx * CHUNK_SIZE, id: 0n, size: 0, off: 0, len: end - at });
-      at = end;
+  #zero(ino: Ino, from: bigint, to: bigint): void {
+    if (from >= to) return;
+    const [first, last] = [chunkOf(from), chunkOf(to - 1n)];
+    // A chunk without records is zeros already, and there may be 2^31 of them.
+    for (const indx of new Set([first, ...this.node(ino).chunks.keys(), last])) {
+      if (indx < first || indx > last) continue;
+      const pos = indx === first ? posInChunk(from) : 0;
+      const end = Number(smaller(BigInt(CHUNK_SIZE), to - offsetOf(indx, 0)));
+      this.#append(ino, indx, { pos, id: 0n, size: 0, off: 0, len: end - pos });
     }
   }
 
@@ -96,7 +100,7 @@ export class MemoryMeta implements Meta {
     const now = this.now();
     const times = { atime: now, mtime: now, ctime: now };
     const ids = { uid: 0, gid: 0, flags: 0, rdev: 0, parent: 1n, accessAcl: 0, defaultAcl: 0, tier: 0 };
-    return { ino, type: 1, mode, nlink: 1, length: 0, ...ids, ...times };
+    return { ino, type: 1, mode, nlink: 1, length: 0n, ...ids, ...times };
   }
 
   async create(_c: Caller, _p: Ino, name: Buffer, mode: number, exclusive: boolean): Promise<CreateResult> {
@@ -109,16 +113,16 @@ export class MemoryMeta implements Meta {
     return { attr: this.node(ino).attr, created: true };
   }
 
-  async truncate(_caller: Caller, ino: Ino, length: number): Promise<Attr> {
+  async truncate(_caller: Caller, ino: Ino, length: bigint): Promise<Attr> {
     const { attr } = this.node(ino);
-    this.#zero(ino, Math.min(attr.length, length), Math.max(attr.length, length));
+    this.#zero(ino, smaller(attr.length, length), larger(attr.length, length));
     return this.#set(ino, { length, mtime: this.now() });
   }
 
-  async fallocate(_caller: Caller, ino: Ino, mode: number, offset: number, size: number): Promise<Attr> {
+  async fallocate(_caller: Caller, ino: Ino, mode: number, offset: bigint, size: bigint): Promise<Attr> {
     const { attr } = this.node(ino);
-    if ((mode & 0x12) !== 0) this.#zero(ino, offset, Math.min(offset + size, attr.length));
-    const length = (mode & 1) === 0 ? Math.max(attr.length, offset + size) : attr.length;
+    if ((mode & 0x12) !== 0) this.#zero(ino, offset, smaller(offset + size, attr.length));
+    const length = (mode & 1) === 0 ? larger(attr.length, offset + size) : attr.length;
     return this.#set(ino, { length, mtime: this.now() });
   }
 
@@ -143,7 +147,7 @@ export class MemoryMeta implements Meta {
         .chunks.get(commit.indx)
         ?.ledger.push(...commit.ledger);
       this.committed.push(commit);
-      length = Math.max(length, commit.indx * CHUNK_SIZE + commit.slice.pos + commit.slice.len);
+      length = larger(length, offsetOf(commit.indx, commit.slice.pos + commit.slice.len));
     }
     return this.#set(ino, { length, mtime: commits.at(-1)?.mtime ?? 0n });
   }

@@ -23,7 +23,7 @@ function setUp(dirtyBytes?: number) {
     const [{ attr }, { handle }] = await vfs.create(caller, 1n, Buffer.from(name), 0o644, O_RDWR);
     return { ino: attr.ino, handle };
   };
-  const read = async (ino: Ino, handle: bigint) => Buffer.concat(await vfs.read(caller, ino, handle, 0, 1 << 20));
+  const read = async (ino: Ino, handle: bigint) => Buffer.concat(await vfs.read(caller, ino, handle, 0n, 1 << 20));
   return { meta, pages, marked, vfs, create, read };
 }
 
@@ -33,13 +33,13 @@ test('a page that fails takes its slice along: objects and memory go, later writ
   const { vfs, pages, marked, create, read } = setUp();
   const { ino, handle } = await create('a');
   const old = Buffer.alloc(3 * PAGE, 1);
-  await vfs.write(caller, ino, handle, 0, old);
+  await vfs.write(caller, ino, handle, 0n, old);
   await vfs.flush(caller, ino, handle);
   pages.beforeWrite = ({ sliceId, indx }) => {
     if (sliceId === 2n && indx === 1) throw fail('store-unavailable', 'gone');
   };
-  await vfs.write(caller, ino, handle, 0, Buffer.alloc(3 * PAGE, 2));
-  const later = vfs.write(caller, ino, handle, 0, Buffer.alloc(100, 3));
+  await vfs.write(caller, ino, handle, 0n, Buffer.alloc(3 * PAGE, 2));
+  const later = vfs.write(caller, ino, handle, 0n, Buffer.alloc(100, 3));
   await later;
   await assert.rejects(vfs.flush(caller, ino, handle), is('store-unavailable'));
   const wanted = Buffer.from(old).fill(3, 0, 100);
@@ -63,12 +63,12 @@ for (const [code, removed] of [
     meta.beforeCommit = () => {
       throw fail(code, 'no');
     };
-    await vfs.write(caller, ino, handle, 0, Buffer.alloc(10, 1));
+    await vfs.write(caller, ino, handle, 0n, Buffer.alloc(10, 1));
     await assert.rejects(vfs.fsync(caller, ino, handle), is(code));
     await new Promise(setImmediate);
     assert.equal(pages.objects.size, removed ? 0 : 1);
     assert.equal((await read(ino, handle)).length, 0);
-    assert.equal((await vfs.getattr(caller, ino, undefined)).attr.length, 0);
+    assert.equal((await vfs.getattr(caller, ino, undefined)).attr.length, 0n);
   });
 
 test('the write after a failure in the background reports it, too', async () => {
@@ -77,9 +77,9 @@ test('the write after a failure in the background reports it, too', async () => 
   pages.beforeWrite = () => {
     throw fail('store-full', 'full');
   };
-  await vfs.write(caller, ino, handle, 0, Buffer.alloc(PAGE, 1));
+  await vfs.write(caller, ino, handle, 0n, Buffer.alloc(PAGE, 1));
   for (let i = 0; i < 5; i++) await new Promise(setImmediate);
-  const write = (): Promise<number> => vfs.write(caller, ino, handle, 0, Buffer.alloc(1));
+  const write = (): Promise<number> => vfs.write(caller, ino, handle, 0n, Buffer.alloc(1));
   await assert.rejects(write(), is('store-full'));
   pages.beforeWrite = () => undefined;
   assert.equal(await write(), 1);
@@ -92,11 +92,11 @@ test('the write after a failure in the background reports it, too', async () => 
 test('flushAll commits every file and rejects with what was lost', async () => {
   const { vfs, meta, pages, create } = setUp();
   const [a, b] = [await create('a'), await create('b')];
-  for (const { ino, handle } of [a, b]) await vfs.write(caller, ino, handle, 0, Buffer.alloc(10, 1));
+  for (const { ino, handle } of [a, b]) await vfs.write(caller, ino, handle, 0n, Buffer.alloc(10, 1));
   await vfs.flushAll();
   assert.equal(meta.committed.length, 2);
   assert.equal(meta.syncs, 1);
-  for (const { ino, handle } of [a, b]) await vfs.write(caller, ino, handle, 0, Buffer.alloc(10, 2));
+  for (const { ino, handle } of [a, b]) await vfs.write(caller, ino, handle, 0n, Buffer.alloc(10, 2));
   let first = true;
   pages.beforeWrite = () => {
     if (first) {
@@ -117,7 +117,7 @@ test('writers wait when the store is slower, and half-filled pages of many files
   const writes: Promise<unknown>[] = [];
   for (let i = 0; i < 32; i++) {
     const { ino, handle } = await create(`f${i}`);
-    writes.push(vfs.write(caller, ino, handle, 0, Buffer.alloc(100, i)).then(() => answered++));
+    writes.push(vfs.write(caller, ino, handle, 0n, Buffer.alloc(100, i)).then(() => answered++));
   }
   await new Promise(setImmediate);
   assert.ok(answered <= 16, `${answered} writes answered with a budget of 16 buffers`);
@@ -137,7 +137,7 @@ test('a full table of marks refuses the write before it takes data', async () =>
   const marks = { mark: full, clear: () => undefined, inherited: () => [] };
   const vfs = new VolumeVfs({ meta, pages: new MemoryPages(PAGE), root: 1n, log: silent, marks });
   const [{ attr }, { handle }] = await vfs.create(caller, 1n, Buffer.from('a'), 0o644, O_RDWR);
-  await assert.rejects(vfs.write(caller, attr.ino, handle, 0, Buffer.alloc(1)), is('EIO'));
+  await assert.rejects(vfs.write(caller, attr.ino, handle, 0n, Buffer.alloc(1)), is('EIO'));
   await vfs.flush(caller, attr.ino, handle);
   assert.equal(meta.committed.length, 0);
 });

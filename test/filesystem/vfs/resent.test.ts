@@ -22,7 +22,7 @@ async function setUp() {
   const meta = await volume.open();
   const vfs = serve(meta, 0);
   const [{ attr }, { handle }] = await vfs.create(asked(2n), 1n, name, 0o644, O_RDWR);
-  await vfs.write(root, attr.ino, handle, 0, Buffer.from('some bytes'));
+  await vfs.write(root, attr.ino, handle, 0n, Buffer.from('some bytes'));
   await vfs.release(root, attr.ino, handle);
   const successor = async () => {
     const sid = meta.sessionId ?? 0n;
@@ -36,10 +36,10 @@ async function setUp() {
 test('create of a file that another client had made, with O_TRUNC', async () => {
   const { vfs, ino, successor } = await setUp();
   const [first] = await vfs.create(asked(4n), 1n, name, 0o644, O_RDWR | O_TRUNC);
-  assert.deepEqual([first.attr.ino, first.attr.length], [ino, 0]);
+  assert.deepEqual([first.attr.ino, first.attr.length], [ino, 0n]);
   const next = await successor();
   const [again, { handle }] = await next.vfs.create(asked(4n, true), 1n, name, 0o644, O_RDWR | O_TRUNC);
-  assert.deepEqual([again.attr.ino, again.attr.length], [ino, 0]);
+  assert.deepEqual([again.attr.ino, again.attr.length], [ino, 0n]);
   await next.vfs.release(root, ino, handle);
   await next.meta.close();
 });
@@ -47,10 +47,10 @@ test('create of a file that another client had made, with O_TRUNC', async () => 
 test('a change of length and mode that died half way', async () => {
   const { meta, vfs, ino, successor } = await setUp();
   Object.assign(meta, { setattr: () => Promise.reject(fail('EIO', 'killed here')) });
-  await assert.rejects(vfs.setattr(asked(4n), ino, { size: 4, mode: 0o600 }, undefined));
+  await assert.rejects(vfs.setattr(asked(4n), ino, { size: 4n, mode: 0o600 }, undefined));
   const next = await successor();
-  const { attr } = await next.vfs.setattr(asked(4n, true), ino, { size: 4, mode: 0o600 }, undefined);
-  assert.deepEqual([attr.length, attr.mode], [4, 0o600]);
+  const { attr } = await next.vfs.setattr(asked(4n, true), ino, { size: 4n, mode: 0o600 }, undefined);
+  assert.deepEqual([attr.length, attr.mode], [4n, 0o600]);
   assert.deepEqual((await next.meta.getattr(ino)).mode, 0o600);
   await next.meta.close();
 });

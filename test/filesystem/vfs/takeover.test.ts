@@ -46,7 +46,7 @@ test('an inode is marked while it has uncommitted data, and only then', async ()
   const vfs = worker(0);
   const [{ attr }, { handle }] = await vfs.create(caller, 1n, Buffer.from('a'), 0o644, O_RDWR);
   assert.deepEqual([...marks.set], []);
-  await vfs.write(caller, attr.ino, handle, 0, data);
+  await vfs.write(caller, attr.ino, handle, 0n, data);
   assert.deepEqual([...marks.set], [attr.ino]);
   await vfs.flush(caller, attr.ino, handle);
   assert.deepEqual([...marks.set], []);
@@ -56,14 +56,14 @@ test('old handles go on working in a successor', async () => {
   const { worker, marks, meta } = setUp();
   const first = worker(0);
   const [{ attr }, { handle }] = await first.create(caller, 1n, Buffer.from('a'), 0o644, O_RDWR | O_APPEND);
-  await first.write(caller, attr.ino, handle, 0, data);
+  await first.write(caller, attr.ino, handle, 0n, data);
   await first.fsync(caller, attr.ino, handle);
   const second = worker(1);
   assert.equal(second.lostInodes, 0);
-  await second.write(caller, attr.ino, handle, 0, data);
+  await second.write(caller, attr.ino, handle, 0n, data);
   await second.flush(caller, attr.ino, handle);
-  assert.equal((await second.getattr(caller, attr.ino, handle)).attr.length, 2 * data.length, 'append is kept');
-  const pieces = await second.read(caller, attr.ino, handle, 0, 100);
+  assert.equal((await second.getattr(caller, attr.ino, handle)).attr.length, BigInt(2 * data.length), 'append is kept');
+  const pieces = await second.read(caller, attr.ino, handle, 0n, 100);
   assert.deepEqual(Buffer.concat(pieces), Buffer.concat([data, data]));
   await second.release(caller, attr.ino, handle);
   assert.equal(marks.set.size, 0);
@@ -76,18 +76,18 @@ test('lost data is told to every old handle, and a new one does not hide it', as
   const [{ attr }, { handle }] = await first.create(caller, 1n, Buffer.from('a'), 0o644, O_RDWR);
   const { ino } = attr;
   const other = await first.open(caller, ino, O_RDWR);
-  await first.write(caller, ino, handle, 0, data);
+  await first.write(caller, ino, handle, 0n, data);
 
   const second = worker(1);
   assert.equal(second.lostInodes, 1);
   const fresh = await second.open(caller, ino, O_RDWR);
-  await second.write(caller, ino, fresh.handle, 0, data);
+  await second.write(caller, ino, fresh.handle, 0n, data);
   await second.fsync(caller, ino, fresh.handle);
   assert.deepEqual([...marks.set], [ino], 'a third worker has to know, too');
   await assert.rejects(second.fsync(caller, ino, handle), isEio);
   await second.fsync(caller, ino, handle);
-  await assert.rejects(second.write(caller, ino, other.handle, 0, data), isEio);
-  assert.equal(await second.write(caller, ino, other.handle, 0, data), data.length);
+  await assert.rejects(second.write(caller, ino, other.handle, 0n, data), isEio);
+  assert.equal(await second.write(caller, ino, other.handle, 0n, data), data.length);
   // The kernel may have made a short count of the write's error, and a flush may be another process's.
   await assert.rejects(second.flush(caller, ino, other.handle), isEio);
   await assert.rejects(second.flush(caller, ino, other.handle), isEio);
@@ -102,7 +102,7 @@ test('an open beside an old handle makes the kernel drop pages that may hold los
   const { worker } = setUp();
   const first = worker(0);
   const [{ attr }, { handle }] = await first.create(caller, 1n, Buffer.from('a'), 0o644, O_RDWR);
-  await first.write(caller, attr.ino, handle, 0, data);
+  await first.write(caller, attr.ino, handle, 0n, data);
 
   const second = worker(1);
   await assert.rejects(second.flush(caller, attr.ino, handle), isEio);
@@ -115,7 +115,7 @@ test('a handle that nobody ever opened is EBADF', async () => {
   const vfs = worker(3);
   const [{ attr }] = await vfs.create(caller, 1n, Buffer.from('a'), 0o644, O_RDWR);
   const id = encodeHandle({ epoch: 3, accessMode: 2, append: false, directory: false, serial: 99 });
-  await assert.rejects(vfs.read(caller, attr.ino, id, 0, 1), (e) => hasCode(e, 'EBADF'));
+  await assert.rejects(vfs.read(caller, attr.ino, id, 0n, 1), (e) => hasCode(e, 'EBADF'));
   const directory = encodeHandle({ epoch: 2, accessMode: 2, append: false, directory: true, serial: 99 });
-  await assert.rejects(vfs.write(caller, attr.ino, directory, 0, data), (e) => hasCode(e, 'EBADF'));
+  await assert.rejects(vfs.write(caller, attr.ino, directory, 0n, data), (e) => hasCode(e, 'EBADF'));
 });
