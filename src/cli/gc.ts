@@ -4,6 +4,7 @@ import { fail } from '../base/errors.ts';
 import type { GcReport } from '../filesystem/gc.ts';
 import { toJson } from './json.ts';
 import { showProgress } from './progress.ts';
+import { parseThreads } from './sizes.ts';
 
 interface Flags {
   readonly delete?: boolean;
@@ -13,25 +14,17 @@ interface Flags {
   readonly json?: boolean;
 }
 
-const MAX_THREADS = 255;
-
 export function register(program: Command): void {
   program
     .command('gc')
     .description('find objects and rows that belong to no file; a dry run without --delete')
     .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
     .option('--delete', 'delete what leaked, and what waits for its deletion at once; needs no key')
-    .addOption(new Option('-p, --threads <count>', 'deletes at the same time').default(10).argParser(threads))
+    .addOption(new Option('-p, --threads <count>', 'deletes at the same time').default(10).argParser(parseThreads))
     .option('--older-than <seconds>', 'leave younger objects alone: they may belong to an upload (3600)', seconds)
     .option('--bucket <place>', 'where the objects are, if not where the record says')
     .option('--json', 'the report as JSON')
     .action(collect);
-}
-
-function threads(text: string): number {
-  if (!/^[1-9]\d{0,2}$/.test(text) || Number(text) > MAX_THREADS)
-    throw fail('bad-input', `gc --threads ${text}: wanted a number from 1 to ${MAX_THREADS}`);
-  return Number(text);
 }
 
 function seconds(text: string): number {

@@ -23,6 +23,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   mount: () => import('./mount.ts'),
   'mount-keeper': () => import('./mount-keeper.ts'),
   restore: () => import('./restore.ts'),
+  rmr: () => import('./rmr.ts'),
   status: () => import('./status.ts'),
   trash: () => import('./trash.ts'),
   umount: () => import('./umount.ts'),

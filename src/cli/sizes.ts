@@ -16,3 +16,12 @@ export function parseCount(flag: string, text: string): bigint {
   if (!/^\d{1,15}$/.test(text.trim())) throw fail('bad-input', `${flag} ${JSON.stringify(text)}: wanted a number`);
   return BigInt(text.trim());
 }
+
+const MAX_THREADS = 255;
+
+/** Of --threads, as the original client bounds it. */
+export function parseThreads(text: string): number {
+  if (!/^[1-9]\d{0,2}$/.test(text) || Number(text) > MAX_THREADS)
+    throw fail('bad-input', `--threads ${text}: wanted a number from 1 to ${MAX_THREADS}`);
+  return Number(text);
+}

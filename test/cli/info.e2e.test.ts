@@ -70,8 +70,8 @@ test('a path that a keeper published', options, async (t) => {
 });
 
 for (const [args, code, said] of [
-  [['/proc/self'], 2, /not on a mount of Pageseal but on proc.*\nhint: .*META-URL PATH/],
-  [['/nowhere/at/all'], 4, /info \/nowhere\/at\/all: ENOENT/],
+  [['/proc/self'], 2, /not on a mount of Pageseal but on proc.*\nhint: .*META-URL/],
+  [['/nowhere/at/all'], 4, /\/nowhere\/at\/all: ENOENT/],
   [['-i', 'sqlite3:///nowhere.db', 'x'], 2, /wanted a number/],
   [['sqlite3:///nowhere.db'], 2, /a path is missing/],
 ] as const)

@@ -1,7 +1,7 @@
 // From a path on a mount to the volume behind it: which metadata, and which path inside. Asks mountinfo and the records of
 // those who mount (a mount of ours answers no questions about itself), so it works where the mount was made, not in a pod.
 import { realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { FsError, fail } from '../../base/errors.ts';
 import { isVolume } from '../../keeper/bind.ts';
 import { type MountEntry, mounts, topMount } from '../../keeper/mountinfo.ts';
@@ -21,20 +21,35 @@ interface Origin {
 }
 
 /** Links are followed, as the original client does. */
-export function locate(path: string): Located {
-  const real = realPath(path);
+export const locate = (path: string): Located => locateReal(path, realPath(path));
+
+/** The entry itself, to be taken away: a link at its end is not followed, and a mount is in the way. */
+export function locateEntry(path: string): Located {
+  const name = basename(path);
+  const plain = name !== '' && name !== '.' && name !== '..';
+  const real = plain ? join(realPath(dirname(path)), name) : realPath(path);
+  const located = locateReal(path, real);
+  if (topMount(real, mounts()) !== undefined) throw fail('EBUSY', `remove ${path}: something is mounted there`);
+  return located;
+}
+
+function locateReal(path: string, real: string): Located {
   const entries = mounts();
   const entry = mountOf(real, entries);
   if (entry === undefined || !isVolume(entry))
-    throw fail('bad-input', `info ${path}: it is not on a mount of Pageseal but on ${entry?.type ?? 'none'}`, {
-      hint: 'for a path inside a volume: pageseal info META-URL PATH',
-    });
+    throw fail(
+      'bad-input',
+      `find the volume of ${path}: it is not on a mount of Pageseal but on ${entry?.type ?? 'none'}`,
+      {
+        hint: 'for a path inside a volume give its META-URL first',
+      },
+    );
   // Binds show a part of the same superblock; who mounted it is known by the place of the whole.
   const whole = entries.filter(({ device, root }) => device === entry.device && root === '/');
   const origin = whole.map(originOf).find((found) => found !== undefined);
   if (origin === undefined)
-    throw fail('not-found', `info ${path}: who mounted ${entry.path} is not known here`, {
-      hint: 'pageseal info META-URL PATH asks the metadata itself',
+    throw fail('not-found', `find the volume of ${path}: who mounted ${entry.path} is not known here`, {
+      hint: 'with its META-URL first the metadata itself is asked',
     });
   return { metaUrl: origin.metaUrl, path: join('/', origin.directory, entry.root, real.slice(entry.path.length)) };
 }
@@ -43,7 +58,7 @@ function realPath(path: string): string {
   try {
     return realpathSync(path);
   } catch (error) {
-    throw FsError.from(error, `info ${path}`);
+    throw FsError.from(error, `find the volume of ${path}`);
   }
 }
 
