@@ -1,16 +1,37 @@
-// The process that is killed: kill-points-actor.ts META-URL SCENARIO prepare|steps. Says each step it has finished, with a
+// The process that is killed: kill-points-actor.ts META-URL SCENARIO prepare|ACT. Says each step it has finished, with a
 // call of its own, so that the line is out before the next step begins.
 import { writeSync } from 'node:fs';
-import { openFileSystem } from '../../src/filesystem/open.ts';
-import { Files, scenarios } from './kill-points-scenarios.ts';
+import { compactVolume } from '../../src/filesystem/compact.ts';
+import { collectGarbage } from '../../src/filesystem/gc.ts';
+import { openFileSystem, openVolume } from '../../src/filesystem/open.ts';
+import { Files, type Scenario, type Step, scenarios } from './kill-points-scenarios.ts';
 
-const [metaUrl = '', name = '', part] = process.argv.slice(2);
+const [metaUrl = '', name = '', act = ''] = process.argv.slice(2);
+const key = { kind: 'in-metadata' } as const;
+
+const acts: Readonly<Record<string, (scenario: Scenario) => Promise<void>>> = {
+  prepare: ({ prepare }) => run(prepare),
+  steps: ({ steps }) => run(steps),
+  compact: async () => {
+    const volume = await openVolume({ metaUrl, key, backgroundJobs: false });
+    await compactVolume({ volume });
+    await volume.close();
+  },
+  gc: async () => {
+    await collectGarbage({ metaUrl, delete: true, olderThanSeconds: 0 });
+  },
+};
+
+async function run(steps: readonly Step[]): Promise<void> {
+  const fileSystem = await openFileSystem({ metaUrl, key, backgroundJobs: false });
+  const files = new Files(fileSystem.vfs);
+  for (const step of steps) {
+    await step.run(files);
+    writeSync(1, 'done\n');
+  }
+  await fileSystem.close();
+}
+
 const scenario = scenarios[name];
 if (scenario === undefined) throw new Error(`no scenario ${name}`);
-const fileSystem = await openFileSystem({ metaUrl, key: { kind: 'in-metadata' }, backgroundJobs: false });
-const files = new Files(fileSystem.vfs);
-for (const step of part === 'prepare' ? scenario.prepare : scenario.steps) {
-  await step.run(files);
-  writeSync(1, 'done\n');
-}
-await fileSystem.close();
+await acts[act]?.(scenario);

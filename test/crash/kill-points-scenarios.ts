@@ -16,6 +16,9 @@ export interface Step {
   readonly inParts?: boolean;
 }
 
+/** Beside steps: what a mount or a tool does by itself, which changes no file. */
+export type Act = 'steps' | 'compact' | 'gc' | 'empty the trash';
+
 export interface Scenario {
   readonly trashDays: number;
   readonly prepare: readonly Step[];
@@ -144,6 +147,10 @@ const unlink = (path: string): Step => ({
   after: (before) => changed(before, (tree) => tree.delete(path)),
 });
 
+/** Many records in one chunk. */
+const pieces = (path: string, count: number): Step[] =>
+  Array.from({ length: count }, (_, i) => write(path, i * 5 * KiB, bytes(7 * KiB, i + 1)));
+
 const names = [mkdir('from'), mkdir('to'), mkdir('from/sub'), write('from/sub/deep', 0, bytes(3000, 1))];
 const pair = [write('a', 0, bytes(150 * KiB, 2)), write('b', 0, bytes(90 * KiB, 3))];
 
@@ -172,6 +179,14 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     trashDays: 0,
     prepare: pair,
     steps: [resize('a', 1000), resize('a', 100 * KiB), punch('b', 10 * KiB, 64 * KiB), resize('b', 0)],
+  },
+  compaction: { trashDays: 0, prepare: [...pieces('a', 12), ...pieces('c', 9), ...pair.slice(1)], steps: [] },
+  'compaction with trash': { trashDays: 1, prepare: [...pieces('a', 12), ...pair.slice(1)], steps: [] },
+  gc: { trashDays: 1, prepare: [...pieces('a', 12), ...names, ...pair], steps: [] },
+  trash: {
+    trashDays: 1,
+    prepare: [...names, ...pair, ...pieces('many', 4), unlink('a'), unlink('many'), unlink('from/sub/deep')],
+    steps: [],
   },
   unlink: { trashDays: 0, prepare: [...names, ...pair], steps: [unlink('a'), unlink('from/sub/deep'), unlink('b')] },
 };

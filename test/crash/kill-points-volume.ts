@@ -1,6 +1,8 @@
 // A volume that is put back to its prepared state for each kill, the killed process, and what it left.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { openFileSystem } from '../../src/filesystem/open.ts';
 import { NodeType, type Vfs } from '../../src/filesystem/vfs/vfs.ts';
@@ -9,7 +11,7 @@ import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
 import { runOk } from '../harness/program.ts';
 import type { Temp } from '../harness/temp.ts';
-import type { Contents, Scenario } from './kill-points-scenarios.ts';
+import type { Act, Contents, Scenario } from './kill-points-scenarios.ts';
 
 const actor = fileURLToPath(new URL('kill-points-actor.ts', import.meta.url));
 const source = fileURLToPath(new URL('kill-points.c', import.meta.url));
@@ -73,9 +75,22 @@ export class PointsVolume {
     cpSync(this.#temp.at('prepared'), this.#temp.at('work'), { recursive: true, preserveTimestamps: true });
   }
 
-  /** The scenario's steps. */
-  steps(killAt?: number): Promise<Run> {
-    return this.#run([actor, this.metaUrl, this.#name, 'steps'], killAt);
+  act(act: Act, killAt?: number): Promise<Run> {
+    return this.#run([actor, this.metaUrl, this.#name, act], killAt);
+  }
+
+  /** In the database, as if time had gone by or another client had failed. */
+  sql(text: string): void {
+    const database = new DatabaseSync(this.database);
+    database.exec(text);
+    database.close();
+  }
+
+  /** An object that nothing names. */
+  stray(name: string): void {
+    const path = this.#temp.at('work/bucket/points/chunks/0/0', name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, 'stray');
   }
 
   async #run(args: readonly string[], killAt?: number): Promise<Run> {

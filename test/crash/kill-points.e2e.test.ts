@@ -1,14 +1,15 @@
 // kill -9 before every system call that changes the database or the store (fault points of kill-points.c, no sleeps):
-// whoever comes next finds sound metadata and every acknowledged byte.
+// whoever comes next finds sound metadata, every acknowledged byte, and garbage at most, which gc removes.
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { fsck } from '../../src/filesystem/fsck.ts';
+import { collectGarbage } from '../../src/filesystem/gc.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
 import { violations } from '../model/invariants.ts';
 import { sizes } from '../sizes.ts';
-import { type Contents, type Scenario, type Step, scenarios } from './kill-points-scenarios.ts';
-import { compileShim, PointsVolume, type Run } from './kill-points-volume.ts';
+import { type Act, type Contents, type Scenario, type Step, scenarios } from './kill-points-scenarios.ts';
+import { compileShim, PointsVolume } from './kill-points-volume.ts';
 
 const empty: Contents = new Map();
 const through = (tree: Contents, steps: readonly Step[]): Contents =>
@@ -40,34 +41,49 @@ const sameBytes = (a: Buffer | undefined, b: Buffer | undefined): boolean =>
 const isSame = (a: Contents, b: Contents): boolean =>
   a.size === b.size && [...a].every(([path, data]) => b.has(path) && sameBytes(data, b.get(path)));
 
-/** Sound rows and no lost object. */
-async function checkVolume(volume: PointsVolume, at: string, withOriginal: boolean): Promise<void> {
+/** Sound rows, no lost object; what is garbage goes at once, and nothing else. */
+async function checkVolume(volume: PointsVolume, contents: Contents, at: string, withOriginal: boolean): Promise<void> {
   assert.deepEqual(violations(volume.database), [], at);
   assert.deepEqual((await fsck({ metaUrl: volume.metaUrl, deep: { key: { kind: 'in-metadata' } } })).findings, [], at);
+  // A minute later the dead client's session is stale.
+  volume.sql('UPDATE jfs_session2 SET expire = 0');
+  await collectGarbage({ metaUrl: volume.metaUrl, delete: true, olderThanSeconds: 0 });
+  const { objects, rows } = await collectGarbage({ metaUrl: volume.metaUrl, olderThanSeconds: 0 });
+  assert.equal(objects.valid.count + objects.delayed.count, objects.scanned.count, at);
+  assert.equal(rows.pendingSlices + rows.ledgerRows, 0, at);
+  assert.ok(isSame(await volume.recover(), contents), `${at}: gc changed what is there`);
+  assert.deepEqual(violations(volume.database), [], `${at}, after gc`);
   if (!withOriginal) return;
   assert.deepEqual(await volume.juicefs.fsck(volume.metaUrl), [], at);
+  assert.match(await volume.juicefs.gc(volume.metaUrl), / 0 leaked/, at);
 }
 
-async function storm(t: TestContext, name: string, act: (volume: PointsVolume, killAt?: number) => Promise<Run>) {
+async function storm(
+  t: TestContext,
+  name: string,
+  act: Act,
+  plant?: (volume: PointsVolume) => Promise<void>,
+): Promise<void> {
   const scenario = scenarios[name] as Scenario;
   const temp = makeTemp(t);
   const volume = await PointsVolume.make(temp, await compileShim(temp), name, scenario);
   const start = through(empty, scenario.prepare);
+  await plant?.(volume);
   volume.keep();
-  const whole = await act(volume);
+  const whole = await volume.act(act);
   assert.equal(whole.steps, scenario.steps.length);
   const points = chosen(whole.points.length);
   let killed = 0;
   for (const [i, killAt] of points.entries()) {
     volume.goBack();
-    const run = await act(volume, killAt);
+    const run = await volume.act(act, killAt);
     if (run.killed) killed++;
     const at = `killed at point ${run.points.at(-1)} after ${run.steps} steps`;
     const before = through(start, scenario.steps.slice(0, run.steps));
     const next = scenario.steps[run.steps];
     const contents = await volume.recover();
     assert.deepEqual(wrongIn(contents, before, next?.after(before) ?? before, next?.inParts === true), [], at);
-    await checkVolume(volume, at, i === points.length - 1);
+    await checkVolume(volume, contents, at, i === points.length - 1);
   }
   t.diagnostic(`${killed} kills at ${whole.points.length} points`);
   assert.ok(killed >= points.length / 2, 'hardly any point was met');
@@ -75,5 +91,18 @@ async function storm(t: TestContext, name: string, act: (volume: PointsVolume, k
 
 describe('kill -9 at every step', needs(...interopNeeds), () => {
   for (const name of ['write', 'rename', 'rename into the trash', 'truncate', 'unlink'])
-    test(name, (t) => storm(t, name, (volume, killAt) => volume.steps(killAt)));
+    test(name, (t) => storm(t, name, 'steps'));
+
+  for (const name of ['compaction', 'compaction with trash']) test(name, (t) => storm(t, name, 'compact'));
+
+  test('gc', (t) =>
+    storm(t, 'gc', 'gc', async (volume) => {
+      await volume.act('compact');
+      volume.sql(
+        `UPDATE jfs_delslices SET deleted = 0;
+         INSERT INTO jfs_chunk_ref VALUES (997, 5, 0);
+         INSERT INTO pageseal_page (slice_id, indx, tag, page_key) SELECT 998, 0, tag, page_key FROM pageseal_page LIMIT 1`,
+      );
+      for (const name of ['997_0_5', '999_0_5', '996_0_5', '996_1_5', '.jfs.1_0_5.tmp.1']) volume.stray(name);
+    }));
 });
