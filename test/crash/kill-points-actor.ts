@@ -4,6 +4,7 @@ import { writeSync } from 'node:fs';
 import { compactVolume } from '../../src/filesystem/compact.ts';
 import { collectGarbage } from '../../src/filesystem/gc.ts';
 import { openFileSystem, openVolume } from '../../src/filesystem/open.ts';
+import { openKeyless } from '../../src/filesystem/without-key.ts';
 import { Files, type Scenario, type Step, scenarios } from './kill-points-scenarios.ts';
 
 const [metaUrl = '', name = '', act = ''] = process.argv.slice(2);
@@ -19,6 +20,11 @@ const acts: Readonly<Record<string, (scenario: Scenario) => Promise<void>>> = {
   },
   gc: async () => {
     await collectGarbage({ metaUrl, delete: true, olderThanSeconds: 0 });
+  },
+  'empty the trash': async () => {
+    const volume = await openKeyless(metaUrl);
+    await volume.meta.emptyTrash(Number.POSITIVE_INFINITY);
+    await volume.close();
   },
 };
 

@@ -95,6 +95,8 @@ describe('kill -9 at every step', needs(...interopNeeds), () => {
 
   for (const name of ['compaction', 'compaction with trash']) test(name, (t) => storm(t, name, 'compact'));
 
+  test('trash', (t) => storm(t, 'trash', 'empty the trash'));
+
   test('gc', (t) =>
     storm(t, 'gc', 'gc', async (volume) => {
       await volume.act('compact');
