@@ -3,10 +3,12 @@ import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import type { Caller } from '../../base/words.ts';
-import type { Engine } from '../sql/op.ts';
+import { type Engine, read } from '../sql/op.ts';
 import { chunkIndexes, commitSlices, readChunk } from './chunk.ts';
+import { type CloneArgs, type Cloned, clone } from './clone.ts';
 import { abandonOp, type CompactionMeta, type Replacement, replaceRecords } from './compaction.ts';
 import type { RemoveSlice } from './delete-data.ts';
+import { detachedBefore, removeDetached } from './detached.ts';
 import { fallocate } from './fallocate.ts';
 import type { ChunkGrowth, ChunkView, Meta, SliceCommit } from './meta.ts';
 import { Namespace } from './namespace.ts';
@@ -37,6 +39,12 @@ export interface OpenedMeta extends Meta, CompactionMeta {
   readonly sessionId: bigint | undefined;
   /** Unlinked files that a successor keeps although it has no handle of them: see `forgotten`. */
   readonly keptForOthers: readonly Ino[];
+  /** A copy of a file or a tree that shares its data; it is there as a whole or not at all. */
+  clone(args: CloneArgs): Promise<Cloned>;
+  /** Roots of trees that no client has finished, and not worked on since `before` (seconds since the epoch). */
+  detached(before: bigint): Promise<Ino[]>;
+  /** Removes one of them with its data. False when it is gone or in use again. */
+  removeDetached(ino: Ino, before: bigint): Promise<boolean>;
   /** Every clean-up that is due; mounts do it by themselves every hour. */
   runJobs(): Promise<void>;
   /** The same at once, whoever did it when, and to the end. */
@@ -114,6 +122,19 @@ class VolumeMeta extends Namespace implements OpenedMeta {
 
   get sessionId(): bigint | undefined {
     return this.#state.readOnly ? undefined : this.#state.sid;
+  }
+
+  clone(args: CloneArgs): Promise<Cloned> {
+    return clone(this.#state, args);
+  }
+
+  async detached(before: bigint): Promise<Ino[]> {
+    const [found] = await this.#state.engine.view(() => read(detachedBefore(before)));
+    return found;
+  }
+
+  removeDetached(ino: Ino, before: bigint): Promise<boolean> {
+    return removeDetached(this.#state, ino, before);
   }
 
   runJobs(): Promise<void> {
