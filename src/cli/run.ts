@@ -14,6 +14,7 @@ interface CommandFile {
 /** To add a command: its file, and its line here. */
 const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   csi: () => import('./csi.ts'),
+  destroy: () => import('./destroy.ts'),
   dump: () => import('./dump.ts'),
   format: () => import('./format.ts'),
   fsck: () => import('./fsck.ts'),

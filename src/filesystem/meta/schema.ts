@@ -52,6 +52,25 @@ const ours: readonly string[] = [
 export const createTables = (engine: Engine): Promise<void> =>
   engine.execute([...original, ...ours].map((statement) => `${statement};`).join('\n'));
 
+const tableNames = [...original, ...ours].flatMap(
+  (statement) => /^CREATE TABLE IF NOT EXISTS `?(\w+)/.exec(statement)?.[1] ?? [],
+);
+
+/** Every table of a file system, in one transaction. */
+export const dropTables = (engine: Engine): Promise<void> =>
+  engine.execute([...tableNames, 'jfs_session'].map((name) => `DROP TABLE IF EXISTS ${name};`).join('\n'));
+
+/** Whether the database holds anything beside what `dropTables` takes. */
+export const hasOtherTables = async (engine: Engine): Promise<boolean> => {
+  const found = await engine.view(function* () {
+    const [tables] = yield* read(
+      query("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%' LIMIT 1", [], (row) => textAt(row, 0)),
+    );
+    return tables;
+  });
+  return found.length > 0;
+};
+
 /** Columns that releases before 1.4 did not have; NULL in old rows, which readers take as 0. */
 const laterColumns: readonly (readonly [table: string, column: string, definition: string])[] = [
   ['jfs_node', 'atimensec', 'INTEGER DEFAULT 0 NOT NULL'],

@@ -49,7 +49,7 @@ export function isCannotOpen(thrown: unknown): boolean {
 
 /** Without the record's table there is no volume; without another table or column of it there is half of one. */
 function codeOfSchemaError(text: string): ErrorCode | undefined {
-  if (/no such table: \S*jfs_setting$/.test(text)) return 'not-formatted';
+  if (/no such table: \S*jfs_(?:\w+_)?setting$/.test(text)) return 'not-formatted';
   return /no such (table|column): /.test(text) ? 'metadata-damaged' : undefined;
 }
 

@@ -1,0 +1,53 @@
+// `pageseal destroy META-URL UUID`: a whole file system, objects and metadata, for good.
+import type { Command } from 'commander';
+import { fail } from '../base/errors.ts';
+import { toJson } from './json.ts';
+import { showProgress } from './progress.ts';
+
+interface Flags {
+  readonly yes?: boolean;
+  readonly force?: boolean;
+  readonly bucket?: string;
+  readonly json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command('destroy')
+    .description('destroy a file system: every object, then the metadata; cannot be undone')
+    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .argument('<UUID>', 'of the file system, as pageseal status shows it')
+    .option('-y, --yes', 'do not ask')
+    .option('--force', 'also while clients have it mounted')
+    .option('--bucket <place>', 'where the objects are, if not where the record says')
+    .option('--json', 'what was destroyed, as JSON')
+    .action(destroy);
+}
+
+async function destroy(metaUrl: string, uuid: string, flags: Flags): Promise<void> {
+  const { checkDoomed, destroyVolume } = await import('../filesystem/destroy-volume.ts');
+  const { setting } = await checkDoomed(metaUrl, uuid);
+  const place = `${flags.bucket ?? setting.bucket}${setting.name}/`;
+  if (!flags.yes) await ask(`Destroy ${setting.name} for good, with every object in ${place}?`);
+  const progress = await showProgress('objects', flags.json);
+  const done = await destroyVolume({
+    metaUrl,
+    uuid,
+    onProgress: progress.on,
+    ...(flags.force && { force: true }),
+    ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
+  }).finally(progress.end);
+  console.log(flags.json ? toJson(done) : `${done.name} (${done.uuid}) destroyed: ${done.objects} objects deleted`);
+}
+
+async function ask(question: string): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw fail('refused', 'destroy: nobody is there to say yes', { hint: '--yes goes ahead without asking' });
+  const { confirm } = await import('@inquirer/prompts');
+  const yes = await confirm({ message: question, default: false }, { output: process.stderr }).catch(
+    (cause: unknown) => {
+      throw fail('cancelled', 'destroy: asking was interrupted', { cause });
+    },
+  );
+  if (!yes) throw fail('cancelled', 'destroy: nothing was changed');
+}
