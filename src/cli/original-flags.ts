@@ -48,10 +48,8 @@ const refused: Readonly<Record<string, string>> = {
   '--enable-cap': 'extended attributes security.* are kept in any case',
   '--repair': 'fsck repairs nothing: it says what is wrong',
   '--path': 'fsck checks the whole volume',
-  '--recursive': 'fsck checks the whole volume, info shows one entry',
+  '--recursive': 'fsck checks the whole volume',
   '--sync-dir-stat': 'fsck repairs nothing: it says what is wrong',
-  '--strict': 'info shows one entry',
-  '--raw': 'info shows the records as they are; --json has all fields',
   '--session': 'status lists every session; --json has all fields',
   '--more': 'status shows everything it knows',
 };

@@ -1,13 +1,11 @@
 // `pageseal restore META-URL HOUR...`: puts what the trash has of an hour back, as the original client's command of that
 // name; `pageseal trash restore` is the same.
 import type { Command } from 'commander';
-import { fail } from '../base/errors.ts';
 import type { Restored } from '../filesystem/trash-restore.ts';
 import { toJson } from './json.ts';
 import { showProgress } from './progress.ts';
+import { parseThreads } from './sizes.ts';
 
-/** More renames at once only wait for each other. */
-const MOST_THREADS = 1000;
 /** Of many failures, these are told one by one. */
 const MOST_SHOWN = 20;
 
@@ -37,9 +35,7 @@ export function addRestore(parent: Command): void {
 }
 
 async function restore(metaUrl: string, hours: string[], flags: Flags): Promise<void> {
-  const threads = Number(flags.threads);
-  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
-    throw fail('bad-input', `restore --threads ${flags.threads}: wanted 1 to ${MOST_THREADS}`);
+  const threads = parseThreads(flags.threads);
   const { openKeyless } = await import('../filesystem/without-key.ts');
   const { findHour, restoreHour } = await import('../filesystem/trash-restore.ts');
   const volume = await openKeyless(metaUrl);

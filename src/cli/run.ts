@@ -26,6 +26,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   restore: () => import('./restore.ts'),
   rmr: () => import('./rmr.ts'),
   status: () => import('./status.ts'),
+  summary: () => import('./summary.ts'),
   trash: () => import('./trash.ts'),
   umount: () => import('./umount.ts'),
   version: () => import('./version.ts'),

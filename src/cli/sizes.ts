@@ -25,3 +25,16 @@ export function parseThreads(text: string): number {
     throw fail('bad-input', `--threads ${text}: wanted a number from 1 to ${MAX_THREADS}`);
   return Number(text);
 }
+
+/** Bytes as the original client's tables show them: "192 KiB", "4.0 KiB", "1.0 GiB". */
+export function shownSize(bytes: bigint): string {
+  const names = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
+  let unit = 0;
+  let value = Number(bytes);
+  while (Math.abs(value) >= 1024 && unit < names.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  const text = unit > 0 && Math.abs(value) < 10 ? (Math.round(value * 10) / 10).toFixed(1) : String(Math.round(value));
+  return `${text} ${names[unit]}`;
+}

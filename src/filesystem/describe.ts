@@ -1,18 +1,10 @@
-// What a file system says about itself: record, sessions, usage, and where a file's bytes lie. Reads metadata only, needs
-// no key, and gives no secret away.
-import { fail } from '../base/errors.ts';
-import type { Ino, SliceId } from '../base/words.ts';
+// What a file system says about itself: record, sessions, usage. Reads metadata only, needs no key, and gives no secret away.
 import type { Custody } from './meta/ledger-setting.ts';
 import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
-import { bigintAt, bytesAt, numberAt, textAt } from './meta/rows.ts';
+import { bigintAt, bytesAt, textAt } from './meta/rows.ts';
 import { hasOurTables } from './meta/schema.ts';
 import { printRecord, type Setting } from './meta/setting.ts';
-import { decodeSlices } from './meta/slices.ts';
-import { nodeById, symlinkTarget } from './meta/statements.ts';
-import { type Attr, NodeType, type Slice, TRASH } from './meta/types.ts';
-import { pageCount, pageLength } from './page/geometry.ts';
-import { pageObjectKey } from './page/object-key.ts';
-import { walk } from './paths.ts';
+import { TRASH } from './meta/types.ts';
 import { type Engine, type Op, query, type Row, read } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { custodyOf } from './unlock.ts';
@@ -42,7 +34,10 @@ export interface Status {
 }
 
 /** Opens the database for reading, runs `work`, closes it. */
-async function reading<T>(metaUrl: string, work: (engine: Engine, volume: VolumeSetting) => Promise<T>): Promise<T> {
+export async function reading<T>(
+  metaUrl: string,
+  work: (engine: Engine, volume: VolumeSetting) => Promise<T>,
+): Promise<T> {
   const engine = await openEngine(metaUrl, { readOnly: true });
   try {
     return await work(engine, await readSetting(engine));
@@ -98,69 +93,4 @@ function decodeSession(row: Row): Session {
     // Another client's row: what it says about itself is for show only.
   }
   return { sid: bigintAt(row, 0), expires: bigintAt(row, 1), info };
-}
-
-export interface SliceInfo extends Slice {
-  readonly chunk: number;
-  /** Keys of the objects of the whole slice. */
-  readonly objects: readonly string[];
-}
-
-export interface FileInfo {
-  readonly path: string;
-  readonly attr: Attr;
-  readonly type: string;
-  readonly target: string | undefined;
-  /** Records in commit order, holes included. */
-  readonly slices: readonly SliceInfo[];
-}
-
-const typeNames = new Map<number, string>(Object.entries(NodeType).map(([name, code]) => [code, name]));
-
-/** `at`: an inode, or a path from the file system's root; ".trash" leads to the trash. Links are not followed. */
-export const readInfo = (metaUrl: string, at: string | Ino): Promise<FileInfo> =>
-  reading(metaUrl, async (engine, { setting }) => {
-    const found = await engine.view(() => inspect(at));
-    const layout = { volumeName: setting.name, hashPrefix: setting.hashPrefix };
-    const objectsOf = (sliceId: SliceId, size: number): string[] =>
-      Array.from({ length: pageCount(size, setting.pageSize) }, (_, indx) =>
-        pageObjectKey(layout, { sliceId, indx, length: pageLength(size, indx, setting.pageSize) }),
-      );
-    return {
-      path: typeof at === 'string' ? at : `inode ${at}`,
-      attr: found.attr,
-      type: typeNames.get(found.attr.type) ?? '',
-      target: found.target?.toString(),
-      slices: found.chunks.flatMap(({ indx, slices }) =>
-        slices.map((slice) => ({
-          ...slice,
-          chunk: indx,
-          objects: slice.id === 0n ? [] : objectsOf(slice.id, slice.size),
-        })),
-      ),
-    };
-  });
-
-interface Found {
-  readonly attr: Attr;
-  readonly target: Buffer | undefined;
-  readonly chunks: readonly { readonly indx: number; readonly slices: readonly Slice[] }[];
-}
-
-function* inspect(at: string | Ino): Op<Found> {
-  const attr = yield* typeof at === 'string' ? walk(at) : byInode(at);
-  const [targets, chunks] = yield* read(
-    symlinkTarget(attr.ino),
-    query('SELECT indx, BYTES(slices) FROM jfs_chunk WHERE inode = ? ORDER BY indx', [attr.ino], (row) => ({
-      indx: numberAt(row, 0),
-      slices: decodeSlices(bytesAt(row, 1), `chunk ${numberAt(row, 0)} of inode ${attr.ino}`),
-    })),
-  );
-  return { attr, target: targets[0], chunks };
-}
-
-function* byInode(ino: Ino): Op<Attr> {
-  const [attr] = (yield* read(nodeById(ino)))[0];
-  if (attr === undefined) throw fail('not-found', `look up inode ${ino}: there is none`);
-  return attr;
 }

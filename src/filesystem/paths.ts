@@ -4,7 +4,7 @@ import { Lru } from '../base/lru.ts';
 import type { Ino } from '../base/words.ts';
 import { childByName, nodeById } from './meta/statements.ts';
 import { parseTrashName } from './meta/trash.ts';
-import { type Attr, ROOT, TRASH } from './meta/types.ts';
+import { type Attr, NodeType, ROOT, TRASH } from './meta/types.ts';
 import { edgeOf, type NamedEdge } from './meta/volume-rows.ts';
 import { type Engine, type Op, read } from './sql/op.ts';
 
@@ -32,29 +32,54 @@ export function* walk(path: string): Op<Attr> {
 export const joined = (directory: Buffer, name: Buffer): Buffer =>
   directory.equals(SLASH) ? Buffer.concat([SLASH, name]) : Buffer.concat([directory, SLASH, name]);
 
-/** Where directories are, and where those in the trash were when they were deleted. */
+export interface PathsOptions {
+  /** What is in the trash has the path that it had when it was deleted. */
+  readonly original?: boolean;
+}
+
+/** Where directories are. */
 export class Paths {
   readonly #engine: Engine;
+  readonly #original: boolean;
   readonly #known = new Lru<Ino, Buffer>(KNOWN);
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, options: PathsOptions = {}) {
     this.#engine = engine;
+    this.#original = options.original === true;
+    this.#known.set(ROOT, SLASH);
+    if (!this.#original) this.#known.set(TRASH, Buffer.from('/.trash'));
+  }
+
+  /** Of any node, one for each of its names; in the order of the directories' inodes. */
+  async ofNode({ ino, type }: Attr): Promise<Buffer[]> {
+    if (type === NodeType.directory) return [await this.ofDirectory(ino)].filter((path) => path !== undefined);
+    const edges = await this.#engine.view(function* () {
+      const [found] = yield* read(edgeOf(ino));
+      return found;
+    });
+    const paths: Buffer[] = [];
+    for (const { parent, name } of edges.sort((a, b) => (a.parent < b.parent ? -1 : 1))) {
+      const directory = await this.ofDirectory(parent);
+      if (directory !== undefined) paths.push(joined(directory, name));
+    }
+    return paths;
   }
 
   /** Undefined when the directory, or one that it was in, is gone for good. */
   async ofDirectory(ino: Ino): Promise<Buffer | undefined> {
     const names: { readonly ino: Ino; readonly name: Buffer }[] = [];
     let at = ino;
-    let path = at === ROOT ? SLASH : this.#known.get(at);
+    let path = this.#known.get(at);
     while (path === undefined && names.length < MAX_DEPTH) {
       const edge = await this.#edgeOf(at);
       if (edge === undefined) return undefined;
       // In the trash the parent is in the name.
-      const was = edge.parent > TRASH ? parseTrashName(edge.name) : undefined;
-      if (edge.parent > TRASH && was === undefined) return undefined;
+      const deleted = this.#original && edge.parent > TRASH;
+      const was = deleted ? parseTrashName(edge.name) : undefined;
+      if (deleted && was === undefined) return undefined;
       names.push({ ino: at, name: was?.name ?? edge.name });
       at = was?.parent ?? edge.parent;
-      path = at === ROOT ? SLASH : this.#known.get(at);
+      path = this.#known.get(at);
     }
     if (path === undefined) return undefined;
     for (const step of names.reverse()) {

@@ -58,7 +58,7 @@ export interface TrashedEntry {
 
 /** The entries of an hour, page by page. */
 export async function* listEntries(engine: Engine, hour: Ino): AsyncGenerator<TrashedEntry> {
-  const paths = new Paths(engine);
+  const paths = new Paths(engine, { original: true });
   let after: Buffer | undefined;
   do {
     const entries = await engine.view(readdirOp(hour, after, PAGE, true));

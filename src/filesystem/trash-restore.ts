@@ -96,7 +96,7 @@ class Restoring {
     this.#volume = volume;
     this.#hour = hour;
     this.#options = options;
-    this.#paths = new Paths(volume.engine);
+    this.#paths = new Paths(volume.engine, { original: true });
     if (options.path !== undefined) this.#wanted = Buffer.from(`/${options.path.split('/').filter(Boolean).join('/')}`);
   }
 
