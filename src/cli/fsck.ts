@@ -1,8 +1,7 @@
 // `pageseal fsck META-URL`: checks a volume and lists what is wrong; repairs nothing.
 import type { Command } from 'commander';
-import type { KeySource } from '../filesystem/options.ts';
 import { toJson } from './json.ts';
-import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
+import { addKeyOptions, type KeyFlags, keyOfVolume } from './key-options.ts';
 import { showProgress } from './progress.ts';
 
 interface Flags extends KeyFlags {
@@ -29,7 +28,7 @@ async function check(metaUrl: string, flags: Flags): Promise<void> {
     metaUrl,
     progress: progress.on,
     ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
-    ...(flags.deep && { deep: await keyOf(metaUrl, flags) }),
+    ...(flags.deep && { deep: await keyOfVolume(metaUrl, flags) }),
   }).finally(progress.end);
   if (report.findings.length > 0) process.exitCode = 1;
   if (flags.json) {
@@ -40,10 +39,4 @@ async function check(metaUrl: string, flags: Flags): Promise<void> {
   for (const finding of report.findings) console.log(finding);
   const verdict = report.findings.length === 0 ? 'nothing is wrong' : `${report.findings.length} findings`;
   console.log(`${report.name} (${report.uuid}): ${report.slices} slices, ${report.pages} pages, ${verdict}`);
-}
-
-/** The flags' key, else the one in the metadata, else none: then the volume must be unencrypted. */
-async function keyOf(metaUrl: string, flags: Flags): Promise<{ readonly key?: KeySource }> {
-  const key = (await keyFromFlags(flags)) ?? (await keyOfRecord(metaUrl, flags));
-  return key === undefined ? {} : { key };
 }

@@ -3,10 +3,12 @@ import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { GcReport } from '../filesystem/gc.ts';
 import { toJson } from './json.ts';
+import { addKeyOptions, type KeyFlags, keyOfVolume } from './key-options.ts';
 import { showProgress } from './progress.ts';
 import { parseThreads } from './sizes.ts';
 
-interface Flags {
+interface Flags extends KeyFlags {
+  readonly compact?: boolean;
   readonly delete?: boolean;
   readonly threads: number;
   readonly olderThan?: number;
@@ -15,16 +17,17 @@ interface Flags {
 }
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('gc')
     .description('find objects and rows that belong to no file; a dry run without --delete')
     .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
     .option('--delete', 'delete what leaked, and what waits for its deletion at once; needs no key')
+    .option('--compact', 'first make one slice of what overwriting left in many; needs the key')
     .addOption(new Option('-p, --threads <count>', 'deletes at the same time').default(10).argParser(parseThreads))
     .option('--older-than <seconds>', 'leave younger objects alone: they may belong to an upload (3600)', seconds)
     .option('--bucket <place>', 'where the objects are, if not where the record says')
-    .option('--json', 'the report as JSON')
-    .action(collect);
+    .option('--json', 'the report as JSON');
+  addKeyOptions(command).action(collect);
 }
 
 function seconds(text: string): number {
@@ -47,13 +50,16 @@ async function collect(metaUrl: string, flags: Flags): Promise<void> {
     threads: flags.threads,
     onProgress: progress.on,
     ...(flags.delete && { delete: true }),
+    ...(flags.compact && { compact: await keyOfVolume(metaUrl, flags) }),
     ...(olderThanSeconds !== undefined && { olderThanSeconds }),
     ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
   }).finally(progress.end);
+  if ((report.compacted?.failed ?? 0) > 0) process.exitCode = 1;
   console.log(flags.json ? toJson(report, 2) : asText(report));
 }
 
-function asText({ name, uuid, slices, objects, rows, deleted, deletedObjects, notes }: GcReport): string {
+function asText(report: GcReport): string {
+  const { name, uuid, slices, objects, rows, compacted, deleted, deletedObjects, notes } = report;
   const line = (what: string, { count, bytes }: { count: number; bytes: number }, more = ''): string =>
     `  ${what.padEnd(14)}${String(count).padStart(10)}  ${bytes} bytes${more}`;
   const row = (what: string, count: number | string): string => `  ${what.padEnd(14)}${String(count).padStart(10)}`;
@@ -76,6 +82,8 @@ function asText({ name, uuid, slices, objects, rows, deleted, deletedObjects, no
     row('trash hours', rows.expiredHours),
     row('half clones', rows.detachedTrees),
     row('ledger rows', rows.ledgerRows),
+    ...(compacted === undefined ? [] : [`${compacted.compacted} of ${compacted.chunks} chunks compacted`]),
+    ...(compacted?.failures ?? []),
     ...notes.map((note) => `note: ${note}`),
   ];
   if (deleted) lines.push(`${deletedObjects} objects deleted`);

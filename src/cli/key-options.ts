@@ -48,6 +48,12 @@ export async function keyOfRecord(metaUrl: string, flags: PassphraseFlags): Prom
   return { kind: 'in-metadata', ...(passphrase && { passphrase }) };
 }
 
+/** The flags' key, else the one in the metadata, else none: then the volume must be unencrypted. */
+export async function keyOfVolume(metaUrl: string, flags: KeyFlags): Promise<{ readonly key?: KeySource }> {
+  const key = (await keyFromFlags(flags)) ?? (await keyOfRecord(metaUrl, flags));
+  return key === undefined ? {} : { key };
+}
+
 function readKeyFile(file: string): Buffer {
   try {
     return readFileSync(file);

@@ -153,8 +153,11 @@ async function* filesBelow(engine: Engine, top: Ino): AsyncGenerator<Ino> {
     if (entry === undefined) path.pop();
     else {
       here.after = entry.name;
-      if (entry.type === NodeType.directory) path.push({ ino: entry.ino, after: undefined, rest: [] });
-      else if (entry.type === NodeType.file) yield entry.ino;
+      if (entry.type === NodeType.directory) {
+        // A damaged tree may lead back up.
+        if (!path.some(({ ino: above }) => above === entry.ino))
+          path.push({ ino: entry.ino, after: undefined, rest: [] });
+      } else if (entry.type === NodeType.file) yield entry.ino;
     }
   }
 }

@@ -3,6 +3,7 @@
 import { nowNs } from '../base/clock.ts';
 import { fail } from '../base/errors.ts';
 import type { OnProgress } from '../base/progress.ts';
+import { type CompactReport, compactVolume } from './compact.ts';
 import { type Deletion, type ObjectCounts, scanObjects } from './gc-objects.ts';
 import {
   countOrphanedLedgerRows,
@@ -14,6 +15,8 @@ import {
 import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { hasOurTables } from './meta/schema.ts';
 import { otherSessions } from './meta/volume-rows.ts';
+import { openVolume } from './open.ts';
+import type { KeySource } from './options.ts';
 import { SliceIndex } from './slice-index.ts';
 import { type SliceScan, scanSlices } from './slice-scan.ts';
 import { type Engine, type Op, read } from './sql/op.ts';
@@ -31,6 +34,8 @@ export interface GcOptions {
   /** Overrides of the record. */
   readonly store?: Partial<StoreSettings>;
   readonly delete?: boolean;
+  /** Compacts every chunk first. The key as for opening: absent for a volume that is not encrypted. */
+  readonly compact?: { readonly key?: KeySource };
   /** Objects that are younger are not judged. */
   readonly olderThanSeconds?: number;
   /** Deletes at the same time. */
@@ -48,6 +53,7 @@ export interface GcReport {
   readonly objects: ObjectCounts;
   /** Before anything was deleted. */
   readonly rows: WaitingRows & { readonly pendingSlices: number; readonly ledgerRows: number };
+  readonly compacted: CompactReport | undefined;
   readonly deleted: boolean;
   /** Objects deleted by the listing. */
   readonly deletedObjects: number;
@@ -58,10 +64,25 @@ export interface GcReport {
 const DEFAULT_THREADS = 10;
 
 export async function collectGarbage(options: GcOptions): Promise<GcReport> {
-  return options.delete ? collect(options) : look(options);
+  const compacted = options.compact && (await compact(options, options.compact));
+  const report = options.delete ? await collect(options) : await look(options);
+  return { ...report, compacted };
 }
 
-async function look(options: GcOptions): Promise<GcReport> {
+/** First, so that what it replaces is counted, or with the trash off gone. */
+async function compact(options: GcOptions, source: { readonly key?: KeySource }): Promise<CompactReport> {
+  const { metaUrl, store, threads, onProgress } = options;
+  const volume = await openVolume({ metaUrl, backgroundJobs: false, ...source, ...(store && { store }) });
+  try {
+    return await compactVolume({ volume, ...(threads && { atOnce: threads }), ...(onProgress && { onProgress }) });
+  } finally {
+    await volume.close();
+  }
+}
+
+type Found = Omit<GcReport, 'compacted'>;
+
+async function look(options: GcOptions): Promise<Found> {
   const engine = await openEngine(options.metaUrl, { readOnly: true });
   try {
     const volume = await readSetting(engine);
@@ -76,7 +97,7 @@ async function look(options: GcOptions): Promise<GcReport> {
   }
 }
 
-async function collect(options: GcOptions): Promise<GcReport> {
+async function collect(options: GcOptions): Promise<Found> {
   const keyless = await openKeyless(options.metaUrl, options.store);
   const { engine, store, close } = keyless;
   try {
@@ -95,7 +116,7 @@ interface Work {
   readonly keyless?: KeylessVolume;
 }
 
-async function run(work: Work): Promise<GcReport> {
+async function run(work: Work): Promise<Found> {
   const { engine, store, volume, options, keyless } = work;
   const { setting } = volume;
   const { name, uuid, pageSize, hashPrefix, trashDays } = setting;
