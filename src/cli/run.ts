@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   gc: () => import('./gc.ts'),
   info: () => import('./info.ts'),
   keeper: () => import('./keeper.ts'),
+  load: () => import('./load.ts'),
   mount: () => import('./mount.ts'),
   'mount-keeper': () => import('./mount-keeper.ts'),
   restore: () => import('./restore.ts'),

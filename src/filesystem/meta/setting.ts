@@ -69,7 +69,7 @@ export function parseRecord(text: string): SettingRecord {
 }
 
 /** The third argument of a reviver carries the source text (ECMAScript 2025 proposal, in Node 26). */
-function exactIntegers(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
+export function exactIntegers(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
   const source = context?.source;
   if (typeof value !== 'number' || Number.isSafeInteger(value) || source === undefined) return value;
   return /^-?\d+$/.test(source) ? BigInt(source) : value;
