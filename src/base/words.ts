@@ -36,6 +36,11 @@ export interface Caller {
   readonly gid: number;
   readonly pid: number;
   readonly umask: number;
+  /**
+   * The kernel has checked what the caller may do with all of the caller's groups, which are not known here: judging again
+   * by the primary group alone would take rights away.
+   */
+  readonly vouched?: boolean;
   /** Set where an answer may be lost with the worker and asked for again; absent for library callers. */
   readonly request?: RequestId;
   /**

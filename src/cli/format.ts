@@ -18,6 +18,7 @@ interface Flags extends KeyFlags {
   readonly encryptAlgo: string;
   readonly capacity: string;
   readonly inodes: string;
+  readonly enableAcl?: boolean;
   /** Commander's form of --no-update. */
   readonly update: boolean;
   readonly json?: boolean;
@@ -49,6 +50,7 @@ export function register(program: Command): void {
     .option('--encrypt-algo <name>', 'aes256gcm-rsa or chacha20-rsa', 'aes256gcm-rsa')
     .option('--capacity <size>', 'most bytes in the volume; a bare number counts GiB, 0 is no limit', '0')
     .option('--inodes <count>', 'most files in the volume, 0 is no limit', '0')
+    .option('--enable-acl', 'POSIX access control lists; cannot be turned off again')
     .option('--no-update', 'leave a volume that exists as it is, whatever its settings')
     .option('--json', 'the outcome as JSON');
   addKeyOptions(command).addHelpText('after', FORMAT_EXAMPLES).action(format);
@@ -69,6 +71,7 @@ async function format(metaUrl: string, name: string, flags: Flags): Promise<void
     encryptAlgo: flags.encryptAlgo,
     capacity: parseSize('--capacity', flags.capacity, 'G'),
     inodes: parseCount('--inodes', flags.inodes),
+    enableAcl: flags.enableAcl === true,
     noUpdate: !flags.update,
   });
   if (flags.json) {

@@ -33,7 +33,6 @@ const refused: Readonly<Record<string, string>> = {
   '--storage-class': onlyFolders,
   '--tag': onlyFolders,
   '--shards': onlyFolders,
-  '--enable-acl': 'access lists of volumes that have them are kept, a new volume has none',
   '--writeback': noWriteBack,
   '--writeback-threshold-size': noWriteBack,
   '--upload-delay': noWriteBack,

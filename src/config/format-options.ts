@@ -13,6 +13,7 @@ export interface FormatOptions {
   readonly compression?: Compression;
   readonly trashDays?: number;
   readonly hashPrefix?: boolean;
+  readonly enableAcl?: boolean;
   readonly algorithm?: Algorithm;
 }
 
@@ -65,6 +66,11 @@ function parseOne(name: string, value: string): FormatOptions {
       const hashPrefix = parseFlag(value);
       if (hashPrefix === undefined) throw bad(name, 'true or false');
       return { hashPrefix };
+    }
+    case 'enable-acl': {
+      const enableAcl = parseFlag(value);
+      if (enableAcl === undefined) throw bad(name, 'true or false');
+      return { enableAcl };
     }
     case 'encrypt-algo':
       return { algorithm: oneOf(name, value, algorithms) };

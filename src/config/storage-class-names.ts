@@ -6,6 +6,7 @@ export const parameterNames = {
   pageSize: 'pageSize',
   trashDays: 'trashDays',
   hashPrefix: 'hashPrefix',
+  enableAcl: 'enableAcl',
   pathPattern: 'pathPattern',
   fileSystem: 'fileSystem',
   cacheClass: 'cacheClass',

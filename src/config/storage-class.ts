@@ -44,6 +44,7 @@ const schema = z.object({
     .refine((days) => days >= 0, { error: `wanted a number up to ${MAX_TRASH_DAYS}` })
     .optional(),
   [names.hashPrefix]: flag.optional(),
+  [names.enableAcl]: flag.optional(),
   [names.pathPattern]: z.string().max(512, { error: 'longer than 512 characters' }).optional(),
   [names.fileSystem]: z
     .string()
@@ -90,6 +91,7 @@ export function parseStorageClass(parameters: Readonly<Record<string, string>>):
   const compression = fields[names.compression];
   const trashDays = fields[names.trashDays];
   const hashPrefix = fields[names.hashPrefix];
+  const enableAcl = fields[names.enableAcl];
   return {
     encryption: fields[names.encryption],
     format: {
@@ -97,6 +99,7 @@ export function parseStorageClass(parameters: Readonly<Record<string, string>>):
       ...(compression === undefined ? {} : { compression }),
       ...(trashDays === undefined ? {} : { trashDays }),
       ...(hashPrefix === undefined ? {} : { hashPrefix }),
+      ...(enableAcl === undefined ? {} : { enableAcl }),
     },
     pathPattern: fields[names.pathPattern],
     fileSystem: fields[names.fileSystem],

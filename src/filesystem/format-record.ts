@@ -37,6 +37,8 @@ export interface FormatOptions {
   /** Bytes; 0 is no limit. */
   readonly capacity?: bigint;
   readonly inodes?: bigint;
+  /** POSIX access control lists; not to be turned off again. */
+  readonly enableAcl?: boolean;
   /** An existing volume is left as it is, whatever its settings. */
   readonly noUpdate?: boolean;
 }
@@ -51,7 +53,9 @@ const MAX_TRASH_DAYS = 36_500;
 /** 64-bit signed, as SQLite and PostgreSQL have it. */
 const MAX_LIMIT = 2n ** 63n - 1n;
 const compressions: ReadonlySet<string> = new Set(['none', 'lz4', 'zstd']);
+/** The oldest clients that keep what a volume has. */
 const MIN_CLIENT = '1.1.0-A';
+const MIN_CLIENT_LISTS = '1.2.0-A';
 
 export function checkName(name: string): void {
   if (!NAME_RULE.test(name))
@@ -117,7 +121,7 @@ export function readFormatKey(key: FormatKey, uuid: string): KeyMaterial {
 
 /** Fields in the order of the original client's structure, with the same ones left out when empty. */
 export function makeRecord(options: FormatOptions, uuid: string): SettingRecord {
-  const { name, key } = options;
+  const { name, key, enableAcl = false } = options;
   checkName(name);
   const store = normaliseStore(options.store);
   const compression = (options.compression ?? 'none').toLowerCase() || 'none';
@@ -149,9 +153,9 @@ export function makeRecord(options: FormatOptions, uuid: string): SettingRecord 
       TrashDays: trashDays,
       // The original client must not take a volume whose key it does not have for an unencrypted one.
       MetaVersion: key.kind === 'self-managed' ? PAGESEAL_META_VERSION : META_VERSION,
-      MinClientVersion: MIN_CLIENT,
+      MinClientVersion: enableAcl ? MIN_CLIENT_LISTS : MIN_CLIENT,
       DirStats: true,
-      EnableACL: false,
+      EnableACL: enableAcl,
     }),
   );
 }

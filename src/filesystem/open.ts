@@ -124,6 +124,7 @@ async function serve(options: OpenOptions, layers: Layers, opened: Opened): Prom
     pages,
     log,
     root: await findRoot(meta, options.subdir),
+    accessLists: setting.enableAcl,
     ...(compactions && { compactions }),
     ...(options.marks && { marks: options.marks }),
     ...(options.epoch !== undefined && { epoch: options.epoch }),

@@ -29,9 +29,23 @@ const WANTED =
   InitFlag.MAX_PAGES |
   InitFlag.CACHE_SYMLINKS |
   InitFlag.HANDLE_KILLPRIV_V2 |
+  InitFlag.SETXATTR_EXT |
   InitFlag.INIT_EXT;
 const WANTED2 =
   InitFlag2.HAS_EXPIRE_ONLY | InitFlag2.DIRECT_IO_ALLOW_MMAP | InitFlag2.NO_EXPORT_SUPPORT | InitFlag2.HAS_RESEND;
+
+/**
+ * Where access control lists count: the kernel then asks for them and decides by them, and leaves the umask to us, since a
+ * default list stands in its place.
+ */
+const WANTED_FOR_LISTS = InitFlag.POSIX_ACL | InitFlag.DONT_MASK;
+
+/** What is wanted of the kernel beside what always is. */
+export interface Wishes {
+  readonly accessLists: boolean;
+  /** Bits of the upper flags that are not to be agreed on. */
+  readonly refused2?: number;
+}
 
 /** JSON-able. */
 export interface NegotiatedState {
@@ -52,21 +66,23 @@ export interface InitIn {
 }
 
 export const hasResend = (state: NegotiatedState): boolean => (state.flags2 & InitFlag2.HAS_RESEND) !== 0;
+export const hasLongSetxattr = (state: NegotiatedState): boolean => (state.flags & InitFlag.SETXATTR_EXT) !== 0;
 export const hasExpireOnly = (state: NegotiatedState): boolean => (state.flags2 & InitFlag2.HAS_EXPIRE_ONLY) !== 0;
 
 /** undefined: the kernel speaks a later major version and asks again in ours after a reply that names it. */
-export function negotiate(init: InitIn, refused2 = 0): NegotiatedState | undefined {
+export function negotiate(init: InitIn, wishes: Wishes): NegotiatedState | undefined {
   if (init.major > MAJOR) return undefined;
   if (init.major < MAJOR || init.minor < OLDEST_MINOR)
     throw fail('unsupported', `the kernel speaks FUSE ${init.major}.${init.minor}, wanted ${MAJOR}.${OLDEST_MINOR}`, {
       hint: 'Linux 5.4 or later is needed',
     });
-  const flags = (init.flags & WANTED) >>> 0;
+  const wanted = wishes.accessLists ? WANTED | WANTED_FOR_LISTS : WANTED;
+  const flags = (init.flags & wanted) >>> 0;
   const extended = (flags & InitFlag.INIT_EXT) !== 0;
   return {
     minor: Math.min(init.minor, NEWEST_MINOR),
     flags,
-    flags2: extended ? (init.flags2 & WANTED2 & ~refused2) >>> 0 : 0,
+    flags2: extended ? (init.flags2 & WANTED2 & ~(wishes.refused2 ?? 0)) >>> 0 : 0,
     maxWrite: MAX_WRITE,
     maxReadahead: init.maxReadahead,
   };

@@ -32,14 +32,17 @@ export const InitFlag = {
   ASYNC_READ: 1 << 0,
   ATOMIC_O_TRUNC: 1 << 3,
   BIG_WRITES: 1 << 5,
+  DONT_MASK: 1 << 6,
   AUTO_INVAL_DATA: 1 << 12,
   DO_READDIRPLUS: 1 << 13,
   READDIRPLUS_AUTO: 1 << 14,
   PARALLEL_DIROPS: 1 << 18,
+  POSIX_ACL: 1 << 20,
   ABORT_ERROR: 1 << 21,
   MAX_PAGES: 1 << 22,
   CACHE_SYMLINKS: 1 << 23,
   HANDLE_KILLPRIV_V2: 1 << 28,
+  SETXATTR_EXT: 1 << 29,
   INIT_EXT: 1 << 30,
 } as const;
 
@@ -75,6 +78,8 @@ export const GETATTR_FH = 1;
 export const WRITE_CACHE = 1 << 0;
 export const WRITE_KILL_SUIDGID = 1 << 2;
 export const OPEN_KILL_SUIDGID = 1;
+/** Of setxattr_flags, which only the longer header has. */
+export const SETXATTR_ACL_KILL_SGID = 1;
 
 /** Of the open file's flags as they are when it is written to. */
 export const O_APPEND = 0o2000;
@@ -82,7 +87,7 @@ export const O_APPEND = 0o2000;
 export const OpenFlag = { DIRECT_IO: 1, KEEP_CACHE: 2 } as const;
 
 export const Size = {
-  initOut: 64, attr: 88, attrOut: 104, entryOut: 128, openOut: 16, statfsOut: 80, dirent: 24, setxattrIn: 8, writeIn: 40,
+  initOut: 64, attr: 88, attrOut: 104, entryOut: 128, openOut: 16, statfsOut: 80, dirent: 24, setxattrIn: 8, setxattrExtIn: 16, writeIn: 40,
 } as const; // biome-ignore format: a table reads better than a column
 
 export const Errno = { ENOENT: 2, EIO: 5, E2BIG: 7, ENODEV: 19, ENOTTY: 25, ENOSYS: 38, EPROTO: 71, ECONNABORTED: 103 };

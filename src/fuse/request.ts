@@ -30,6 +30,8 @@ export class KernelRequest implements Caller {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;
+  /** Mounts have default_permissions. */
+  readonly vouched = true;
   /** Set by the operations that carry one. */
   umask = 0;
   /** Set by the session where answers may be asked for again. */

@@ -101,7 +101,7 @@ class Session implements FuseSession {
     this.#state = options.predecessor;
     this.#edge = new EdgeLog(options.log);
     const nodes = new NodeIds(vfs.root);
-    this.#context = { vfs, nodes, privileges: new Privileges(vfs) };
+    this.#context = { vfs, nodes, privileges: new Privileges(vfs), agreed: () => this.#state };
     this.#notifier = new Notifier(descriptor, nodes);
     const { promise, resolve, reject } = Promise.withResolvers<StopReason>();
     this.stopped = promise;
@@ -193,6 +193,7 @@ class Session implements FuseSession {
   }
 
   #init(request: KernelRequest): void {
+    const { vfs, withoutResend = false } = this.#options;
     try {
       const state = negotiate(
         {
@@ -202,7 +203,7 @@ class Session implements FuseSession {
           flags: request.u32(12),
           flags2: request.bodyLength >= 20 ? request.u32(16) : 0,
         },
-        this.#options.withoutResend ? InitFlag2.HAS_RESEND : 0,
+        { accessLists: vfs.accessLists, refused2: withoutResend ? InitFlag2.HAS_RESEND : 0 },
       );
       this.#state = state;
       if (state !== undefined) this.#options.onNegotiated?.(state);

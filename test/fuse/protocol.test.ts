@@ -111,7 +111,11 @@ suite('requests', () => {
         vfs.write = async (_, __, ___, ____, data) => data.length;
         const one = request(bytes, { opcode: code, node: of });
         try {
-          const answer = await Promise.try(handler, { vfs, nodes, privileges: new Privileges(vfs) }, one);
+          const answer = await Promise.try(
+            handler,
+            { vfs, nodes, privileges: new Privileges(vfs), agreed: () => undefined },
+            one,
+          );
           assert(answer === undefined || typeof answer === 'object');
         } catch (thrown) {
           assert(thrown instanceof FsError, String((thrown as Error).stack));
@@ -182,28 +186,32 @@ suite('replies', () => {
 
 suite('negotiation', () => {
   const all = { major: 7, minor: 45, maxReadahead: 131_072, flags: 0xffff_ffff, flags2: 0xffff_ffff };
+  const plain = { accessLists: false };
 
   test('takes what is wanted of what is offered, and never what must not be', () => {
-    const state = negotiate(all);
+    const state = negotiate(all, plain);
     assert(state);
     const [EXPORT_SUPPORT, WRITEBACK, POSIX_LOCKS, FLOCK, NO_OPENDIR] = [1 << 4, 1 << 16, 1 << 1, 1 << 10, 1 << 24];
     assert.equal(state.flags & (EXPORT_SUPPORT | WRITEBACK | POSIX_LOCKS | FLOCK | NO_OPENDIR), 0);
     assert(state.flags & InitFlag.MAX_PAGES);
     assert(state.flags2 & InitFlag2.HAS_RESEND);
-    assert.equal(negotiate({ ...all, flags: 0xffff_ffff & ~InitFlag.INIT_EXT })?.flags2, 0);
-    assert.equal(negotiate({ ...all, flags: 0, flags2: 0 })?.flags, 0);
+    assert.equal(negotiate({ ...all, flags: 0xffff_ffff & ~InitFlag.INIT_EXT }, plain)?.flags2, 0);
+    assert.equal(negotiate({ ...all, flags: 0, flags2: 0 }, plain)?.flags, 0);
+    const forLists = InitFlag.POSIX_ACL | InitFlag.DONT_MASK;
+    assert.equal(state.flags & forLists, 0);
+    assert.equal((negotiate(all, { accessLists: true })?.flags ?? 0) & forLists, forLists);
   });
 
   test('an old kernel is refused, a later minor is met at ours, a later major asked again', () => {
-    assert.throws(() => negotiate({ ...all, minor: 30 }), { code: 'unsupported' });
-    assert.equal(negotiate({ ...all, minor: 99 })?.minor, 45);
-    assert.equal(negotiate({ ...all, minor: 31 })?.minor, 31);
-    assert.equal(negotiate({ ...all, major: 8 }), undefined);
+    assert.throws(() => negotiate({ ...all, minor: 30 }, plain), { code: 'unsupported' });
+    assert.equal(negotiate({ ...all, minor: 99 }, plain)?.minor, 45);
+    assert.equal(negotiate({ ...all, minor: 31 }, plain)?.minor, 31);
+    assert.equal(negotiate({ ...all, major: 8 }, plain), undefined);
     assert.equal(initBody(undefined).readUInt32LE(0), 7);
   });
 
   test('the state survives JSON', () => {
-    const state = negotiate(all);
+    const state = negotiate(all, plain);
     assert.deepEqual(JSON.parse(JSON.stringify(state)), state);
   });
 });
@@ -230,7 +238,7 @@ test('an open whose set-id bits cannot be taken away leaves no handle behind', a
   await vfs.release(request(new Uint8Array()), attr.ino, first.handle);
   const privileges = new Privileges(vfs);
   privileges.drop = () => Promise.reject(new FsError('EIO', 'no metadata'));
-  const context = { vfs, nodes: new NodeIds(vfs.root), privileges };
+  const context = { vfs, nodes: new NodeIds(vfs.root), privileges, agreed: () => undefined };
   const open = handlerOf(Opcode.OPEN);
   const body = Buffer.alloc(8);
   body.writeUInt32LE(2, 0);

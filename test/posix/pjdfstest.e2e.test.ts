@@ -11,7 +11,7 @@ import { needs } from '../harness/tools.ts';
 import { counts, runPart, runPjdfstest, type Verdicts, withVerdict } from './pjdfstest.ts';
 
 /** How volumes are made; the first is judged on the original client's mount too. */
-const kinds = { plain: [], 'without trash': ['--trash-days', '0'] };
+const kinds = { plain: [], 'without trash': ['--trash-days', '0'], 'with access lists': ['--enable-acl'] };
 
 const wanted = needs('root', 'fuse', 'juicefs', 'pjdfstest', 'the addon');
 

@@ -14,15 +14,9 @@ export const MODE_BITS = 0o7777;
 export const isRoot = (caller: Caller): boolean => caller.uid === 0;
 export const owns = (caller: Caller, attr: Attr): boolean => isRoot(caller) || caller.uid === attr.uid;
 
-/**
- * A kernel request carries its id, a library call does not. The kernel has looked at the caller's supplementary groups;
- * judging again by the primary group alone would take rights away.
- */
-export const vouchedByKernel = (caller: Caller): boolean => caller.request !== undefined;
-
 /** Whether the caller counts as a member of the group, as far as it can be known here. */
 export const inGroup = (caller: Caller, gid: number): boolean =>
-  isRoot(caller) || caller.gid === gid || vouchedByKernel(caller);
+  isRoot(caller) || caller.gid === gid || caller.vouched === true;
 
 /** access(2): mask of 4 read, 2 write, 1 execute. The list counts only when the group bits show that it grants anything. */
 export function mayAccess(attr: Attr, caller: Caller, mask: number, acl?: AclRule): boolean {
@@ -93,9 +87,9 @@ export function inheritGroup(
   return { gid: parent.gid, mode: runsAsGroup && !inGroup(caller, parent.gid) ? mode & ~S_ISGID : mode };
 }
 
-/** The mode after a change of owner or group: set-id bits go, except setgid without group execution for root. */
+/** The mode after a change of owner or group: set-id bits go, except setgid without group execution for a member. */
 export function modeAfterChown(caller: Caller, attr: Attr, mode: number): number {
   if (attr.type === NodeType.directory) return mode;
-  const kept = isRoot(caller) && (attr.mode & S_IXGRP) === 0 ? S_ISGID : 0;
+  const kept = inGroup(caller, attr.gid) && (attr.mode & S_IXGRP) === 0 ? S_ISGID : 0;
   return mode & (~(S_ISUID | S_ISGID) | kept);
 }

@@ -88,7 +88,13 @@ export async function entry(core: Core, ask: () => Promise<Attr>): Promise<Entry
  * For a second change made for one request: what is kept under the request's id is the answer to one change only. It may
  * be made again when the request is sent again, since nobody has heard yet that it was made.
  */
-export const beyondRequest = ({ uid, gid, pid, umask }: Caller): Caller => ({ uid, gid, pid, umask });
+export const beyondRequest = ({ uid, gid, pid, umask, vouched = false }: Caller): Caller => ({
+  uid,
+  gid,
+  pid,
+  umask,
+  vouched,
+});
 
 export function newFileHandle(
   core: Core,

@@ -47,6 +47,8 @@ export interface Vfs {
   /** Inode of the mounted directory (subdir mounts: not 1). */
   readonly root: Ino;
   readonly readOnly: boolean;
+  /** Whether the volume has access control lists, so that whoever checks permissions has to look at them. */
+  readonly accessLists: boolean;
   /** For how long the kernel may believe that a name is not there, milliseconds; absent: not at all. */
   readonly negativeTimeout?: number;
 

@@ -26,6 +26,7 @@ export interface VfsOptions {
   readonly meta: Meta;
   readonly pages: PageStore;
   readonly root: Ino;
+  readonly accessLists?: boolean;
   readonly log: Log;
   readonly marks?: UncommittedMarks;
   readonly epoch?: number;
@@ -39,6 +40,7 @@ export interface VfsOptions {
 export class VolumeVfs implements Vfs {
   readonly root: Ino;
   readonly readOnly: boolean;
+  readonly accessLists: boolean;
   readonly negativeTimeout: number;
   /** Inodes of which a predecessor lost data that was acknowledged. */
   readonly lostInodes: number;
@@ -50,6 +52,7 @@ export class VolumeVfs implements Vfs {
     const { meta, pages, root, log, marks = noMarks, epoch = 0, lifetimes = usualLifetimes } = options;
     this.root = root;
     this.readOnly = meta.readOnly;
+    this.accessLists = options.accessLists === true;
     this.negativeTimeout = lifetimes.negativeEntry;
     const slabs = new Slabs(pages.pageSize, options.dirtyBytes);
     const dirtyFiles = new DirtyFiles(slabs);

@@ -39,7 +39,7 @@ async function apply(
 ) {
   const owner = change.uid !== undefined || change.gid !== undefined;
   if (owner && change.mode === undefined) {
-    const mode = await privileges.reduced(caller, ino);
+    const mode = await privileges.reduced(caller, ino, true);
     if (mode !== undefined) change.mode = mode;
   }
   if (change.mode !== undefined) privileges.changed(ino);

@@ -1,5 +1,6 @@
 // What every operation is given and answers.
 import type { Vfs } from '../../filesystem/vfs/vfs.ts';
+import type { NegotiatedState } from '../negotiate.ts';
 import type { NodeIds } from '../nodes.ts';
 import type { Answer } from '../reply.ts';
 import type { KernelRequest } from '../request.ts';
@@ -9,6 +10,8 @@ export interface Context {
   readonly vfs: Vfs;
   readonly nodes: NodeIds;
   readonly privileges: Privileges;
+  /** What kernel and session agreed on; undefined before the first request. */
+  agreed(): NegotiatedState | undefined;
 }
 
 /**

@@ -1,6 +1,7 @@
 // The server's half of FUSE_HANDLE_KILLPRIV_V2: when a caller without CAP_FSETID writes to or truncates a file, its
-// set-user-id bit goes, and its set-group-id bit if the group may execute it; on a change of owner too. The kernel says
-// when, and then asks no getxattr before each write. File capabilities are taken away by the kernel itself.
+// set-user-id bit goes, and its set-group-id bit if the group may execute it or the caller is not in the group; on a
+// change of owner too. The kernel says when, and then asks no getxattr before each write.
+import { readFileSync } from 'node:fs';
 import { type Caller, type Ino, NodeType, type Vfs } from '../../filesystem/vfs/vfs.ts';
 
 const SETUID = 0o4000;
@@ -11,6 +12,20 @@ const BELIEVED_MS = 1000;
 /** Inodes remembered; more begin anew, at the price of one getattr each. */
 const MAX_KNOWN = 4096;
 
+/**
+ * The kernel tells the primary group only. Asked for a set-group-id file that its group may not execute, so hardly ever;
+ * a caller whose process cannot be seen from here counts as no member.
+ */
+function isMember({ gid, pid }: Caller, group: number): boolean {
+  if (gid === group) return true;
+  try {
+    const [, groups = ''] = /^Groups:\s*(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return groups.split(' ').includes(String(group));
+  } catch {
+    return false;
+  }
+}
+
 export class Privileges {
   readonly #vfs: Vfs;
   readonly #plainUntil = new Map<Ino, number>();
@@ -19,19 +34,21 @@ export class Privileges {
     this.#vfs = vfs;
   }
 
-  /** The mode without what has to go, or undefined if nothing has to. */
-  async reduced(caller: Caller, ino: Ino): Promise<number | undefined> {
+  /** The mode without what has to go, or undefined if nothing has to. `fsetid`: root is taken to have CAP_FSETID. */
+  async reduced(caller: Caller, ino: Ino, fsetid: boolean): Promise<number | undefined> {
     const { attr } = await this.#vfs.getattr(caller, ino, undefined);
     if (attr.type !== NodeType.file) return undefined;
     let drop = attr.mode & SETUID;
-    if ((attr.mode & GROUP_EXECUTE) !== 0) drop |= attr.mode & SETGID;
+    const runs = (attr.mode & GROUP_EXECUTE) !== 0;
+    if ((attr.mode & SETGID) !== 0 && (runs || !((fsetid && caller.uid === 0) || isMember(caller, attr.gid))))
+      drop |= SETGID;
     return drop === 0 ? undefined : attr.mode & ~drop;
   }
 
   async drop(caller: Caller, ino: Ino): Promise<void> {
     const now = performance.now();
     if ((this.#plainUntil.get(ino) ?? 0) > now) return;
-    const mode = await this.reduced(caller, ino);
+    const mode = await this.reduced(caller, ino, false);
     // In the name of root: who may write need not be who may change the mode. Not under the request's id, which is
     // that of the write; doing this twice does no harm.
     if (mode !== undefined) {

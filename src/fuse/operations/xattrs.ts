@@ -1,6 +1,8 @@
 // Extended attributes. A caller that gives no room asks for the size.
 import { fail } from '../../base/errors.ts';
-import { Size } from '../protocol.ts';
+import type { Caller } from '../../filesystem/vfs/vfs.ts';
+import { hasLongSetxattr } from '../negotiate.ts';
+import { SETXATTR_ACL_KILL_SGID, Size } from '../protocol.ts';
 import { numberBody } from '../reply.ts';
 import type { Handler } from './handler.ts';
 
@@ -10,13 +12,23 @@ function fitted(value: Buffer, room: number): Buffer {
   return value;
 }
 
-export const setxattr: Handler = async ({ vfs, nodes }, request) => {
+export const setxattr: Handler = async ({ vfs, nodes, agreed }, request) => {
+  const state = agreed();
+  const long = state !== undefined && hasLongSetxattr(state);
+  const header = long ? Size.setxattrExtIn : Size.setxattrIn;
   const ino = nodes.toIno(request.node);
-  const name = request.utf8(Size.setxattrIn);
-  const value = Buffer.from(request.bytes(Size.setxattrIn + name.length + 1, request.u32(0)));
-  await vfs.setxattr(request, ino, name.text, value, request.u32(4));
+  const name = request.utf8(header);
+  const value = Buffer.from(request.bytes(header + name.length + 1, request.u32(0)));
+  // The one thing that the kernel leaves to us here: it knows the caller's groups, and says so.
+  const killSgid = long && (request.u32(8) & SETXATTR_ACL_KILL_SGID) !== 0;
+  await vfs.setxattr(killSgid ? stranger(request) : request, ino, name.text, value, request.u32(4));
   return undefined;
 };
+
+/** The caller as one who is in no group but the primary one. */
+function stranger({ uid, gid, pid, umask, request }: Caller): Caller {
+  return { uid, gid, pid, umask, vouched: false, ...(request && { request }) };
+}
 
 export const getxattr: Handler = async ({ vfs, nodes }, request) => {
   const room = request.u32(0);
