@@ -13,6 +13,8 @@ interface CommandFile {
 
 /** To add a command: its file, and its line here. */
 const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
+  clone: () => import('./clone.ts'),
+  compact: () => import('./compact.ts'),
   csi: () => import('./csi.ts'),
   destroy: () => import('./destroy.ts'),
   dump: () => import('./dump.ts'),

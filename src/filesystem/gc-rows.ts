@@ -1,14 +1,10 @@
 // What waits in the metadata to be cleaned up: counted for a dry run, and cleaned up beyond what mounts do by themselves
 // (trees of clones that were never finished, ledger rows of slices that are gone).
 import { nowNs } from '../base/clock.ts';
-import type { Caller, Ino } from '../base/words.ts';
-import type { Meta } from './meta/meta.ts';
+import type { OpenedMeta } from './meta/open-meta.ts';
 import { bigintAt, numberAt } from './meta/rows.ts';
-import { deleteDirStats, deleteNode, nodeById } from './meta/statements.ts';
 import { hourOf } from './meta/trash-expiry.ts';
 import { TRASH } from './meta/types.ts';
-import { addVolumeUsage } from './meta/usage-rows.ts';
-import { emptyDirectory } from './remove-tree.ts';
 import { change, type Engine, type Op, query, read, write } from './sql/op.ts';
 
 /** A clone that took longer than this was given up (spec 5.14). */
@@ -64,37 +60,12 @@ export function waitingRows(engine: Engine, trashDays: number): Promise<WaitingR
   });
 }
 
-const caller: Caller = { uid: 0, gid: 0, pid: 0, umask: 0 };
-
 /** Trees of clones that were begun long ago and never got a name. Answers how many went. */
-export async function removeDetached(engine: Engine, meta: Meta): Promise<number> {
+export async function removeDetached(meta: OpenedMeta): Promise<number> {
   const before = nowSeconds() - DETACHED_SECONDS;
-  const inodes = await engine.view(function* (): Op<Ino[]> {
-    const [found] = yield* read(
-      query('SELECT inode FROM jfs_detached_node WHERE added < ? ORDER BY inode', [before], (row) => bigintAt(row, 0)),
-    );
-    return found;
-  });
-  for (const ino of inodes) {
-    // Its quotas never counted for the directory that it was to lie in.
-    await engine.run(function* (): Op<void> {
-      yield* write(change('UPDATE jfs_node SET parent = 0 WHERE inode = ?', ino));
-    });
-    await emptyDirectory(meta, ino, { caller, skipTrash: true });
-    await engine.run(function* (): Op<void> {
-      const [nodes] = yield* read(nodeById(ino, true));
-      const row = change('DELETE FROM jfs_detached_node WHERE inode = ?', ino);
-      if (nodes.length === 0) yield* write(row, deleteDirStats(ino));
-      else
-        yield* write(
-          ...deleteNode(ino),
-          deleteDirStats(ino),
-          row,
-          ...addVolumeUsage({ length: 0n, space: -4096n, inodes: -1n }),
-        );
-    });
-  }
-  return inodes.length;
+  let removed = 0;
+  for (const ino of await meta.detached(before)) if (await meta.removeDetached(ino, before)) removed++;
+  return removed;
 }
 
 /** A ledger row is written in the transaction that counts its slice, and means nothing without that count. */

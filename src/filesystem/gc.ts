@@ -194,7 +194,7 @@ async function refuseUnsafe({ engine, options, keyless, volume }: Work, notes: r
 /** In the order in which one leaves work to the next. */
 async function cleanRows(keyless: KeylessVolume, pageSize: number, onProgress: OnProgress): Promise<void> {
   const { engine, meta } = keyless;
-  await removeDetached(engine, meta);
+  await removeDetached(meta);
   await meta.collect(onProgress);
   await deleteOrphanedLedgerRows(engine, pageSize);
 }

@@ -3,15 +3,18 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Change, change, type Flight, must, query, read } from '../sql/op.ts';
+import type { AclRule } from './acl.ts';
 import { ruleById } from './acl-rows.ts';
 import { isRoot, mayAccess } from './permission.ts';
 import { bytesAt, numberAt } from './rows.ts';
 import { decodeSlices } from './slices.ts';
 import { insertDirStats, insertNode } from './statements.ts';
-import { type Attr, CHUNK_SIZE, type Ino, NodeType, type SliceId } from './types.ts';
+import { type Attr, type Ino, NodeType, type SliceId } from './types.ts';
 
 export interface CloneHow {
   readonly caller: Caller;
+  /** Supplementary groups of the caller. */
+  readonly groups?: readonly number[];
   /** Owner, mode and times stay; else they are those of something that the caller makes now. */
   readonly preserve: boolean;
 }
@@ -54,11 +57,16 @@ export function clonedAttr(source: Attr, ino: Ino, parent: Ino, { caller, preser
   return { ...copy, uid, gid, mode: source.mode & ~umask, atime: now, mtime: now, ctime: now };
 }
 
+/** Who is in several groups may do what any of them may. */
+export const mayDo = (attr: Attr, { caller, groups = [] }: CloneHow, mask: number, rule?: AclRule): boolean =>
+  [caller.gid, ...groups].some((gid) => mayAccess(attr, { ...caller, gid }, mask, rule));
+
 /** What is copied has to be readable for the caller, directories searchable as well. */
-export function* checkReadable(source: Attr, { caller }: CloneHow): Generator<Flight, void, unknown> {
+export function* checkReadable(source: Attr, how: CloneHow): Generator<Flight, void, unknown> {
+  const { caller } = how;
   if (isRoot(caller) || source.type === NodeType.symlink) return;
   const [[rule]] = source.accessAcl === 0 ? [[undefined]] : yield* read(ruleById(source.accessAcl));
-  if (mayAccess(source, caller, source.type === NodeType.directory ? READ_AND_SEARCH : READ, rule)) return;
+  if (mayDo(source, how, source.type === NodeType.directory ? READ_AND_SEARCH : READ, rule)) return;
   throw fail('EACCES', `clone inode ${source.ino}: user ${caller.uid} may not read it`);
 }
 
@@ -83,7 +91,7 @@ function* countReferences(ino: Ino, references: References): Generator<Flight, v
     );
     for (const { indx, slices } of rows) {
       after = BigInt(indx);
-      for (const { id, size } of decodeSlices(slices, `chunk ${indx} of inode ${ino}, at ${indx * CHUNK_SIZE}`))
+      for (const { id, size } of decodeSlices(slices, `chunk ${indx} of inode ${ino}`))
         if (id !== 0n) references.add(id, size);
     }
     if (rows.length < CHUNK_ROWS) return;

@@ -5,13 +5,13 @@ import { FsError, fail } from '../../base/errors.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import { type Change, change, type Flight, must, type Op, read, write } from '../sql/op.ts';
 import { ruleById } from './acl-rows.ts';
-import { type CloneHow, checkReadable, clonedAttr, copyOf, References } from './clone-node.ts';
+import { type CloneHow, checkReadable, clonedAttr, copyOf, mayDo, References } from './clone-node.ts';
 import type { MetaContext } from './context.ts';
 import { attachDetached, insertDetached, noAnswer, removeDetached, renewDetached } from './detached.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { ancestors, treeUsage } from './namespace-statements.ts';
 import { nodeDelta } from './outcome.ts';
-import { checkInto, inTrash, isRoot, isTrash, mayAccess } from './permission.ts';
+import { checkInto, inTrash, isRoot, isTrash } from './permission.ts';
 import { readdirOp } from './readdir.ts';
 import type { Outcome, Reply } from './request.ts';
 import { nowSeconds } from './session.ts';
@@ -90,7 +90,7 @@ function* checkPlace(args: CloneArgs): Generator<Flight, void, unknown> {
   checkInto(directory, parent);
   if (edges.length > 0 || isReserved(parent, name)) throw fail('EEXIST', `${what(args)}: the name is taken`);
   const [[rule]] = directory.accessAcl === 0 ? [[undefined]] : yield* read(ruleById(directory.accessAcl));
-  if (!mayAccess(directory, caller, WRITE_AND_SEARCH, rule))
+  if (!mayDo(directory, args, WRITE_AND_SEARCH, rule))
     throw fail('EACCES', `${what(args)}: user ${caller.uid} may not write to directory ${parent}`);
 }
 
