@@ -1,6 +1,6 @@
 // `pageseal destroy META-URL UUID`: a whole file system, objects and metadata, for good.
 import type { Command } from 'commander';
-import { fail } from '../base/errors.ts';
+import { askYes } from './ask.ts';
 import { toJson } from './json.ts';
 import { showProgress } from './progress.ts';
 
@@ -28,7 +28,7 @@ async function destroy(metaUrl: string, uuid: string, flags: Flags): Promise<voi
   const { checkDoomed, destroyVolume } = await import('../filesystem/destroy-volume.ts');
   const { setting } = await checkDoomed(metaUrl, uuid);
   const place = `${flags.bucket ?? setting.bucket}${setting.name}/`;
-  if (!flags.yes) await ask(`Destroy ${setting.name} for good, with every object in ${place}?`);
+  if (!flags.yes) await askYes('destroy', `Destroy ${setting.name} for good, with every object in ${place}?`);
   const progress = await showProgress('objects', flags.json);
   const done = await destroyVolume({
     metaUrl,
@@ -38,16 +38,4 @@ async function destroy(metaUrl: string, uuid: string, flags: Flags): Promise<voi
     ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
   }).finally(progress.end);
   console.log(flags.json ? toJson(done) : `${done.name} (${done.uuid}) destroyed: ${done.objects} objects deleted`);
-}
-
-async function ask(question: string): Promise<void> {
-  if (!process.stdin.isTTY)
-    throw fail('refused', 'destroy: nobody is there to say yes', { hint: '--yes goes ahead without asking' });
-  const { confirm } = await import('@inquirer/prompts');
-  const yes = await confirm({ message: question, default: false }, { output: process.stderr }).catch(
-    (cause: unknown) => {
-      throw fail('cancelled', 'destroy: asking was interrupted', { cause });
-    },
-  );
-  if (!yes) throw fail('cancelled', 'destroy: nothing was changed');
 }

@@ -15,6 +15,7 @@ interface CommandFile {
 const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   clone: () => import('./clone.ts'),
   compact: () => import('./compact.ts'),
+  config: () => import('./config.ts'),
   csi: () => import('./csi.ts'),
   destroy: () => import('./destroy.ts'),
   dump: () => import('./dump.ts'),

@@ -1,0 +1,157 @@
+// What a change of the record's settings makes of the record: pure, field by field, in the original client's order, with
+// everything it does not know kept. Also says what a person should be asked first.
+import { fail } from '../base/errors.ts';
+import { sealAtRest } from './keys/at-rest.ts';
+import {
+  CLIENT_VERSION,
+  type Json,
+  parseSetting,
+  printRecord,
+  type Setting,
+  type SettingRecord,
+} from './meta/setting.ts';
+import { compareVersions, parseVersion } from './meta/version.ts';
+
+export interface ConfigChange {
+  /** Bytes; 0 is no limit. */
+  readonly capacity?: bigint;
+  readonly inodes?: bigint;
+  readonly trashDays?: number;
+  readonly bucket?: string;
+  readonly dirStats?: boolean;
+  /** Cannot be taken back. */
+  readonly enableAcl?: boolean;
+  /** Seal credentials that lie in clear. */
+  readonly encryptSecret?: boolean;
+  readonly minClientVersion?: string;
+  readonly maxClientVersion?: string;
+}
+
+export interface FieldChange {
+  readonly name: string;
+  readonly from: Json | undefined;
+  readonly to: Json | undefined;
+}
+
+export interface Changed {
+  readonly record: SettingRecord;
+  readonly setting: Setting;
+  readonly changes: readonly FieldChange[];
+}
+
+const MAX_TRASH_DAYS = 36_500;
+const MAX_LIMIT = 2n ** 63n - 1n;
+/** Access lists came with it. */
+const ACL_CLIENT = '1.2.0-A';
+
+/** The original client's order; fields that it leaves out when they are empty are marked. */
+const order: readonly (readonly [name: string, omitted?: true])[] = [
+  ['Name'], ['UUID'], ['Storage'], ['StorageClass', true], ['Tiers'], ['Bucket'], ['AccessKey', true],
+  ['SecretKey', true], ['SessionToken', true], ['BlockSize'], ['Compression', true], ['Shards', true],
+  ['HashPrefix', true], ['Capacity', true], ['Inodes', true], ['EncryptKey', true], ['EncryptAlgo', true],
+  ['KeyEncrypted', true], ['UploadLimit', true], ['DownloadLimit', true], ['TrashDays'], ['MetaVersion', true],
+  ['MinClientVersion', true], ['MaxClientVersion', true], ['DirStats', true], ['UserGroupQuota', true], ['EnableACL'],
+]; // biome-ignore format: a table reads better than a column
+
+/** Rejects bad-input, refused. */
+export function changedRecord(text: string, record: SettingRecord, change: ConfigChange): Changed {
+  const setting = parseSetting(text);
+  const next = new Map(record);
+  const set = (name: string, value: Json | undefined): void => {
+    if (value !== undefined) put(next, name, value);
+  };
+  set('Capacity', limit('capacity', change.capacity));
+  set('Inodes', limit('inodes', change.inodes));
+  set('TrashDays', days(change.trashDays));
+  set('Bucket', change.bucket);
+  set('DirStats', change.dirStats);
+  if (change.enableAcl === false && setting.enableAcl)
+    throw fail('refused', 'config --enable-acl=false: access lists cannot be turned off again');
+  if (change.enableAcl === true && !setting.enableAcl) {
+    set('EnableACL', true);
+    if (isOlder(String(fieldOf(next, 'MinClientVersion') ?? '0.0.0'), ACL_CLIENT)) set('MinClientVersion', ACL_CLIENT);
+  }
+  set('MinClientVersion', version('min-client-version', change.minClientVersion));
+  set('MaxClientVersion', version('max-client-version', change.maxClientVersion));
+  if (change.encryptSecret === true) sealSecrets(next, setting);
+  return { record: next, setting: parseSetting(printRecord(next)), changes: differences(record, next) };
+}
+
+function limit(name: string, value: bigint | undefined): bigint | undefined {
+  if (value !== undefined && (value < 0n || value > MAX_LIMIT)) throw fail('bad-input', `config --${name} ${value}`);
+  return value;
+}
+
+function days(value: number | undefined): number | undefined {
+  if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= MAX_TRASH_DAYS)) return value;
+  throw fail('bad-input', `config --trash-days ${value}: wanted 0 to ${MAX_TRASH_DAYS}`);
+}
+
+/** '' takes the bound away. */
+function version(flag: string, text: string | undefined): string | undefined {
+  if (text !== undefined && text !== '' && parseVersion(text) === undefined)
+    throw fail('bad-input', `config --${flag} ${JSON.stringify(text)}: wanted a version like 1.2.0`);
+  if (text === undefined || text === '') return text;
+  const shutsOut = flag.startsWith('min') ? isOlder(CLIENT_VERSION, text) : isOlder(text, CLIENT_VERSION);
+  if (shutsOut)
+    throw fail('refused', `config --${flag} ${text}: this release itself, which is as ${CLIENT_VERSION}, is outside`);
+  return text;
+}
+
+function isOlder(a: string, b: string): boolean {
+  const [left, right] = [parseVersion(a), parseVersion(b)];
+  return left !== undefined && right !== undefined && compareVersions(left, right) < 0;
+}
+
+function sealSecrets(record: Map<string, Json>, setting: Setting): void {
+  if (setting.keyEncrypted) return;
+  let any = false;
+  for (const name of ['SecretKey', 'SessionToken', 'EncryptKey']) {
+    const value = fieldOf(record, name);
+    if (typeof value !== 'string' || value === '' || value === 'removed') continue;
+    put(record, name, sealAtRest(setting.uuid, Buffer.from(value)));
+    any = true;
+  }
+  if (any) put(record, 'KeyEncrypted', true);
+}
+
+const keyOf = (record: SettingRecord, name: string): string | undefined =>
+  record.has(name) ? name : [...record.keys()].find((key) => key.toLowerCase() === name.toLowerCase());
+
+function fieldOf(record: SettingRecord, name: string): Json | undefined {
+  const key = keyOf(record, name);
+  return key === undefined ? undefined : record.get(key);
+}
+
+/** In place where it is there, else before the first field that comes after it in the original client's order. */
+function put(record: Map<string, Json>, name: string, value: Json): void {
+  const key = keyOf(record, name);
+  const at = order.findIndex(([known]) => known === name);
+  const empty = value === '' || value === false || value === 0 || value === 0n;
+  if (empty && order[at]?.[1] === true) {
+    if (key !== undefined) record.delete(key);
+    return;
+  }
+  if (key !== undefined) {
+    record.set(key, value);
+    return;
+  }
+  const later = new Set(order.slice(at + 1).map(([known]) => known.toLowerCase()));
+  const fields = [...record];
+  const before = fields.findIndex(([found]) => later.has(found.toLowerCase()));
+  fields.splice(before < 0 ? fields.length : before, 0, [name, value]);
+  record.clear();
+  for (const [found, old] of fields) record.set(found, old);
+}
+
+const secrets: ReadonlySet<string> = new Set(['SecretKey', 'SessionToken', 'EncryptKey']);
+
+function differences(before: SettingRecord, after: SettingRecord): FieldChange[] {
+  const names = new Set([...before.keys(), ...after.keys()]);
+  const same = (a: Json | undefined, b: Json | undefined): boolean => a === b || String(a) === String(b);
+  const shown = (name: string, value: Json | undefined) =>
+    secrets.has(name) && value !== undefined ? 'removed' : value;
+  return [...names]
+    .filter((name) => !(typeof before.get(name) === 'object') && !same(before.get(name), after.get(name)))
+    .map((name) => ({ name, from: shown(name, before.get(name)), to: shown(name, after.get(name)) }));
+}
