@@ -18,4 +18,6 @@ export const sizes = {
   sources: size(40, 1_000),
   /** Operations of fsx, over all mounts. */
   fsxOperations: size(20_000, 4_000_000),
+  /** Rounds of writing while both clients compact. */
+  compactionRounds: size(60, 2_000),
 } as const;

@@ -30,6 +30,7 @@ const damages: readonly [sql: string, seen: RegExp][] = [
   ['UPDATE jfs_chunk SET inode = 88888 WHERE id = 1', /chunk of no file/],
   ['UPDATE jfs_dir_stats SET used_inodes = used_inodes + 1', /sums of a directory/],
   ["UPDATE jfs_counter SET value = value + 1 WHERE name = 'totalInodes'", /totals of the volume/],
+  ['INSERT INTO jfs_delslices SELECT 9999, 1, zeroblob(11)', /delslices of 9999 have 11 bytes/],
   ["UPDATE jfs_counter SET value = 3 WHERE name = 'nextInode'", /nextInode is behind/],
 ];
 

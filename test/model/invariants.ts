@@ -151,7 +151,10 @@ function references(volume: Volume): string[] {
     }
   }
   for (const row of volume.all('SELECT chunkid, CAST(slices AS BLOB) AS slices FROM jfs_delslices')) {
-    const view = Buffer.from((row as unknown as { slices: Uint8Array }).slices);
+    const { chunkid, slices: bytes } = row as unknown as { chunkid: bigint; slices: Uint8Array };
+    const view = Buffer.from(bytes);
+    if (view.length === 0 || view.length % DELETED !== 0)
+      found.push(`delslices of ${chunkid} have ${view.length} bytes`);
     for (let at = 0; at + DELETED <= view.length; at += DELETED)
       count(view.readBigUInt64BE(at), BigInt(view.readUInt32BE(at + 8)), 'delslices');
   }
