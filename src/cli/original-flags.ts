@@ -42,7 +42,6 @@ const refused: Readonly<Record<string, string>> = {
   '--root-squash': noMapping,
   '--all-squash': noMapping,
   '--umask': 'the umask of the caller counts',
-  '--atime-mode': 'reading never changes atime (noatime)',
   '--update-fstab': 'write the line into /etc/fstab yourself',
   '--enable-cap': 'extended attributes security.* are kept in any case',
   '--repair': 'fsck repairs nothing: it says what is wrong',

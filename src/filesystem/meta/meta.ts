@@ -1,6 +1,7 @@
 // The face of the metadata engine as the rest of the file system sees it: one method per operation, each a single
 // transaction with the rules of the spec (section 5). Knows no kernel and no pages.
 import type { Caller, Ino, LedgerEntry, SliceId } from '../../base/words.ts';
+import type { AtimeMode } from './atime.ts';
 import type { Attr, AttrChange, Dirent, NodeType, Slice, VolumeUsage } from './types.ts';
 
 /** A chunk as readers need it: the records in commit order and the ledger rows of every slice they name. */
@@ -50,6 +51,8 @@ export interface Meta {
   linksInTrash(ino: Ino): Promise<number>;
   setattr(caller: Caller, ino: Ino, change: AttrChange): Promise<Attr>;
   readlink(ino: Ino): Promise<Buffer>;
+  /** The node was looked at: moves its atime if the mode wants it, and nothing else. */
+  accessed(ino: Ino, mode: AtimeMode): Promise<void>;
 
   create(caller: Caller, parent: Ino, name: Buffer, mode: number, exclusive: boolean): Promise<CreateResult>;
   mknod(caller: Caller, parent: Ino, name: Buffer, type: NodeType, mode: number, rdev: number): Promise<Attr>;

@@ -2,6 +2,7 @@
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Caller, Ino } from '../../base/words.ts';
+import type { AtimeMode } from '../meta/atime.ts';
 import type { Meta } from '../meta/meta.ts';
 import { type Attr, NodeType, TRASH } from '../meta/types.ts';
 import type { PageStore } from '../page/page-store.ts';
@@ -23,6 +24,7 @@ export interface Core {
   readonly files: Handles<FileHandle>;
   readonly dirtyFiles: DirtyFiles;
   readonly lifetimes: Lifetimes;
+  readonly atimeMode: AtimeMode;
   /** Counts this client's own changes: what was read before one may be shown no more. */
   changes: number;
 }

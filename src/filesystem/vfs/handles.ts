@@ -14,6 +14,7 @@ export const O = {
   exclusive: 0o200,
   truncate: 0o1000,
   append: 0o2000,
+  noAtime: 0o1000000,
 } as const;
 
 /** Bits of an id: epoch 16, flags 8, serial 32; the top eight stay clear. */

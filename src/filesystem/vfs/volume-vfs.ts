@@ -1,8 +1,10 @@
 // The Vfs over metadata and pages: puts the operation families together. No rule of its own.
 import type { Log } from '../../base/log.ts';
 import type { Caller, Ino } from '../../base/words.ts';
+import type { AtimeMode } from '../meta/atime.ts';
 import type { Meta } from '../meta/meta.ts';
 import type { PageStore } from '../page/page-store.ts';
+import { accessed } from './accessed.ts';
 import * as attributes from './attributes.ts';
 import type { Compactions } from './compactions.ts';
 import { type Core, changing } from './core.ts';
@@ -31,6 +33,8 @@ export interface VfsOptions {
   readonly marks?: UncommittedMarks;
   readonly epoch?: number;
   readonly lifetimes?: Lifetimes;
+  /** Default: noatime. */
+  readonly atimeMode?: AtimeMode;
   /** Bytes of dirty data in memory. */
   readonly dirtyBytes?: number;
   /** Absent: chunks are left as they are. Stopped by its owner, after the last flush. */
@@ -63,8 +67,10 @@ export class VolumeVfs implements Vfs {
     const inodes = new Inodes(meta, { meta, pages, slabs, dirtyFiles, marks, log, compactions }, lost);
     if (compactions !== undefined) compactions.onReplaced = (ino, indx) => inodes.get(ino)?.views.drop(indx);
     const files: Core['files'] = new Handles(epoch);
-    const readOnly = this.readOnly;
-    this.#core = { meta, pages, log, marks, root, readOnly, inodes, files, dirtyFiles, lifetimes, changes: 0 };
+    const { readOnly } = this;
+    const { atimeMode = 'noatime' } = options;
+    const tables = { marks, inodes, files, dirtyFiles };
+    this.#core = { meta, pages, log, root, readOnly, lifetimes, atimeMode, ...tables, changes: 0 };
     const reader = new Reader(pages, log);
     this.#transfer = new Transfer(this.#core, reader, new ReadAhead(reader, pages));
     this.#directories = new Directories(this.#core, epoch);
@@ -89,8 +95,10 @@ export class VolumeVfs implements Vfs {
     return attributes.setattr(this.#core, caller, ino, change);
   }
 
-  readlink(_caller: Caller, ino: Ino): Promise<Buffer> {
-    return this.#core.meta.readlink(ino);
+  async readlink(_caller: Caller, ino: Ino): Promise<Buffer> {
+    const target = await this.#core.meta.readlink(ino);
+    await accessed(this.#core, ino);
+    return target;
   }
 
   access(caller: Caller, ino: Ino, mask: number): Promise<void> {

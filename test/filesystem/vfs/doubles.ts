@@ -92,6 +92,8 @@ export class MemoryMeta implements Meta {
     return this.#set(ino, { ...rest, ...times, ...(atime === undefined ? {} : { atime: this.now() }) });
   }
 
+  async accessed(): Promise<void> {}
+
   async linksInTrash(): Promise<number> {
     return 0;
   }
