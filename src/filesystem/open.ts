@@ -131,6 +131,7 @@ async function serve(options: OpenOptions, layers: Layers, opened: Opened): Prom
     ...(options.atimeMode && { atimeMode: options.atimeMode }),
     lifetimes: { ...usualLifetimes, ...options.lifetimes },
   });
+  if (options.sessionId !== undefined) await vfs.adopt();
   opened.add(async () => {
     await vfs.flushAll().finally(async () => {
       vfs.stop();

@@ -4,6 +4,7 @@ import * as attributes from './operations/attributes.ts';
 import * as directories from './operations/directories.ts';
 import * as files from './operations/files.ts';
 import type { Handler } from './operations/handler.ts';
+import * as locks from './operations/locks.ts';
 import * as names from './operations/names.ts';
 import * as volume from './operations/volume.ts';
 import * as xattrs from './operations/xattrs.ts';
@@ -32,6 +33,9 @@ const handlers: readonly (Handler | undefined)[] = (() => {
   table[Opcode.RELEASE] = files.release;
   table[Opcode.FALLOCATE] = files.fallocate;
   table[Opcode.LSEEK] = files.lseek;
+  table[Opcode.GETLK] = locks.getlk;
+  table[Opcode.SETLK] = locks.setlk;
+  table[Opcode.SETLKW] = locks.setlkw;
   table[Opcode.OPENDIR] = directories.opendir;
   table[Opcode.READDIR] = directories.readdir;
   table[Opcode.READDIRPLUS] = directories.readdirplus;

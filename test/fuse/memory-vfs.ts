@@ -311,6 +311,15 @@ export class MemoryVfs implements Vfs {
     this.calls.push('fsyncdir');
   }
 
+  async getLock(): Promise<undefined> {
+    this.calls.push('getLock');
+  }
+
+  async setLock(): Promise<boolean> {
+    this.calls.push('setLock');
+    return false;
+  }
+
   async getxattr(_: Caller, ino: Ino, name: string): Promise<Buffer> {
     this.calls.push(`getxattr ${name}`);
     const value = this.#node(ino).xattrs.get(name);

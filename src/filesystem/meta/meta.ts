@@ -2,6 +2,8 @@
 // transaction with the rules of the spec (section 5). Knows no kernel and no pages.
 import type { Caller, Ino, LedgerEntry, SliceId } from '../../base/words.ts';
 import type { AtimeMode } from './atime.ts';
+import type { LockRange } from './lock-ranges.ts';
+import type { HeldLocks, LockAnswer, LockFamily, LockRequest } from './locks.ts';
 import type { Attr, AttrChange, Dirent, NodeType, Slice, VolumeUsage } from './types.ts';
 
 /** A chunk as readers need it: the records in commit order and the ledger rows of every slice they name. */
@@ -100,6 +102,20 @@ export interface Meta {
   closed(ino: Ino): Promise<void>;
   /** The kernel dropped the inode: a sustained file without handles of ours (a predecessor's) goes now. */
   forgotten(ino: Ino): void;
+
+  /** Sets, changes or takes away one lock, or says that another holder is in the way. Repeating it changes nothing. */
+  setLock(request: LockRequest): Promise<LockAnswer>;
+  /** The lock that `request` would wait for. */
+  conflictingLock(request: LockRequest): Promise<LockRange | undefined>;
+  /** Every holder's locks on a file, ours too; whose session is `sessionId` is ours. */
+  locksOn(family: LockFamily, ino: Ino): Promise<readonly HeldLocks[]>;
+  /** What a predecessor left this session holding. */
+  inheritedLocks(): Promise<readonly Pick<LockRequest, 'family' | 'ino' | 'owner'>[]>;
+  /** Whether the volume is mounted elsewhere for writing, as the database says now. */
+  hasOtherSessions(): Promise<boolean>;
+  /** Changes when another client ended the session: what it locked is lost then, and `onSessionLost` is called. */
+  readonly sessionId: bigint | undefined;
+  onSessionLost(listener: () => void): void;
 
   statfs(root: Ino): Promise<VolumeUsage>;
   /** Flushes deltas, ends the session (unless `keepSession`: a successor will go on with it), closes the database. */

@@ -115,6 +115,10 @@ export class VolumeState implements MetaContext {
     return outcome.answer;
   }
 
+  onSessionLost(listener: () => void): void {
+    if (this.#session !== undefined) this.#session.onLost = listener;
+  }
+
   deleteData(ino: Ino): void {
     this.deletion.start(ino);
   }

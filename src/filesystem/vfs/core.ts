@@ -25,6 +25,8 @@ export interface Core {
   readonly dirtyFiles: DirtyFiles;
   readonly lifetimes: Lifetimes;
   readonly atimeMode: AtimeMode;
+  /** Inodes on which handles of a predecessor held locks that went with the session. */
+  readonly lockLost: Set<Ino>;
   /** Counts this client's own changes: what was read before one may be shown no more. */
   changes: number;
 }
@@ -116,6 +118,7 @@ export function newFileHandle(
     // A predecessor's handle cannot have been told what happened to this process's inode.
     seenErrors: inherited ? 0 : inode.errors,
     seenByWrite: inherited ? 0 : inode.errors,
+    lockLost: inherited && core.lockLost.has(inode.ino),
     lossTold: 'no',
     nextRead: 0n,
     streak: 0,

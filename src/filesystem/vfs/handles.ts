@@ -62,6 +62,8 @@ export interface FileHandle {
   /** Errors of the inode that this handle has been told by fsync, and by a write (running numbers). */
   seenErrors: number;
   seenByWrite: number;
+  /** It held a lock that went with the session: EIO until the file is opened again. */
+  lockLost: boolean;
   /** How far the loss of a predecessor has been told: see loss.ts. */
   lossTold: 'no' | 'by-write' | 'by-fsync';
   /** Where the reader is: see read-ahead.ts. */

@@ -13,6 +13,7 @@ import { DirtyFiles } from './dirty-files.ts';
 import { Handles } from './handles.ts';
 import { Inodes } from './inodes.ts';
 import { type Lifetimes, usualLifetimes } from './lifetimes.ts';
+import { Locks } from './locks.ts';
 import { forgetLoss, logInherited, noMarks } from './loss.ts';
 import type { UncommittedMarks } from './marks.ts';
 import * as names from './names.ts';
@@ -22,7 +23,17 @@ import { Reader } from './reader.ts';
 import * as shape from './reshape.ts';
 import { Slabs } from './slabs.ts';
 import { Transfer } from './transfer.ts';
-import type { DirectoryEntry, Entry, HandleId, Opened, Vfs, VfsAttrChange, VolumeUsage } from './vfs.ts';
+import type {
+  DirectoryEntry,
+  Entry,
+  FileLock,
+  HandleId,
+  LockRange,
+  Opened,
+  Vfs,
+  VfsAttrChange,
+  VolumeUsage,
+} from './vfs.ts';
 
 export interface VfsOptions {
   readonly meta: Meta;
@@ -51,6 +62,7 @@ export class VolumeVfs implements Vfs {
   readonly #core: Core;
   readonly #directories: Directories;
   readonly #transfer: Transfer;
+  readonly #locks: Locks;
 
   constructor(options: VfsOptions) {
     const { meta, pages, root, log, marks = noMarks, epoch = 0, lifetimes = usualLifetimes } = options;
@@ -69,11 +81,17 @@ export class VolumeVfs implements Vfs {
     const files: Core['files'] = new Handles(epoch);
     const { readOnly } = this;
     const { atimeMode = 'noatime' } = options;
-    const tables = { marks, inodes, files, dirtyFiles };
+    const tables = { marks, inodes, files, dirtyFiles, lockLost: new Set<Ino>() };
     this.#core = { meta, pages, log, root, readOnly, lifetimes, atimeMode, ...tables, changes: 0 };
     const reader = new Reader(pages, log);
     this.#transfer = new Transfer(this.#core, reader, new ReadAhead(reader, pages));
     this.#directories = new Directories(this.#core, epoch);
+    this.#locks = new Locks(this.#core);
+  }
+
+  /** Before a successor serves: what it goes on with. */
+  async adopt(): Promise<void> {
+    if (!this.readOnly) await this.#locks.adopt();
   }
 
   lookup(caller: Caller, parent: Ino, name: Buffer): Promise<Entry> {
@@ -156,16 +174,32 @@ export class VolumeVfs implements Vfs {
     return this.#transfer.write(caller, ino, handle, offset, data, placed);
   }
 
-  flush(caller: Caller, ino: Ino, handle: HandleId): Promise<void> {
-    return this.#transfer.flush(caller, ino, handle);
+  async flush(caller: Caller, ino: Ino, handle: HandleId, lockOwner?: bigint): Promise<void> {
+    try {
+      await this.#transfer.flush(caller, ino, handle);
+    } finally {
+      if (lockOwner !== undefined) await this.#locks.closing(ino, lockOwner);
+    }
   }
 
   fsync(caller: Caller, ino: Ino, handle: HandleId): Promise<void> {
     return this.#transfer.fsync(caller, ino, handle);
   }
 
-  release(_caller: Caller, ino: Ino, handle: HandleId): Promise<void> {
-    return opening.release(this.#core, ino, handle);
+  async release(_caller: Caller, ino: Ino, handle: HandleId, flockOwner?: bigint): Promise<void> {
+    try {
+      await opening.release(this.#core, ino, handle);
+    } finally {
+      if (flockOwner !== undefined) await this.#locks.releasing(ino, handle, flockOwner);
+    }
+  }
+
+  getLock(caller: Caller, ino: Ino, handle: HandleId, lock: FileLock): Promise<LockRange | undefined> {
+    return this.#locks.get(caller, ino, handle, lock);
+  }
+
+  setLock(caller: Caller, ino: Ino, handle: HandleId, lock: FileLock, wait: boolean): Promise<boolean> {
+    return this.#locks.set(caller, ino, handle, lock, wait);
   }
 
   fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: bigint, size: bigint): Promise<void> {
@@ -230,5 +264,6 @@ export class VolumeVfs implements Vfs {
   /** Stops timers; nothing may be dirty any more (flushAll). */
   stop(): void {
     this.#core.dirtyFiles.stop();
+    this.#locks.stop();
   }
 }

@@ -1,7 +1,14 @@
 // Open files: open, create, read, write, flush, fsync, release, fallocate, lseek.
 import { fail } from '../../base/errors.ts';
 import { MAX_WRITE } from '../negotiate.ts';
-import { O_APPEND, OPEN_KILL_SUIDGID, Size, WRITE_CACHE, WRITE_KILL_SUIDGID } from '../protocol.ts';
+import {
+  O_APPEND,
+  OPEN_KILL_SUIDGID,
+  RELEASE_FLOCK_UNLOCK,
+  Size,
+  WRITE_CACHE,
+  WRITE_KILL_SUIDGID,
+} from '../protocol.ts';
 import { createBody, Held, longBody, numberBody, openBody } from '../reply.ts';
 import type { KernelRequest } from '../request.ts';
 import type { Context, Handler } from './handler.ts';
@@ -77,7 +84,7 @@ export const write: Handler = async ({ vfs, nodes, privileges }, request) => {
 };
 
 export const flush: Handler = async ({ vfs, nodes }, request) => {
-  await vfs.flush(request, nodes.toIno(request.node), request.u64(0));
+  await vfs.flush(request, nodes.toIno(request.node), request.u64(0), request.u64(16));
   return undefined;
 };
 
@@ -87,7 +94,8 @@ export const fsync: Handler = async ({ vfs, nodes }, request) => {
 };
 
 export const release: Handler = async ({ vfs, nodes }, request) => {
-  await vfs.release(request, nodes.toIno(request.node), request.u64(0));
+  const flockOwner = (request.u32(12) & RELEASE_FLOCK_UNLOCK) === 0 ? undefined : request.u64(16);
+  await vfs.release(request, nodes.toIno(request.node), request.u64(0), flockOwner);
   return undefined;
 };
 

@@ -2,6 +2,8 @@
 import { fail } from '../../../src/base/errors.ts';
 import type { Log } from '../../../src/base/log.ts';
 import type { Caller, Ino, LedgerEntry, SliceId } from '../../../src/base/words.ts';
+import { conflictOf, type LockRange, LockType, placeRange } from '../../../src/filesystem/meta/lock-ranges.ts';
+import type { HeldLocks, LockAnswer, LockFamily, LockRequest } from '../../../src/filesystem/meta/locks.ts';
 import type { ChunkView, CreateResult, Meta, SliceCommit } from '../../../src/filesystem/meta/meta.ts';
 import { chunkOf, larger, offsetOf, posInChunk, smaller } from '../../../src/filesystem/meta/position.ts';
 import { type Attr, type AttrChange, CHUNK_SIZE, type Dirent, type Slice } from '../../../src/filesystem/meta/types.ts';
@@ -37,6 +39,14 @@ export class MemoryMeta implements Meta {
   readonly committed: SliceCommit[] = [];
   readonly handles = new Map<Ino, number>();
   syncs = 0;
+  /** Locks by family and inode; session 1 is this one. */
+  readonly locks = new Map<string, HeldLocks[]>();
+  sessionId = 1n;
+  shared = false;
+  /** Called before a lock is set; may throw or wait. */
+  beforeLock: (request: LockRequest) => Promise<void> | void = () => undefined;
+  lockCalls = 0;
+  sessionLost: () => void = () => undefined;
   #nextIno = 2n;
   #nextSlice = 1n;
   #clock = 1_700_000_000_000_000_000n;
@@ -152,6 +162,45 @@ export class MemoryMeta implements Meta {
       length = larger(length, offsetOf(commit.indx, commit.slice.pos + commit.slice.len));
     }
     return this.#set(ino, { length, mtime: commits.at(-1)?.mtime ?? 0n });
+  }
+
+  async setLock(request: LockRequest): Promise<LockAnswer> {
+    this.lockCalls++;
+    await this.beforeLock(request);
+    const { family, ino, owner, type } = request;
+    const sid = this.sessionId;
+    const all = this.locks.get(`${family} ${ino}`) ?? [];
+    const own = all.find((one) => one.sid === sid && one.owner === owner);
+    const inTheWay = all.filter((one) => one !== own && conflictOf(one.ranges, request) !== undefined);
+    const granted = type === LockType.none || inTheWay.length === 0;
+    const ranges = granted ? placeRange(own?.ranges ?? [], request) : family === 'flock' ? [] : (own?.ranges ?? []);
+    const rest = all.filter((one) => one !== own);
+    this.locks.set(`${family} ${ino}`, ranges.length === 0 ? rest : [...rest, { sid, owner, ranges }]);
+    return { granted, elsewhere: inTheWay.some((one) => one.sid !== sid), shared: this.shared };
+  }
+
+  async conflictingLock({ family, ino, owner, ...range }: LockRequest): Promise<LockRange | undefined> {
+    const others = (this.locks.get(`${family} ${ino}`) ?? []).filter((one) => one.owner !== owner);
+    return others.map(({ ranges }) => conflictOf(ranges, range)).find((found) => found !== undefined);
+  }
+
+  async locksOn(family: LockFamily, ino: Ino): Promise<readonly HeldLocks[]> {
+    return this.locks.get(`${family} ${ino}`) ?? [];
+  }
+
+  async inheritedLocks(): Promise<Pick<LockRequest, 'family' | 'ino' | 'owner'>[]> {
+    return [...this.locks].flatMap(([key, all]) => {
+      const [family, ino = ''] = key.split(' ') as [LockFamily, string];
+      return all.filter(({ sid }) => sid === this.sessionId).map(({ owner }) => ({ family, ino: BigInt(ino), owner }));
+    });
+  }
+
+  async hasOtherSessions(): Promise<boolean> {
+    return this.shared;
+  }
+
+  onSessionLost(listener: () => void): void {
+    this.sessionLost = listener;
   }
 
   async newSliceId(): Promise<SliceId> {
