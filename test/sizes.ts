@@ -20,4 +20,6 @@ export const sizes = {
   fsxOperations: size(20_000, 4_000_000),
   /** Rounds of writing while both clients compact. */
   compactionRounds: size(60, 2_000),
+  /** Operations on a volume with quotas, by two clients, accounts looked at after each. */
+  quotaOperations: size(300, 4_000),
 } as const;

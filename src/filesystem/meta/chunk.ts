@@ -12,7 +12,7 @@ import { bigintAt, bytesAt, numberAt } from './rows.ts';
 import { decodeSlices, encodeSlices, hole, RECORD } from './slices.ts';
 import { nodeById, parentsOf, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeType, type Slice, type SliceId } from './types.ts';
-import { growthOf } from './usage.ts';
+import { fileGrowth } from './usage.ts';
 import type { UsageDelta } from './usage-rows.ts';
 
 /** Chunk rows with an index beyond this cannot belong to a file of MAX_LENGTH. */
@@ -110,10 +110,13 @@ export function* directoriesOf(attr: Attr): Op<readonly Ino[]> {
 
 /** A hard-linked file counts in each directory but once in total, an unlinked one that is still open only in total. */
 export function growthDeltas(attr: Attr, parents: readonly Ino[], newLength: bigint): UsageDelta[] {
-  const growth = growthOf(attr.length, newLength);
+  const { owner, ...growth } = fileGrowth(attr, newLength);
   if (growth.length === 0n) return [];
-  if (parents.length === 0 || attr.nlink === 0) return [{ ...growth, volume: true }];
-  return parents.map((parent, i) => ({ ...growth, directory: parent, quotas: parent, volume: i === 0 }));
+  if (parents.length === 0 || attr.nlink === 0) return [{ ...growth, volume: true, owner }];
+  return parents.map((parent, i) => ({
+    ...{ ...growth, directory: parent, quotas: parent },
+    ...(i === 0 && { volume: true, owner }),
+  }));
 }
 
 /** EPERM for what is no file, as the format's own client answers. */
@@ -141,7 +144,7 @@ export function commitSlices(
     const length = commits.reduce((longest, commit) => larger(longest, endOf(commit)), attr.length);
     const parents = yield* directoriesOf(attr);
     const before = yield* read(...[...chunks.keys()].map((indx) => recordCount(ino, indx)));
-    yield* ctx.usage.checkGrowth(parents, growthOf(attr.length, length));
+    yield* ctx.usage.checkGrowth(parents, fileGrowth(attr, length));
     const ctime = nowNs();
     const mtime = commits.at(-1)?.mtime ?? attr.mtime;
     yield* write(

@@ -207,7 +207,10 @@ function* cloneBatch(ctx: MetaContext, args: CloneArgs, batch: Batch): Op<Outcom
     copied.push({ source: ino, copy });
   }
   const usage: UsageDelta[] = copied.map(({ copy }) => nodeDelta(copy, 1n, { directory: to, volume: true }));
-  yield* ctx.usage.checkGrowth([], usage.reduce<Delta>(plus, noDelta));
+  yield* ctx.usage.checkGrowth([], {
+    ...usage.reduce<Delta>(plus, noDelta),
+    owners: usage.flatMap(({ owner }) => owner ?? []),
+  });
   const folders = copied.filter(({ copy }) => copy.type === NodeType.directory).length;
   yield* write(...changes, ...references.changes(), addLinks(to, folders), renewDetached(root, nowSeconds()));
   return { answer: copied, usage };

@@ -129,9 +129,6 @@ export class Namespace implements Tree {
     newName: Buffer,
     flags: number,
   ): Promise<void> {
-    const { usage } = this.#context;
-    // Pending quota figures name directories by where they are now.
-    if (usage.hasQuotas && parent !== newParent) await usage.flush();
     const args = { parent, name, newParent, newName, flags };
     await this.#run(caller, emptyReply, () => renameOp(this.#env, caller, args));
   }

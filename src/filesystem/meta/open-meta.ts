@@ -102,7 +102,6 @@ function refuseUnsupported(setting: Setting): void {
       },
     );
   if (setting.changeLog) throw refuse('a change log');
-  if (setting.userGroupQuota) throw refuse('user and group quotas');
   if (setting.shards > 1) throw refuse('a sharded bucket');
 }
 

@@ -7,6 +7,7 @@ import { change, type Engine, type Op, query, read, write } from '../sql/op.ts';
 import { electJob } from './counters.ts';
 import { deleteLocks } from './locks.ts';
 import { dropSustained, moveSustained, sustainedOf } from './open-files.ts';
+import { movePendingOwners } from './owner-rows.ts';
 import { deleteRequests, moveRequests } from './request.ts';
 import { bigintAt } from './rows.ts';
 import { CLIENT_VERSION } from './setting.ts';
@@ -68,7 +69,9 @@ function* renew(sid: bigint, info: Buffer): Op<bigint> {
   yield* write(
     addCounter('nextSession', next - counter),
     change('INSERT INTO jfs_session2 (sid, expire, info) VALUES (?, ?, ?)', next, expire, info),
-    ...(sid === 0n ? [] : [moveSustained(sid, next), moveRequests(sid, next), movePending(sid, next)]),
+    ...(sid === 0n
+      ? []
+      : [moveSustained(sid, next), moveRequests(sid, next), movePending(sid, next), movePendingOwners(sid, next)]),
   );
   return next;
 }

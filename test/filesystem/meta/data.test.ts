@@ -209,7 +209,7 @@ test('capacity, inode limit and directory quotas', async () => {
   await assert.rejects(second.truncate(root, attr.ino, BigInt(2 * MIB)), is('EDQUOT'));
   await second.truncate(root, attr.ino, BigInt(MIB / 2));
   const inside = await second.statfs(dir.ino);
-  assert.equal(inside.totalBytes - inside.usedBytes, BigInt(MIB) - 4096n);
+  assert.equal(inside.totalBytes - inside.usedBytes, BigInt(MIB / 2) - 4096n, 'what is pending counts');
   await second.close();
   assert.deepEqual(limited.rows('SELECT used_space, used_inodes FROM jfs_dir_quota'), [[4096n + BigInt(MIB / 2), 2n]]);
   const third = await limited.open();
