@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 
 /** True in any case here: nothing to do, nothing to say. */
 const mountIsSoAlready = [
-  '--no-usage-report', '--no-syslog', '--hide-internal', '--enable-xattr',
+  '--no-usage-report', '--no-syslog', '--hide-internal', '--enable-xattr', '--enable-ioctl',
 ]; // biome-ignore format: a table reads better than a column
 
 /** Tuning of parts that work differently here, or are not there yet. */

@@ -4,6 +4,7 @@ import * as attributes from './operations/attributes.ts';
 import * as directories from './operations/directories.ts';
 import * as files from './operations/files.ts';
 import type { Handler } from './operations/handler.ts';
+import { ioctl } from './operations/ioctl.ts';
 import * as locks from './operations/locks.ts';
 import * as names from './operations/names.ts';
 import * as volume from './operations/volume.ts';
@@ -45,6 +46,7 @@ const handlers: readonly (Handler | undefined)[] = (() => {
   table[Opcode.GETXATTR] = xattrs.getxattr;
   table[Opcode.LISTXATTR] = xattrs.listxattr;
   table[Opcode.REMOVEXATTR] = xattrs.removexattr;
+  table[Opcode.IOCTL] = ioctl;
   table[Opcode.STATFS] = volume.statfs;
   table[Opcode.SYNCFS] = volume.flushAll;
   table[Opcode.DESTROY] = volume.flushAll;
@@ -57,4 +59,4 @@ export const handlerOf = (opcode: number): Handler | undefined => handlers[opcod
  * For opcodes without a handler. ACCESS among them: the kernel checks permissions itself (default_permissions). Copies
  * between files fall back to reading and writing, unnamed files to EOPNOTSUPP, statx to getattr.
  */
-export const refusalOf = (opcode: number): number => (opcode === Opcode.IOCTL ? Errno.ENOTTY : Errno.ENOSYS);
+export const REFUSAL = Errno.ENOSYS;

@@ -76,6 +76,8 @@ export const SetattrIn = {
   valid: 0, fh: 8, size: 16, atime: 32, mtime: 40, atimensec: 56, mtimensec: 60, mode: 68, uid: 76, gid: 80,
 } as const; // biome-ignore format: a table reads better than a column
 
+export const IoctlIn = { command: 12, outSize: 28 } as const;
+
 export const GETATTR_FH = 1;
 export const WRITE_CACHE = 1 << 0;
 export const WRITE_KILL_SUIDGID = 1 << 2;
@@ -93,11 +95,11 @@ export const O_APPEND = 0o2000;
 export const OpenFlag = { DIRECT_IO: 1, KEEP_CACHE: 2 } as const;
 
 export const Size = {
-  initOut: 64, attr: 88, attrOut: 104, entryOut: 128, openOut: 16, statfsOut: 80, dirent: 24, setxattrIn: 8, setxattrExtIn: 16, writeIn: 40,
+  initOut: 64, attr: 88, attrOut: 104, entryOut: 128, openOut: 16, statfsOut: 80, dirent: 24, setxattrIn: 8, setxattrExtIn: 16, ioctlIn: 32, ioctlOut: 16, writeIn: 40,
   lockOut: 24,
 } as const; // biome-ignore format: a table reads better than a column
 
-export const Errno = { ENOENT: 2, EIO: 5, E2BIG: 7, ENODEV: 19, ENOTTY: 25, ENOSYS: 38, EPROTO: 71, ECONNABORTED: 103 };
+export const Errno = { ENOENT: 2, EIO: 5, E2BIG: 7, ENODEV: 19, ENOSYS: 38, EPROTO: 71, ECONNABORTED: 103 };
 
 /** S_IFMT of mode. */
 export const TYPE_MASK = 0o170000;

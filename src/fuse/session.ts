@@ -5,7 +5,7 @@ import type { Log } from '../base/log.ts';
 import type { Ino } from '../base/words.ts';
 import type { Vfs } from '../filesystem/vfs/vfs.ts';
 import { type FuseChannel, native } from '../native/native.ts';
-import { handlerOf, refusalOf } from './dispatch.ts';
+import { handlerOf, REFUSAL } from './dispatch.ts';
 import { EdgeLog } from './edge-log.ts';
 import { type InFlightLog, InFlightNotes } from './inflight.ts';
 import { hasExpireOnly, hasResend, initBody, MAX_WRITE, type NegotiatedState, negotiate } from './negotiate.ts';
@@ -222,7 +222,7 @@ class Session implements FuseSession {
 
   #begin(request: KernelRequest): void {
     const handler = handlerOf(request.opcode);
-    if (handler === undefined) return void this.#send(request, refusalOf(request.opcode), undefined);
+    if (handler === undefined) return void this.#send(request, REFUSAL, undefined);
     const { trackRequests, connectionId } = this.#options;
     const resent = request.resent;
     if (resent) this.#resent++;

@@ -60,7 +60,10 @@ function changingHands(node: Attr, merged: Attr): UsageDelta[] {
 
 /** Append-only and immutable nodes keep owner, mode and set times, as chattr(1) has it; only root moves those flags. */
 function checkFixed(caller: Caller, node: Attr, change: AttrChange): void {
-  const sets = (time: bigint | 'now' | undefined): boolean => typeof time === 'bigint';
+  // To touch is to append nothing, but it is a change.
+  const touchable = (node.flags & NodeFlag.immutable) === 0;
+  const sets = (time: bigint | 'now' | undefined): boolean =>
+    typeof time === 'bigint' || (time === 'now' && !touchable);
   const touches = [change.mode, change.uid, change.gid].some((value) => value !== undefined);
   if ((node.flags & FIXED) !== 0 && (touches || sets(change.atime) || sets(change.mtime)))
     throw fail('EPERM', `change inode ${node.ino}: it is append-only or immutable`);

@@ -4,7 +4,7 @@ import type { Caller, Ino } from '../../base/words.ts';
 import { type LockRange, LockType } from '../meta/lock-ranges.ts';
 import type { Attr, AttrChange, NodeType, VolumeUsage } from '../meta/types.ts';
 
-export { NodeType } from '../meta/types.ts';
+export { NodeFlag, NodeType } from '../meta/types.ts';
 export type { Attr, AttrChange, Caller, Ino, LockRange, VolumeUsage };
 export { LockType };
 
