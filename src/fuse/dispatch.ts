@@ -37,6 +37,8 @@ const handlers: readonly (Handler | undefined)[] = (() => {
   table[Opcode.GETLK] = locks.getlk;
   table[Opcode.SETLK] = locks.setlk;
   table[Opcode.SETLKW] = locks.setlkw;
+  table[Opcode.COPY_FILE_RANGE] = files.copyFileRange;
+  table[Opcode.COPY_FILE_RANGE_64] = files.copyFileRange64;
   table[Opcode.OPENDIR] = directories.opendir;
   table[Opcode.READDIR] = directories.readdir;
   table[Opcode.READDIRPLUS] = directories.readdirplus;
@@ -56,7 +58,7 @@ const handlers: readonly (Handler | undefined)[] = (() => {
 export const handlerOf = (opcode: number): Handler | undefined => handlers[opcode];
 
 /**
- * For opcodes without a handler. ACCESS among them: the kernel checks permissions itself (default_permissions). Copies
- * between files fall back to reading and writing, unnamed files to EOPNOTSUPP, statx to getattr.
+ * For opcodes without a handler. ACCESS among them: the kernel checks permissions itself (default_permissions). Unnamed
+ * files fall back to EOPNOTSUPP, statx to getattr.
  */
 export const REFUSAL = Errno.ENOSYS;

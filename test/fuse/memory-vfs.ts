@@ -10,6 +10,7 @@ import {
   type Ino,
   NodeType,
   type Opened,
+  type OpenPlace,
   type Vfs,
   type VfsAttrChange,
   type VolumeUsage,
@@ -259,6 +260,14 @@ export class MemoryVfs implements Vfs {
     const node = this.#node(ino);
     const end = Number(offset + size);
     if (end > node.data.length) this.#resize(node, end);
+  }
+
+  async copyRange(_: Caller, source: OpenPlace, target: OpenPlace, size: bigint): Promise<bigint> {
+    this.calls.push(`copy ${size}`);
+    const { data } = this.#node(source.ino);
+    const part = Buffer.from(data.subarray(Number(source.offset), Number(source.offset + size)));
+    await this.write(_, target.ino, target.handle, target.offset, part);
+    return BigInt(part.length);
   }
 
   async lseek(_: Caller, ino: Ino, __: HandleId, offset: bigint, whence: number): Promise<bigint> {

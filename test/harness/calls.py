@@ -39,18 +39,41 @@ def read(path, at, length):
     return " ".join(f"{byte}*{count}" for byte, count in runs)
 
 
+def covered(path, at, length):
+    """Whether every byte of the stretch that is not zero lies where SEEK_DATA and SEEK_HOLE say data is."""
+    data = os.pread(fd(path), length, at)
+    place, spans = at, []
+    while place < at + len(data):
+        try:
+            start = os.lseek(fd(path), place, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            break
+        place = os.lseek(fd(path), start, os.SEEK_HOLE)
+        if place <= start:
+            return f"a hole at {place} that does not lie behind the data at {start}"
+        spans.append((start, place))
+    for start, end in spans:
+        low, high = max(0, start - at), max(0, end - at)
+        data = data[:low] + bytes(len(data[low:high])) + data[high:]
+    return None if not any(data) else f"data in a hole, at {at + data.find(data.strip(bytes(1))[:1])}"
+
+
 def fallocate(path, mode, at, length):
     if libc.fallocate(fd(path), mode, ctypes.c_int64(at), ctypes.c_int64(length)) != 0:
         raise OSError(ctypes.get_errno(), "fallocate")
 
 
 def close(path):
-    os.close(files.pop(path))
+    if path in files:
+        os.close(files.pop(path))
 
 
 calls = {
     "write": write,
     "read": read,
+    "covered": covered,
     "fallocate": fallocate,
     "close": close,
     "open": lambda path: fd(path) and None,

@@ -10,6 +10,8 @@ export type Call =
   | readonly ['write', Path, Number64, number, number]
   /** path, place, how many; answers runs: '1*5 0*3' is five ones and three zeros. */
   | readonly ['read', Path, Number64, number]
+  /** path, place, how many: 'ok' when no data is reported as a hole there. */
+  | readonly ['covered', Path, Number64, number]
   /** path, mode, place, length. */
   | readonly ['fallocate', Path, number, Number64, Number64]
   | readonly ['truncate' | 'ftruncate', Path, Number64]

@@ -59,15 +59,29 @@ export const insertLedgerEntry = (entry: LedgerEntry): Change =>
     entry.pageKey,
   );
 
-export const ledgerOf = (id: SliceId): Query<LedgerEntry> =>
-  query('SELECT slice_id, indx, tag, page_key FROM pageseal_page WHERE slice_id = ? ORDER BY indx', [id], (row) => ({
-    sliceId: bigintAt(row, 0),
-    indx: numberAt(row, 1),
-    tag: bytesAt(row, 2),
-    pageKey: bytesAt(row, 3),
-  }));
+/** Slices in one statement: a list of thousands would come near the bounds of databases. */
+const LEDGER_GROUP = 512;
 
-const recordCount = (ino: Ino, indx: number): Query<number> =>
+/** The rows of all these slices, in few statements with few different texts: a chunk can have thousands of slices. */
+export function ledgerOf(ids: readonly SliceId[]): Query<LedgerEntry>[] {
+  const queries: Query<LedgerEntry>[] = [];
+  for (let at = 0; at < ids.length; at += LEDGER_GROUP) queries.push(ledgerOfGroup(ids.slice(at, at + LEDGER_GROUP)));
+  return queries;
+}
+
+function ledgerOfGroup(ids: readonly SliceId[]): Query<LedgerEntry> {
+  // Made as long as the next power of two, by repetition: each length is a statement of its own.
+  const [first = 0n] = ids;
+  const padded = [...ids, ...new Array<SliceId>(2 ** Math.ceil(Math.log2(ids.length)) - ids.length).fill(first)];
+  const list = padded.map(() => '?').join(', ');
+  return query(
+    `SELECT slice_id, indx, tag, page_key FROM pageseal_page WHERE slice_id IN (${list}) ORDER BY slice_id, indx`,
+    padded,
+    (row) => ({ sliceId: bigintAt(row, 0), indx: numberAt(row, 1), tag: bytesAt(row, 2), pageKey: bytesAt(row, 3) }),
+  );
+}
+
+export const recordCount = (ino: Ino, indx: number): Query<number> =>
   query(
     'SELECT LENGTH(BYTES(slices)) FROM jfs_chunk WHERE inode = ? AND indx = ?',
     [ino, BigInt(indx)],
@@ -85,7 +99,7 @@ export function* readChunk(ino: Ino, indx: number, ledger: boolean): Op<ChunkVie
   const slices = decodeSlices(bytes, `chunk ${indx} of inode ${ino}`);
   const ids = [...new Set(slices.map((slice) => slice.id))].filter((id) => id !== 0n);
   if (!ledger || ids.length === 0) return { slices, ledger: [] };
-  const entries = yield* read(...ids.map(ledgerOf));
+  const entries = yield* read(...ledgerOf(ids));
   return { slices, ledger: entries.flat() };
 }
 

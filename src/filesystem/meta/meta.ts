@@ -29,6 +29,19 @@ export interface ChunkGrowth {
   readonly added: number;
 }
 
+/** A place in a file. */
+export interface Place {
+  readonly ino: Ino;
+  readonly offset: bigint;
+}
+
+export interface Copied {
+  /** Of the target. */
+  readonly attr: Attr;
+  /** May be less than was asked for: at the end of the source, and where much is to be done. */
+  readonly copied: bigint;
+}
+
 export interface CreateResult {
   readonly attr: Attr;
   /** False when the name existed and was opened (create without O_EXCL). */
@@ -79,6 +92,14 @@ export interface Meta {
 
   truncate(caller: Caller, ino: Ino, length: bigint): Promise<Attr>;
   fallocate(caller: Caller, ino: Ino, mode: number, offset: bigint, size: bigint): Promise<Attr>;
+  /** What `source` shows is shown at `target` too, without data being moved. Both have no dirty data there. */
+  copyRange(
+    caller: Caller,
+    source: Place,
+    target: Place,
+    size: bigint,
+    grown?: (chunk: ChunkGrowth) => void,
+  ): Promise<Copied>;
   readChunk(ino: Ino, indx: number): Promise<ChunkView>;
   /** Chunk indexes of a file that have a row, ascending, from `from`; for lseek and checks. */
   chunkIndexes(ino: Ino, from: number, limit: number): Promise<number[]>;

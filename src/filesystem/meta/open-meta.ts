@@ -7,6 +7,7 @@ import { type Engine, read } from '../sql/op.ts';
 import { chunkIndexes, commitSlices, readChunk } from './chunk.ts';
 import { type CloneArgs, type Cloned, clone } from './clone.ts';
 import { abandonOp, type CompactionMeta, type Replacement, replaceRecords } from './compaction.ts';
+import { copyRange } from './copy-range.ts';
 import type { RemoveSlice } from './delete-data.ts';
 import { detachedBefore, removeDetached } from './detached.ts';
 import { fallocate } from './fallocate.ts';
@@ -22,7 +23,7 @@ import {
   locksOn,
   setLock,
 } from './locks.ts';
-import type { ChunkGrowth, ChunkView, Meta, SliceCommit } from './meta.ts';
+import type { ChunkGrowth, ChunkView, Copied, Meta, Place, SliceCommit } from './meta.ts';
 import { Namespace } from './namespace.ts';
 import { readSetting } from './read-setting.ts';
 import { completeTables, hasOurTables } from './schema.ts';
@@ -168,6 +169,16 @@ class VolumeMeta extends Namespace implements OpenedMeta {
 
   fallocate(caller: Caller, ino: Ino, mode: number, offset: bigint, size: bigint): Promise<Attr> {
     return fallocate(this.#state, caller, ino, mode, offset, size);
+  }
+
+  copyRange(
+    caller: Caller,
+    source: Place,
+    target: Place,
+    size: bigint,
+    grown?: (chunk: ChunkGrowth) => void,
+  ): Promise<Copied> {
+    return copyRange(this.#state, caller, source, target, size, grown);
   }
 
   readChunk(ino: Ino, indx: number): Promise<ChunkView> {

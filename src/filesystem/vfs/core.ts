@@ -6,6 +6,7 @@ import type { AtimeMode } from '../meta/atime.ts';
 import type { Meta } from '../meta/meta.ts';
 import { type Attr, NodeType, TRASH } from '../meta/types.ts';
 import type { PageStore } from '../page/page-store.ts';
+import type { Compactions } from './compactions.ts';
 import type { DirtyFiles } from './dirty-files.ts';
 import { type FileHandle, type Handles, O } from './handles.ts';
 import type { Inodes, OpenInode } from './inodes.ts';
@@ -23,6 +24,7 @@ export interface Core {
   readonly inodes: Inodes;
   readonly files: Handles<FileHandle>;
   readonly dirtyFiles: DirtyFiles;
+  readonly compactions: Compactions | undefined;
   readonly lifetimes: Lifetimes;
   readonly atimeMode: AtimeMode;
   /** Inodes on which handles of a predecessor held locks that went with the session. */

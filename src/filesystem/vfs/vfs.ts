@@ -35,6 +35,13 @@ export interface DirectoryEntry {
   readonly entry?: Entry;
 }
 
+/** A place in an open file. */
+export interface OpenPlace {
+  readonly ino: Ino;
+  readonly handle: HandleId;
+  readonly offset: bigint;
+}
+
 /** setattr with the two things that are no attribute of the node row. */
 export interface VfsAttrChange extends AttrChange {
   /** Truncate to this many bytes. */
@@ -104,6 +111,8 @@ export interface Vfs {
    */
   setLock(caller: Caller, ino: Ino, handle: HandleId, lock: FileLock, wait: boolean): Promise<boolean>;
   fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: bigint, size: bigint): Promise<void>;
+  /** copy_file_range(2), without moving data; answers how much, which may be less than `size`. */
+  copyRange(caller: Caller, source: OpenPlace, target: OpenPlace, size: bigint): Promise<bigint>;
   /** SEEK_DATA 3 and SEEK_HOLE 4 of lseek(2); ENXIO. */
   lseek(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, whence: number): Promise<bigint>;
 

@@ -7,6 +7,7 @@ import type { PageStore } from '../page/page-store.ts';
 import { accessed } from './accessed.ts';
 import * as attributes from './attributes.ts';
 import type { Compactions } from './compactions.ts';
+import { copyRange } from './copy.ts';
 import { type Core, changing } from './core.ts';
 import { Directories } from './directories.ts';
 import { DirtyFiles } from './dirty-files.ts';
@@ -30,6 +31,7 @@ import type {
   HandleId,
   LockRange,
   Opened,
+  OpenPlace,
   Vfs,
   VfsAttrChange,
   VolumeUsage,
@@ -81,7 +83,7 @@ export class VolumeVfs implements Vfs {
     const files: Core['files'] = new Handles(epoch);
     const { readOnly } = this;
     const { atimeMode = 'noatime' } = options;
-    const tables = { marks, inodes, files, dirtyFiles, lockLost: new Set<Ino>() };
+    const tables = { marks, inodes, files, dirtyFiles, compactions, lockLost: new Set<Ino>() };
     this.#core = { meta, pages, log, root, readOnly, lifetimes, atimeMode, ...tables, changes: 0 };
     const reader = new Reader(pages, log);
     this.#transfer = new Transfer(this.#core, reader, new ReadAhead(reader, pages));
@@ -204,6 +206,10 @@ export class VolumeVfs implements Vfs {
 
   fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: bigint, size: bigint): Promise<void> {
     return shape.fallocate(this.#core, caller, ino, handle, mode, offset, size);
+  }
+
+  copyRange(caller: Caller, source: OpenPlace, target: OpenPlace, size: bigint): Promise<bigint> {
+    return copyRange(this.#core, caller, source, target, size);
   }
 
   lseek(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, whence: number): Promise<bigint> {

@@ -4,7 +4,8 @@ import type { Log } from '../../../src/base/log.ts';
 import type { Caller, Ino, LedgerEntry, SliceId } from '../../../src/base/words.ts';
 import { conflictOf, type LockRange, LockType, placeRange } from '../../../src/filesystem/meta/lock-ranges.ts';
 import type { HeldLocks, LockAnswer, LockFamily, LockRequest } from '../../../src/filesystem/meta/locks.ts';
-import type { ChunkView, CreateResult, Meta, SliceCommit } from '../../../src/filesystem/meta/meta.ts';
+import type { ChunkView, Copied, CreateResult, Meta, Place, SliceCommit } from '../../../src/filesystem/meta/meta.ts';
+import { paint } from '../../../src/filesystem/meta/overlap.ts';
 import { chunkOf, larger, offsetOf, posInChunk, smaller } from '../../../src/filesystem/meta/position.ts';
 import { type Attr, type AttrChange, CHUNK_SIZE, type Dirent, type Slice } from '../../../src/filesystem/meta/types.ts';
 import type { PagePlace, PageStore } from '../../../src/filesystem/page/page-store.ts';
@@ -136,6 +137,32 @@ export class MemoryMeta implements Meta {
     if ((mode & 0x12) !== 0) this.#zero(ino, offset, smaller(offset + size, attr.length));
     const length = (mode & 1) === 0 ? larger(attr.length, offset + size) : attr.length;
     return this.#set(ino, { length, mtime: this.now() });
+  }
+
+  async copyRange(_caller: Caller, source: Place, target: Place, size: bigint): Promise<Copied> {
+    const [from, to] = [this.node(source.ino), this.node(target.ino)];
+    const end = smaller(source.offset + size, from.attr.length);
+    let [at, length] = [target.offset, to.attr.length];
+    const overlapping = at < end && source.offset < at + end - source.offset;
+    if (source.ino === target.ino && overlapping) throw fail('EINVAL', 'overlapping');
+    const pieces = [];
+    for (let offset = source.offset; offset < end; offset = offsetOf(chunkOf(offset) + 1, 0)) {
+      const last = Number(smaller(BigInt(CHUNK_SIZE), end - offsetOf(chunkOf(offset), 0)));
+      pieces.push(...paint(from.chunks.get(chunkOf(offset))?.slices ?? [], posInChunk(offset), last));
+    }
+    for (const { len, layer, skip } of pieces) {
+      for (let done = 0; done < len; ) {
+        const n = Math.min(len - done, CHUNK_SIZE - posInChunk(at));
+        const piece = { size: 0, id: 0n, ...layer, pos: posInChunk(at), off: (layer?.off ?? 0) + skip + done, len: n };
+        this.#append(target.ino, chunkOf(at), piece);
+        done += n;
+        at += BigInt(n);
+      }
+    }
+    const all = [...from.chunks.values()].flatMap(({ ledger }) => ledger);
+    for (const chunk of to.chunks.values()) chunk.ledger.push(...all);
+    if (pieces.length > 0) length = larger(length, at);
+    return { attr: this.#set(target.ino, { length, mtime: this.now() }), copied: at - target.offset };
   }
 
   async readChunk(ino: Ino, indx: number): Promise<ChunkView> {
