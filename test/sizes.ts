@@ -6,6 +6,8 @@ const size = (short: number, atLength: number): number => (long ? atLength : sho
 export const sizes = {
   /** Cases of a property test (fast-check runs). */
   propertyRuns: size(100, 5_000),
+  /** Orders of a random run on mounts, against the reference model. */
+  modelSteps: size(2_000, 100_000),
   /** Times a worker is killed in the middle of a copy. */
   kills: size(5, 100),
   /** Points of a scenario at which a process is killed. */
@@ -16,12 +18,6 @@ export const sizes = {
   pgbenchScale: size(1, 10),
   pgbenchTransactions: size(100, 5_000),
   sources: size(40, 1_000),
-  /** Calls on the regions of two files: copies, holes, seeks. */
-  regionCalls: size(1_500, 100_000),
   /** Operations of fsx, over all mounts. */
   fsxOperations: size(20_000, 4_000_000),
-  /** Rounds of writing while both clients compact. */
-  compactionRounds: size(60, 2_000),
-  /** Operations on a volume with quotas, by two clients, accounts looked at after each. */
-  quotaOperations: size(300, 4_000),
 } as const;

@@ -15,3 +15,5 @@ export function nowNs(): bigint {
   }
   return fine;
 }
+
+export const later = (a: bigint, b: bigint): bigint => (a > b ? a : b);

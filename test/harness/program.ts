@@ -30,8 +30,7 @@ export function run(program: string, args: readonly string[], options: RunOption
     const out = { stdout: '', stderr: '' };
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (out.stdout += text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (out.stderr += text));
-    // One that ends without reading is no error.
-    child.stdin?.on('error', () => undefined).end(options.input);
+    child.stdin?.end(options.input);
     let late = false;
     const timer = setTimeout(() => {
       late = true;

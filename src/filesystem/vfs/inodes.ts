@@ -1,5 +1,6 @@
 // Inodes with open files or dirty data: what this client knows of each, kept right while own commits and answers of the
 // metadata cross each other.
+import { later } from '../../base/clock.ts';
 import { type FsError, fail } from '../../base/errors.ts';
 import { Mutex } from '../../base/mutex.ts';
 import type { Ino } from '../../base/words.ts';
@@ -77,15 +78,6 @@ export class OpenInode implements WriterOwner {
       this.mixed = true;
     }
     this.known = attr;
-  }
-
-  /** The same, where what is known must not be relied on; answers whether the kernel's pages may be old. */
-  lookAnew(attr: Attr, since: number): boolean {
-    const before = this.known;
-    this.observe(attr, since);
-    const changed = this.mixed || !sameTimes(before, this.known) || before.length !== this.known.length;
-    if (changed) this.views.dropAll();
-    return changed;
   }
 
   committed(attr: Attr, slices: readonly DirtySlice[]): void {
@@ -179,6 +171,7 @@ export class Inodes {
     inode.observe(attr, since);
     const { known, writer } = inode;
     if (!writer.dirty) return known;
-    return { ...known, length: inode.length, mtime: writer.mtime, ctime: writer.mtime };
+    const { mtime } = writer;
+    return { ...known, length: inode.length, mtime, ctime: later(mtime, known.ctime) };
   }
 }

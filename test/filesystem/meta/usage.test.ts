@@ -93,3 +93,20 @@ test('sums stay exact beyond 2^53, and end before they overflow', async () => {
   assert.deepEqual(volume.rows(stats), [[1n, 8192n]]);
   assert.deepEqual(violations(volume.file), []);
 });
+
+test('figures that come late make no sums for a directory in the trash', async () => {
+  const volume = await TestVolume.make(temp, { trashDays: 1 });
+  const [ours, theirs] = [await volume.open(), await volume.open()];
+  const directory = await ours.mkdir(root, 1n, Buffer.from('d'), 0o755);
+  await ours.close();
+  await theirs.create(root, directory.ino, Buffer.from('a'), 0o644, true);
+  await theirs.unlink(root, directory.ino, Buffer.from('a'));
+  await theirs.create(root, directory.ino, Buffer.from('b'), 0o644, true);
+  const third = await volume.open();
+  await third.unlink(root, directory.ino, Buffer.from('b'));
+  await third.rmdir(root, 1n, Buffer.from('d'));
+  await third.close();
+  await theirs.close();
+  assert.deepEqual(volume.rows(`SELECT * FROM jfs_dir_stats WHERE inode = ${directory.ino}`), []);
+  assert.deepEqual(violations(volume.file), []);
+});
