@@ -1,14 +1,20 @@
-// Checks a whole file system: the tree's shape, slices and their counts, ledger rows, objects; on demand also
-// every page's contents. Reads only, also of volumes in use (totals are then left out); repairs nothing.
+// Checks a whole file system, or a part of it: the tree's shape, slices and their counts, ledger rows, objects, figures; on
+// demand also every page's contents. The check itself only reads, also of volumes in use (figures are then left out).
 import type { OnProgress } from '../base/progress.ts';
-import { checkObjects, checkSlices, countUnledgered, placesOf } from './fsck-slices.ts';
-import { bounded, checkTree, sessionCount } from './fsck-tree.ts';
-import { readSetting } from './meta/read-setting.ts';
+import { type Found, runChecks, type Scope } from './fsck-checks.ts';
+import { figureChecks, sayQuota, wrongQuotas } from './fsck-figures.ts';
+import { objectFindings, objectsOfScope, pageFindings, scanLedger, sliceFindings } from './fsck-pages.ts';
+import { scopeOf } from './fsck-scope.ts';
+import { treeChecks } from './fsck-tree.ts';
+import { countOrphanedLedgerRows } from './gc-rows.ts';
+import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { hasOurTables } from './meta/schema.ts';
+import { allSessions, pendingUsage } from './meta/volume-rows.ts';
 import type { KeySource } from './options.ts';
-import type { PagePlace } from './page/page-store.ts';
-import { openPageReader, type PageReader } from './page-reader.ts';
-import type { Engine } from './sql/op.ts';
+import { openPageReader } from './page-reader.ts';
+import { SliceIndex } from './slice-index.ts';
+import { scanSlices } from './slice-scan.ts';
+import { type Engine, type Op, read } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { openStore } from './store/open-store.ts';
 import type { StoreSettings } from './store/store.ts';
@@ -19,9 +25,14 @@ export interface FsckOptions {
   readonly metaUrl: string;
   /** Overrides of the record. */
   readonly store?: Partial<StoreSettings>;
+  /** Only this path and what belongs to it; `recursive` with everything below. */
+  readonly path?: string;
+  readonly recursive?: boolean;
   /** Reads every page as well. The key as for opening: absent for a volume that is not encrypted. */
   readonly deep?: { readonly key?: KeySource };
-  /** Called now and then during the long part. */
+  /** Compares figures also while clients are at work, whose last changes may not be in them yet. */
+  readonly figures?: boolean;
+  /** Called now and then during the long parts. */
   readonly progress?: OnProgress;
 }
 
@@ -30,6 +41,8 @@ export interface FsckReport {
   readonly uuid: string;
   readonly slices: number;
   readonly pages: number;
+  /** Pages that something uses and that have no ledger row; 0 for a volume without encryption. */
+  readonly unledgered: number;
   /** What must not be; empty for a sound volume. */
   readonly findings: readonly string[];
   /** What may be, and is worth knowing. */
@@ -39,38 +52,82 @@ export interface FsckReport {
 /** Rejects only when the check itself cannot be made. */
 export async function fsck(options: FsckOptions): Promise<FsckReport> {
   const engine = await openEngine(options.metaUrl, { readOnly: true });
+  const index = new SliceIndex();
   try {
-    return await checkVolume(engine, options);
+    const volume = await readSetting(engine);
+    const scope =
+      options.path === undefined ? undefined : await scopeOf(engine, options.path, options.recursive === true);
+    const found = await runChecks(engine, treeChecks, scope);
+    await checkFigures(engine, volume, scope, options.figures === true, found);
+    const unledgered = await checkPages({ engine, volume, scope, index, options }, found);
+    const { name, uuid, pageSize } = volume.setting;
+    const { pages } = index.pageTotals(pageSize);
+    return { name, uuid, slices: index.totals().used, pages, unledgered, ...found };
   } finally {
+    index.close();
     await engine.close();
   }
 }
 
-async function checkVolume(engine: Engine, options: FsckOptions): Promise<FsckReport> {
-  const volume = await readSetting(engine);
-  const { setting } = volume;
-  const sessions = await sessionCount(engine);
-  const findings = await checkTree(engine, sessions === 0n);
-  const notes = sessions === 0n ? [] : [`${sessions} sessions are open: totals were not compared`];
-  const { slices, findings: wrongSlices } = await checkSlices(engine);
-  findings.push(...wrongSlices);
-  const places = [...placesOf(slices, setting.pageSize)];
+async function checkFigures(
+  engine: Engine,
+  { setting }: VolumeSetting,
+  scope: Scope | undefined,
+  anyway: boolean,
+  found: Found,
+): Promise<void> {
+  const ours = await hasOurTables(engine);
+  const [sessions, pending] = await engine.view(function* (): Op<[bigint, bigint]> {
+    const [[count = 0n]] = yield* read(allSessions);
+    const [[waiting = 0n] = []] = ours ? yield* read(pendingUsage) : [[]];
+    return [count, waiting];
+  });
+  if (!anyway && sessions > 0n) found.notes.push(`${sessions} sessions are open: totals and sums were not compared`);
+  else if (!anyway && pending > 0n)
+    found.notes.push('a client that died left figures to be added: totals and sums were not compared');
+  else {
+    const more = await runChecks(engine, figureChecks(setting.dirStats), scope);
+    found.findings.push(...more.findings, ...(await wrongQuotas(engine, scope)).map(sayQuota));
+  }
+}
 
+interface PageCheck {
+  readonly engine: Engine;
+  readonly volume: VolumeSetting;
+  readonly scope: Scope | undefined;
+  readonly index: SliceIndex;
+  readonly options: FsckOptions;
+}
+
+/** Answers how many pages have no ledger row. */
+async function checkPages({ engine, volume, scope, index, options }: PageCheck, found: Found): Promise<number> {
+  const { setting } = volume;
+  const { pageSize } = setting;
+  const progress = options.progress ?? (() => undefined);
+  const { findings, notes } = found;
+  findings.push(...sliceFindings(await scanSlices(engine, index, progress, scope), index, scope));
+  let unledgered = 0;
   if (custodyOf(volume) !== 'unencrypted') {
-    const bare = (await hasOurTables(engine)) ? await countUnledgered(engine, slices, setting.pageSize) : places.length;
-    if (bare > 0)
+    const ours = await hasOurTables(engine);
+    if (ours) await scanLedger(engine, index, pageSize);
+    const totals = index.pageTotals(pageSize);
+    unledgered = totals.unledgered;
+    if (unledgered > 0)
       (ledgerModeOf(volume) === 'strict' ? findings : notes).push(
-        `${bare} of ${places.length} pages have no ledger row`,
+        `${unledgered} of ${totals.pages} pages have no ledger row`,
       );
+    const orphans = ours && scope === undefined ? await countOrphanedLedgerRows(engine, pageSize) : 0;
+    if (orphans > 0) notes.push(`${orphans} ledger rows belong to no slice: gc --delete takes them`);
   }
   const store = await openStore(storeSettings(volume, options.store));
   try {
     const layout = { volumeName: setting.name, hashPrefix: setting.hashPrefix };
-    findings.push(...(await checkObjects(store, layout, slices, setting.pageSize)));
+    if (scope === undefined) findings.push(...(await objectFindings(engine, store, layout, index, pageSize, progress)));
+    else findings.push(...(await objectsOfScope(store, layout, index, pageSize, progress)));
     if (options.deep !== undefined) {
       const reader = await openPageReader(engine, volume, options.deep.key, store);
       try {
-        findings.push(...(await readPages(places, reader, options.progress)));
+        findings.push(...(await pageFindings(index, pageSize, reader, progress)));
       } finally {
         await reader.close();
       }
@@ -78,31 +135,5 @@ async function checkVolume(engine: Engine, options: FsckOptions): Promise<FsckRe
   } finally {
     await store.close();
   }
-  return { name: setting.name, uuid: setting.uuid, slices: slices.size, pages: places.length, findings, notes };
-}
-
-/** Enough to keep the codec threads busy; each holds a page or two in memory. */
-const READS_AT_ONCE = 4;
-
-async function readPages(
-  places: readonly PagePlace[],
-  reader: PageReader,
-  progress: FsckOptions['progress'],
-): Promise<string[]> {
-  const findings: string[] = [];
-  let next = 0;
-  const work = async (): Promise<void> => {
-    for (let at = next++; at < places.length; at = next++) {
-      const place = places[at];
-      if (place === undefined) return;
-      try {
-        await reader.check(place);
-      } catch (error) {
-        findings.push(error instanceof Error ? error.message : String(error));
-      }
-      progress?.(at + 1, places.length);
-    }
-  };
-  await Promise.all(Array.from({ length: READS_AT_ONCE }, work));
-  return bounded(findings);
+  return unledgered;
 }

@@ -2,6 +2,8 @@
 // keeps in memory while it is small and on disk beyond that, so that checks of millions of slices need bounded memory.
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { SliceId } from '../base/words.ts';
+import { pageLength } from './page/geometry.ts';
+import type { PagePlace } from './page/page-store.ts';
 
 /** Pages of the temporary database in memory. */
 const CACHE_KIB = 16_384;
@@ -31,6 +33,8 @@ export interface SliceTotals {
 
 type IndexRow = [bigint, bigint, bigint, bigint, bigint, bigint | null, bigint | null];
 
+const USED = 'records + delayed > 0';
+const pagesOf = (pageSize: number): string => `((size + ${pageSize - 1}) / ${pageSize})`;
 const COLUMNS = 'id, size, records, delayed, odd, refs, counted';
 
 export class SliceIndex {
@@ -39,6 +43,8 @@ export class SliceIndex {
   readonly #delayed: StatementSync;
   readonly #counted: StatementSync;
   readonly #find: StatementSync;
+  readonly #object: StatementSync;
+  readonly #hasObject: StatementSync;
   #last: SliceUse | undefined;
 
   constructor() {
@@ -46,7 +52,9 @@ export class SliceIndex {
     this.#database = new DatabaseSync('', { readBigInts: true, returnArrays: true });
     this.#database.exec(`PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -${CACHE_KIB};
       CREATE TABLE slice (id INTEGER PRIMARY KEY, size INTEGER NOT NULL, records INTEGER NOT NULL,
-        delayed INTEGER NOT NULL, odd INTEGER NOT NULL, refs INTEGER, counted INTEGER);
+        delayed INTEGER NOT NULL, odd INTEGER NOT NULL, refs INTEGER, counted INTEGER, ledger INTEGER NOT NULL DEFAULT 0);
+      CREATE TABLE page (id INTEGER NOT NULL, indx INTEGER NOT NULL, length INTEGER NOT NULL,
+        PRIMARY KEY (id, indx, length)) WITHOUT ROWID;
       BEGIN`);
     const use = (column: string, values: string): StatementSync =>
       this.#database.prepare(`INSERT INTO slice (id, size, records, delayed, odd) VALUES (?, ?, ${values}, 0)
@@ -55,13 +63,15 @@ export class SliceIndex {
     this.#delayed = use('delayed', '0, 1');
     this.#counted = this.#database.prepare(`INSERT INTO slice (id, size, records, delayed, odd, refs, counted)
       VALUES (?1, ?2, 0, 0, 0, ?3, ?2) ON CONFLICT (id) DO UPDATE SET refs = excluded.refs, counted = excluded.counted`);
+    this.#object = this.#database.prepare('INSERT INTO page VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
+    this.#hasObject = this.#database.prepare('SELECT 1 FROM page WHERE id = ? AND indx = ? AND length = ?');
     this.#find = this.#database.prepare(`SELECT ${COLUMNS} FROM slice WHERE id = ?`);
   }
 
   /** A view of the metadata may be begun again. */
   clear(): void {
     this.#last = undefined;
-    this.#database.exec('DELETE FROM slice');
+    this.#database.exec('DELETE FROM slice; DELETE FROM page');
   }
 
   addRecord(id: SliceId, size: number): void {
@@ -74,6 +84,44 @@ export class SliceIndex {
 
   addCount(id: SliceId, size: number, refs: number): void {
     this.#counted.run(signed(id), BigInt(size), BigInt(refs));
+  }
+
+  /** Pages of the slice that have a ledger row. */
+  addLedger(id: SliceId, pages: number): void {
+    this.#database.prepare('UPDATE slice SET ledger = ? WHERE id = ?').run(BigInt(pages), signed(id));
+  }
+
+  /** A page that has its object. */
+  addObject({ sliceId, indx, length }: PagePlace): void {
+    this.#object.run(signed(sliceId), BigInt(indx), BigInt(length));
+  }
+
+  hasObject({ sliceId, indx, length }: PagePlace): boolean {
+    return this.#hasObject.get(signed(sliceId), BigInt(indx), BigInt(length)) !== undefined;
+  }
+
+  /** Objects come in the order of names, which is not that of ids. */
+  highestObject(): SliceId {
+    const row = this.#database.prepare('SELECT COALESCE(MAX(id), 0) FROM page').get() as unknown as [bigint];
+    return row[0];
+  }
+
+  /** Every page of every slice that something uses; those without a ledger row alone, too, by whole slices. */
+  *places(pageSize: number, unledgered = false): Generator<PagePlace> {
+    const where = unledgered ? `WHERE ${USED} AND ledger < ${pagesOf(pageSize)}` : `WHERE ${USED}`;
+    for (const { id: sliceId, size } of this.#rows(where))
+      for (let indx = 0; indx * pageSize < size; indx++)
+        yield { sliceId, indx, length: pageLength(size, indx, pageSize) };
+  }
+
+  /** How many those are, and how many have no ledger row. */
+  pageTotals(pageSize: number): { readonly pages: number; readonly unledgered: number } {
+    const row = this.#database
+      .prepare(
+        `SELECT COALESCE(SUM(${pagesOf(pageSize)}), 0), COALESCE(SUM(${pagesOf(pageSize)} - ledger), 0) FROM slice WHERE ${USED}`,
+      )
+      .get() as unknown as [bigint, bigint];
+    return { pages: Number(row[0]), unledgered: Number(row[1]) };
   }
 
   /** Objects of one slice come one after the other: the last answer is kept. */

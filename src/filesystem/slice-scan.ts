@@ -1,6 +1,7 @@
 // Reads every row that names a slice, chunks, delayed deletions and counts, into an index, in one consistent view: on a
 // volume in use nothing then looks wrong that is not.
 import type { OnProgress } from '../base/progress.ts';
+import { type Scope, scopeSql } from './fsck-checks.ts';
 import { bigintAt, bytesAt, numberAt } from './meta/rows.ts';
 import { decodeDeletedSlices, decodeSlices } from './meta/slices.ts';
 import type { SliceIndex } from './slice-index.ts';
@@ -21,8 +22,13 @@ interface Keyed {
   readonly key: bigint;
 }
 
-/** Fills `index`, which is emptied first. */
-export function scanSlices(engine: Engine, index: SliceIndex, onProgress?: OnProgress): Promise<SliceScan> {
+/** Fills `index`, which is emptied first. With a scope by the chunks of files in it only. */
+export function scanSlices(
+  engine: Engine,
+  index: SliceIndex,
+  onProgress?: OnProgress,
+  scope?: Scope,
+): Promise<SliceScan> {
   return engine.view(function* (): Op<SliceScan> {
     index.clear();
     const damaged: string[] = [];
@@ -36,11 +42,13 @@ export function scanSlices(engine: Engine, index: SliceIndex, onProgress?: OnPro
       }
       onProgress?.(++done, undefined);
     };
+    const chunkRows = (after: bigint, limit: number): Query<BytesRow> => chunksAfter(after, limit, scope);
     yield* pages(chunkRows, CHUNK_ROWS, ({ what, bytes }) =>
       attempt(() => {
         for (const { id, size } of decodeSlices(bytes, what)) if (id !== 0n) index.addRecord(id, size);
       }),
     );
+    if (scope !== undefined) return { damaged, zeroRows };
     yield* pages(delayedRows, CHUNK_ROWS, ({ what, bytes }) =>
       attempt(() => {
         for (const { id, size } of decodeDeletedSlices(bytes, what)) if (id !== 0n) index.addDelayed(id, size);
@@ -75,9 +83,10 @@ interface BytesRow extends Keyed {
   readonly bytes: Buffer;
 }
 
-const chunkRows = (after: bigint, limit: number): Query<BytesRow> =>
+const chunksAfter = (after: bigint, limit: number, scope: Scope | undefined): Query<BytesRow> =>
   query(
-    `SELECT id, inode, indx, BYTES(slices) FROM jfs_chunk WHERE id > ? ORDER BY id LIMIT ${limit}`,
+    `${scope === undefined ? '' : scopeSql(scope)} SELECT id, inode, indx, BYTES(slices) FROM jfs_chunk WHERE id > ?
+      ${scope === undefined ? '' : 'AND inode IN (SELECT inode FROM scope)'} ORDER BY id LIMIT ${limit}`,
     [after],
     (row) => ({
       key: bigintAt(row, 0),

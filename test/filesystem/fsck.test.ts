@@ -27,7 +27,7 @@ const damages: readonly (readonly [what: string, sql: string, finding: RegExp])[
   ['a wrong directory link count', 'UPDATE jfs_node SET nlink = 9 WHERE inode = 1', /directory 1 has link count 9/],
   ['a lost link target', 'DELETE FROM jfs_symlink', /symbolic link \d+ has no target/],
   ['a stray attribute', "INSERT INTO jfs_xattr VALUES (99, 999, 'user.a', 'b')", /attribute is kept for inode 999/],
-  ['a stray chunk', "INSERT INTO jfs_chunk VALUES (999, 999, 0, x'')", /chunk 0 belongs to inode 999/],
+  ['a stray chunk', "INSERT INTO jfs_chunk VALUES (999, 999, 0, x'')", /inode 999 has data, and is no file/],
   ['half a record', "UPDATE jfs_chunk SET slices = x'00' WHERE inode = 4", /chunk 0 of inode 4: 1 bytes/],
   ['a wrong count', 'UPDATE jfs_chunk_ref SET refs = 7 WHERE chunkid = 1', /slice 1 is used 1 times and counted 7/],
   ['a wrong size', 'UPDATE jfs_chunk_ref SET size = 7 WHERE chunkid = 1', /slice 1 has \d+ bytes in chunks and 7/],

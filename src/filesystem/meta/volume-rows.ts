@@ -94,6 +94,11 @@ export const edgeOf = (ino: Ino): Query<NamedEdge> =>
 export const liveSessions = (now: bigint): Query<bigint> =>
   query('SELECT COUNT(*) FROM jfs_session2 WHERE expire >= ?', [now], (row) => bigintAt(row, 0));
 
+export const allSessions: Query<bigint> = query('SELECT COUNT(*) FROM jfs_session2', [], (row) => bigintAt(row, 0));
+
+/** Rows with figures that nobody has added yet. */
+export const pendingUsage: Query<bigint> = query('SELECT COUNT(*) FROM pageseal_usage', [], (row) => bigintAt(row, 0));
+
 /** The same without one of them, which is the asking tool's own. */
 export const otherSessions = (sid: bigint, now: bigint): Query<bigint> =>
   query('SELECT COUNT(*) FROM jfs_session2 WHERE expire >= ? AND sid <> ?', [now, sid], (row) => bigintAt(row, 0));
