@@ -1,10 +1,18 @@
-// `pageseal fsck META-URL`: checks a volume and lists what is wrong; repairs nothing.
-import type { Command } from 'commander';
+// `pageseal fsck META-URL`: checks a volume or a part of it and lists what is wrong; repairs it when told to.
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { fail } from '../base/errors.ts';
+import type { FsckReport } from '../filesystem/fsck.ts';
+import type { RepairReport } from '../filesystem/fsck-repair.ts';
 import { toJson } from './json.ts';
 import { addKeyOptions, type KeyFlags, keyOfVolume } from './key-options.ts';
 import { showProgress } from './progress.ts';
 
 interface Flags extends KeyFlags {
+  readonly path?: string;
+  readonly recursive?: boolean;
+  readonly repair?: boolean;
+  readonly repairDirMode: number;
+  readonly syncDirStat?: boolean;
   readonly deep?: boolean;
   readonly bucket?: string;
   readonly json?: boolean;
@@ -15,28 +23,59 @@ export function register(program: Command): void {
     .command('fsck')
     .description('check a volume: tree, slices, ledger rows, objects; exit code 1 when something is wrong')
     .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .option('--path <path>', 'only this path, from the root of the volume')
+    .option('-r, --recursive', 'with --path: and everything below it')
+    .option('--repair', 'repair what can be; nothing that holds data is thrown away')
+    .option('--sync-dir-stat', 'compare figures also while clients are at work')
+    .addOption(
+      new Option('--repair-dir-mode <mode>', 'permissions of directories that are made again')
+        .default(0o755, '0755')
+        .argParser(octal),
+    )
     .option('--deep', 'read, open and verify every page as well; needs the key')
     .option('--bucket <place>', 'where the objects are, if not where the record says')
     .option('--json', 'the report as JSON');
   addKeyOptions(command).action(check);
 }
 
+function octal(text: string): number {
+  if (!/^0?[0-7]{1,4}$/.test(text)) throw new InvalidArgumentError('wanted an octal mode like 0755.');
+  return Number.parseInt(text, 8);
+}
+
 async function check(metaUrl: string, flags: Flags): Promise<void> {
-  const { fsck } = await import('../filesystem/fsck.ts');
-  const progress = await showProgress('pages', flags.json);
-  const report = await fsck({
+  if (flags.recursive && flags.path === undefined)
+    throw fail('bad-input', 'fsck --recursive: without --path the whole volume is checked anyway');
+  const progress = await showProgress('rows and pages', flags.json);
+  const options = {
     metaUrl,
     progress: progress.on,
+    recursive: flags.recursive === true,
+    figures: flags.syncDirStat === true,
+    ...(flags.path !== undefined && { path: flags.path }),
     ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
     ...(flags.deep && { deep: await keyOfVolume(metaUrl, flags) }),
-  }).finally(progress.end);
+  };
+  const { fsck } = await import('../filesystem/fsck.ts');
+  const { repair } = await import('../filesystem/fsck-repair.ts');
+  const report = await (flags.repair
+    ? repair({ ...options, directoryMode: flags.repairDirMode })
+    : fsck(options)
+  ).finally(progress.end);
   if (report.findings.length > 0) process.exitCode = 1;
-  if (flags.json) {
-    console.log(toJson(report));
-    return;
+  console.log(flags.json ? toJson(report) : asText(report));
+}
+
+function asText(report: FsckReport | RepairReport): string {
+  const { name, uuid, slices, pages, findings, notes } = report;
+  const lines = [...notes.map((note) => `note: ${note}`)];
+  if ('repairs' in report) {
+    const { repairs, repaired, refused } = report;
+    lines.push(...repairs.map((what) => `repaired: ${what}`));
+    if (repaired > repairs.length) lines.push(`repaired: and ${repaired - repairs.length} more`);
+    lines.push(...refused.map((what) => `not repaired: ${what}`));
+    if (repaired > 0 && findings.length > 0) lines.push('what is left:');
   }
-  for (const note of report.notes) console.log(`note: ${note}`);
-  for (const finding of report.findings) console.log(finding);
-  const verdict = report.findings.length === 0 ? 'nothing is wrong' : `${report.findings.length} findings`;
-  console.log(`${report.name} (${report.uuid}): ${report.slices} slices, ${report.pages} pages, ${verdict}`);
+  const verdict = findings.length === 0 ? 'nothing is wrong' : `${findings.length} findings`;
+  return [...lines, ...findings, `${name} (${uuid}): ${slices} slices, ${pages} pages, ${verdict}`].join('\n');
 }

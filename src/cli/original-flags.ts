@@ -45,10 +45,7 @@ const refused: Readonly<Record<string, string>> = {
   '--atime-mode': 'reading never changes atime (noatime)',
   '--update-fstab': 'write the line into /etc/fstab yourself',
   '--enable-cap': 'extended attributes security.* are kept in any case',
-  '--repair': 'fsck repairs nothing: it says what is wrong',
-  '--path': 'fsck checks the whole volume',
   '--recursive': 'fsck checks the whole volume',
-  '--sync-dir-stat': 'fsck repairs nothing: it says what is wrong',
   '--session': 'status lists every session; --json has all fields',
   '--more': 'status shows everything it knows',
 };

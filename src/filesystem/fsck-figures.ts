@@ -3,17 +3,16 @@
 import { type Check, type Scope, scopeSql } from './fsck-checks.ts';
 import { treeUsage } from './meta/namespace-statements.ts';
 import { bigintAt } from './meta/rows.ts';
+import { NODE_LENGTH, NODE_SPACE } from './meta/space.ts';
 import { type Ino, TRASH } from './meta/types.ts';
 import { type Engine, type Op, query, type Row, read } from './sql/op.ts';
 
 const at = (row: Row, i: number): bigint => bigintAt(row, i);
 
-export const spaceOf = 'CASE WHEN n.type = 1 AND n.length > 0 THEN ((n.length + 4095) / 4096) * 4096 ELSE 4096 END';
-export const lengthOf = 'CASE WHEN n.type = 1 THEN n.length ELSE 0 END';
 const counted = `n.inode NOT IN (1, ${TRASH})`;
 
 /** What the counters should say. */
-export const usedSpaceSql = `SELECT COALESCE(SUM(${spaceOf}), 0) FROM jfs_node n WHERE ${counted}`;
+export const usedSpaceSql = `SELECT COALESCE(SUM(${NODE_SPACE}), 0) FROM jfs_node n WHERE ${counted}`;
 export const totalInodesSql = `SELECT COUNT(*) FROM jfs_node n WHERE ${counted}`;
 
 const totalChecks: readonly Check[] = [
@@ -37,7 +36,7 @@ const totalChecks: readonly Check[] = [
 const sums = `SELECT p.inode AS subject, s.inode AS kept, s.data_length, s.used_space, s.used_inodes,
     COALESCE(r.length, 0), COALESCE(r.space, 0), COALESCE(r.inodes, 0)
   FROM jfs_node p LEFT JOIN jfs_dir_stats s ON s.inode = p.inode
-  LEFT JOIN (SELECT e.parent AS parent, SUM(${lengthOf}) AS length, SUM(${spaceOf}) AS space, COUNT(*) AS inodes
+  LEFT JOIN (SELECT e.parent AS parent, SUM(${NODE_LENGTH}) AS length, SUM(${NODE_SPACE}) AS space, COUNT(*) AS inodes
     FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode GROUP BY e.parent) r ON r.parent = p.inode
   WHERE p.type = 2 AND p.inode <> ${TRASH}`;
 

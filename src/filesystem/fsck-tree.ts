@@ -72,7 +72,8 @@ const entryChecks: readonly Check[] = [
   },
   {
     kind: 'entry-without-directory',
-    sql: `SELECT e.inode AS subject, e.parent FROM jfs_edge e LEFT JOIN jfs_node n ON n.inode = e.parent WHERE n.inode IS NULL`,
+    sql: `SELECT MIN(e.inode) AS subject, e.parent FROM jfs_edge e LEFT JOIN jfs_node n ON n.inode = e.parent
+      WHERE n.inode IS NULL GROUP BY e.parent`,
     say: (row) => `inode ${at(row, 0)} has an entry in directory ${at(row, 1)}, which does not exist`,
   },
   {
@@ -130,7 +131,8 @@ const nodeChecks: readonly Check[] = [
   },
   {
     kind: 'wrong-links',
-    sql: `SELECT n.inode AS subject, n.nlink, ${edgesOf} FROM jfs_node n WHERE n.type <> ${directory} AND n.nlink <> ${edgesOf}`,
+    sql: `SELECT n.inode AS subject, n.nlink, ${edgesOf} FROM jfs_node n WHERE n.type <> ${directory}
+      AND n.nlink <> ${edgesOf} AND (${edgesOf} > 0 OR ${isSustained})`,
     say: (row) => `inode ${at(row, 0)} has link count ${at(row, 1)}, and ${at(row, 2)} entries`,
   },
   {

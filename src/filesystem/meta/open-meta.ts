@@ -49,6 +49,8 @@ export interface OpenedMeta extends Meta, CompactionMeta {
   runJobs(): Promise<void>;
   /** The same at once, whoever did it when, and to the end. */
   collect(onProgress: OnProgress): Promise<void>;
+  /** Ends what clients left that are gone; their deleted files wait for `collect`. Answers how many sessions. */
+  endDeadSessions(): Promise<number>;
   /** Slices without a reference that the caller found: objects first, rows after. */
   deleteSlices(slices: readonly DeletedSlice[]): Promise<void>;
   /** Removes what was deleted before that time (by the hour) for good, and waits until its data is gone. */
@@ -143,6 +145,10 @@ class VolumeMeta extends Namespace implements OpenedMeta {
 
   collect(onProgress: OnProgress): Promise<void> {
     return this.#state.collect(this, onProgress);
+  }
+
+  endDeadSessions(): Promise<number> {
+    return this.#state.endDeadSessions();
   }
 
   deleteSlices(slices: readonly DeletedSlice[]): Promise<void> {

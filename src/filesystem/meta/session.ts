@@ -171,3 +171,22 @@ export async function endStaleSessions(
     await endSession(engine, usage, sid, deleted);
   }
 }
+
+/** Of sessions that expired, and of those that left locks or unlinked files without a session. Answers how many. */
+export async function endDeadSessions(engine: Engine, usage: Usage, own: bigint): Promise<number> {
+  const dead = await engine.view(function* () {
+    const [sids] = yield* read(
+      query(
+        `SELECT sid FROM jfs_session2 WHERE expire < ? AND sid <> ? UNION
+         SELECT l.sid FROM (SELECT sid FROM jfs_sustained UNION SELECT sid FROM jfs_flock UNION SELECT sid FROM jfs_plock) l
+         WHERE NOT EXISTS (SELECT 1 FROM jfs_session2 s WHERE s.sid = l.sid)`,
+        [nowSeconds(), own],
+        (row) => bigintAt(row, 0),
+      ),
+    );
+    return sids;
+  });
+  // Their data waits for gc: counts that it goes by may be wrong yet.
+  for (const sid of dead) await endSession(engine, usage, sid, () => undefined);
+  return dead.length;
+}

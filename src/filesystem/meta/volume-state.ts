@@ -12,7 +12,7 @@ import { HourlyJobs, type Job } from './jobs.ts';
 import { dropSustained, OpenFileTable, sustainedOf } from './open-files.ts';
 import { readSetting } from './read-setting.ts';
 import { type Outcome, type Reply, underRequest } from './request.ts';
-import { endStaleSessions, HEARTBEAT_MS, Session, type SessionOptions } from './session.ts';
+import { endDeadSessions, endStaleSessions, HEARTBEAT_MS, Session, type SessionOptions } from './session.ts';
 import type { Setting } from './setting.ts';
 import { type Emptied, emptyTrash, expiryLimit, type OnEmptied, type TrashExpiry } from './trash-expiry.ts';
 import { counted, Usage } from './usage.ts';
@@ -143,6 +143,11 @@ export class VolumeState implements MetaContext {
     await emptyTrash(this.#expiry(tree), expiryLimit(trashDays, nowMs), nowMs, oneMore);
     await this.deletion.deleteFilesNow(oneMore);
     while ((await this.deletion.deleteDelayedSlices(now - BigInt(trashDays) * DAY_SECONDS)) > 0) oneMore();
+  }
+
+  /** Sessions of the dead, now and without their data's deletion. */
+  endDeadSessions(): Promise<number> {
+    return endDeadSessions(this.engine, this.usage, this.sid);
   }
 
   #expiry(tree: TrashExpiry['tree']): TrashExpiry {
