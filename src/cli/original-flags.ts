@@ -45,7 +45,6 @@ const refused: Readonly<Record<string, string>> = {
   '--atime-mode': 'reading never changes atime (noatime)',
   '--update-fstab': 'write the line into /etc/fstab yourself',
   '--enable-cap': 'extended attributes security.* are kept in any case',
-  '--recursive': 'fsck checks the whole volume',
   '--session': 'status lists every session; --json has all fields',
   '--more': 'status shows everything it knows',
 };

@@ -34,7 +34,7 @@ test('a flag of the original client that is not there says why', async () => {
   for (const [args, why] of [
     [['mount', '--writeback', 'sqlite3:///x.db', '/mnt'], /hint: .*no write-back/],
     [['format', '--force', 'sqlite3:///x.db', 'x'], /hint: a volume is never overwritten/],
-    [['fsck', '--strict', 'sqlite3:///x.db'], /hint: info shows one entry/],
+    [['status', '--session', '1', 'sqlite3:///x.db'], /hint: status lists every session/],
   ] as const) {
     const { code, stderr } = await run(pagesealProgram, args);
     assert.equal(code, 2);
