@@ -27,7 +27,7 @@ def entry(path):
                 digest.update(block)
         out["sha256"] = digest.hexdigest()
     if kind == "symlink":
-        out["target"] = os.readlink(path).decode()
+        out["target"] = printable(os.readlink(path))
     if kind in ("block", "char"):
         out["rdev"] = st.st_rdev
     names = os.listxattr(path, follow_symlinks=False)

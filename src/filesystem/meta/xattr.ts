@@ -2,7 +2,7 @@
 // table, see acl.ts).
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
-import { change, must, type Op, query, read, write } from '../sql/op.ts';
+import { change, type Flight, must, type Op, query, read, write } from '../sql/op.ts';
 import {
   ACCESS_XATTR,
   type AclRule,
@@ -19,7 +19,7 @@ import { ruleById, sameRule } from './acl-rows.ts';
 import { checkXattrName, MAX_XATTR_VALUE } from './names.ts';
 import { type Done, done, Missing, type NamespaceEnv } from './outcome.ts';
 import { checkLoose, inGroup, isTrash, owns, S_ISGID } from './permission.ts';
-import { bytesAt, textAt } from './rows.ts';
+import { bigintAt, bytesAt, textAt } from './rows.ts';
 import { type NodeUpdate, nodeById, updateNode } from './statements.ts';
 import { type Ino, NodeType } from './types.ts';
 
@@ -33,6 +33,9 @@ const unkept: ReadonlySet<string> = new Set(['security.capability', 'security.se
 
 const noSuch = (ino: Ino, name: string) =>
   fail('ENODATA', `attribute ${JSON.stringify(name)} of inode ${ino}: not set`);
+
+const alreadySet = (ino: Ino, name: string) =>
+  fail('EEXIST', `attribute ${JSON.stringify(name)} of inode ${ino}: it is set`);
 
 const notSupported = (name: string) =>
   fail('ENOTSUP', `attribute ${JSON.stringify(name)}: not supported on this volume`);
@@ -89,18 +92,25 @@ export const setxattrOp = (
   if (unkept.has(name)) throw notSupported(name);
   if (value.length > MAX_XATTR_VALUE)
     throw fail('ERANGE', `an attribute's value has at most ${MAX_XATTR_VALUE} bytes, this one has ${value.length}`);
-  if (flags !== 0 && flags !== XATTR_CREATE && flags !== XATTR_REPLACE)
-    throw fail('EINVAL', `set attribute with flags ${flags}: wanted 0, 1 or 2`);
+  if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) !== 0) throw fail('EINVAL', `set attribute with flags ${flags}`);
   if (isTrash(ino)) throw fail('EPERM', `set attribute of inode ${ino}: it is the trash`);
   if (isAclXattr(name)) return setAclOp(env, caller, ino, name, fromXattr(value));
   return function* () {
     const [[node]] = yield* read(nodeById(ino, true));
     if (node === undefined) throw fail('ENOENT', `set attribute of inode ${ino}: no such node`);
     checkLoose(node);
+    if (flags === (XATTR_CREATE | XATTR_REPLACE)) yield* refuseBoth(ino, name);
     yield* write(setRow(ino, name, value, flags));
     return done(env, undefined);
   };
 };
+
+/** To be made and to be there: whatever is the case, it is the other that was asked for. */
+function* refuseBoth(ino: Ino, name: string): Generator<Flight, never, unknown> {
+  const text = 'SELECT inode FROM jfs_xattr WHERE inode = ? AND name = ?';
+  const [[found]] = yield* read(query(text, [ino, name], (row) => bigintAt(row, 0)));
+  throw found === undefined ? noSuch(ino, name) : alreadySet(ino, name);
+}
 
 function setRow(ino: Ino, name: string, value: Buffer, flags: number) {
   if (flags === XATTR_REPLACE)
@@ -109,9 +119,7 @@ function setRow(ino: Ino, name: string, value: Buffer, flags: number) {
     );
   const insert = 'INSERT INTO jfs_xattr (inode, name, value) VALUES (?, ?, ?) ON CONFLICT (inode, name) DO';
   if (flags === XATTR_CREATE)
-    return must(1, change(`${insert} NOTHING`, ino, name, value), () =>
-      fail('EEXIST', `attribute ${JSON.stringify(name)} of inode ${ino}: it is set`),
-    );
+    return must(1, change(`${insert} NOTHING`, ino, name, value), () => alreadySet(ino, name));
   return change(`${insert} UPDATE SET value = excluded.value`, ino, name, value);
 }
 

@@ -48,7 +48,10 @@ describe('attributes', () => {
     await assert.rejects(set(`user.${'n'.repeat(251)}`), { code: 'ERANGE' });
     await assert.rejects(set(''), { code: 'ERANGE' });
     await assert.rejects(set('user.b', Buffer.alloc(65_537)), { code: 'ERANGE' });
-    await assert.rejects(set('user.b', bytes('1'), 3), { code: 'EINVAL' });
+    await assert.rejects(set('user.b', bytes('1'), 4), { code: 'EINVAL' });
+    await assert.rejects(set('user.b', bytes('1'), 3), { code: 'ENODATA' });
+    await set('user.c');
+    await assert.rejects(set('user.c', bytes('1'), 3), { code: 'EEXIST' });
     for (const name of [ACCESS_XATTR, DEFAULT_XATTR, 'system.other', 'security.capability'])
       await assert.rejects(set(name), { code: 'ENOTSUP' }, name);
     await assert.rejects(volume.tree.getxattr(ino, ACCESS_XATTR), { code: 'ENOTSUP' });
