@@ -18,6 +18,12 @@ export const sizes = {
   pgbenchScale: size(1, 10),
   pgbenchTransactions: size(100, 5_000),
   sources: size(40, 1_000),
+  /** Calls on the regions of two files: copies, holes, seeks. */
+  regionCalls: size(1_500, 100_000),
   /** Operations of fsx, over all mounts. */
   fsxOperations: size(20_000, 4_000_000),
+  /** Rounds of writing while both clients compact. */
+  compactionRounds: size(60, 2_000),
+  /** Operations on a volume with quotas, by two clients, accounts looked at after each. */
+  quotaOperations: size(300, 4_000),
 } as const;

@@ -4,7 +4,7 @@
 /** Codes that are POSIX errno names: what the kernel is told as it stands. */
 export const errnoCodes = [
   'EPERM', 'ENOENT', 'EINTR', 'EIO', 'ENXIO', 'EBADF', 'EAGAIN', 'EACCES', 'EBUSY', 'EEXIST', 'EXDEV', 'ENODEV',
-  'ENOTDIR', 'EISDIR', 'EINVAL', 'EFBIG', 'ENOSPC', 'EROFS', 'EMLINK', 'EPIPE', 'ERANGE', 'EDEADLK', 'ENAMETOOLONG',
+  'ENOTDIR', 'EISDIR', 'EINVAL', 'ENOTTY', 'EFBIG', 'ENOSPC', 'EROFS', 'EMLINK', 'EPIPE', 'ERANGE', 'EDEADLK', 'ENAMETOOLONG',
   'ENOLCK', 'ENOSYS', 'ENOTEMPTY', 'ELOOP', 'ENODATA', 'EOVERFLOW', 'ENOTSUP', 'ENOTCONN', 'ESTALE', 'EDQUOT',
 ] as const; // biome-ignore format: a table reads better than a column
 

@@ -22,6 +22,7 @@ export interface MountFlags extends KeyFlags {
   readonly bucket?: string;
   readonly storage?: string;
   readonly bufferSize: string;
+  readonly atimeMode: string;
   readonly attrCache: string;
   readonly entryCache: string;
   readonly dirEntryCache: string;
@@ -61,6 +62,7 @@ export function register(program: Command): void {
     .option('--entry-cache <time>', 'the same for names of files', '1s')
     .option('--dir-entry-cache <time>', 'the same for names of directories', '1s')
     .option('--negative-entry-cache <time>', 'the same for names that are not there', '0s')
+    .option('--atime-mode <mode>', 'what reading does to atime: noatime, relatime or strictatime', 'noatime')
     .option('--no-bgjob', 'leave the hourly clean-up of the volume to other mounts');
   addOriginalMountFlags(command);
   addKeyOptions(command).addHelpText('after', MOUNT_EXAMPLES).action(mount);
@@ -114,6 +116,7 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
   const own = [
     `buffer-size=${parseSize('--buffer-size', flags.bufferSize, 'M') / BigInt(MiB)}`,
     ...lifetimes(flags),
+    `atime-mode=${atimeMode(flags.atimeMode)}`,
     ...(flags.bgjob ? [] : ['no-bgjob']),
   ];
   if (key?.kind === 'unlocked') throw fail('internal', 'mount: no flag gives an unlocked key');
@@ -138,6 +141,11 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
     pem: key?.kind === 'pem' ? key.pem : undefined,
     passphrase: key?.passphrase,
   };
+}
+
+function atimeMode(mode: string): string {
+  if (['noatime', 'relatime', 'strictatime'].includes(mode)) return mode;
+  throw fail('bad-input', `--atime-mode ${mode}: wanted noatime, relatime or strictatime`);
 }
 
 function lifetimes(flags: MountFlags): string[] {

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 
 /** True in any case here: nothing to do, nothing to say. */
 const mountIsSoAlready = [
-  '--no-usage-report', '--no-syslog', '--hide-internal', '--enable-xattr',
+  '--no-usage-report', '--no-syslog', '--hide-internal', '--enable-xattr', '--enable-ioctl',
 ]; // biome-ignore format: a table reads better than a column
 
 /** Tuning of parts that work differently here, or are not there yet. */
@@ -42,7 +42,6 @@ const refused: Readonly<Record<string, string>> = {
   '--root-squash': noMapping,
   '--all-squash': noMapping,
   '--umask': 'the umask of the caller counts',
-  '--atime-mode': 'reading never changes atime (noatime)',
   '--update-fstab': 'write the line into /etc/fstab yourself',
   '--enable-cap': 'extended attributes security.* are kept in any case',
   '--session': 'status lists every session; --json has all fields',

@@ -16,6 +16,7 @@ export interface MountOptions {
 const forWorker: Readonly<Record<string, (value: string) => boolean>> = {
   'buffer-size': (value) => /^[0-9]{1,6}$/.test(value),
   ledger: (value) => value === 'strict' || value === 'lenient',
+  'atime-mode': (value) => ['noatime', 'relatime', 'strictatime'].includes(value),
   'attr-cache': isDuration,
   'entry-cache': isDuration,
   'dir-entry-cache': isDuration,
@@ -34,7 +35,7 @@ const withoutMeaning: ReadonlySet<string> = new Set([
   'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'readdir-cache',
   'enable-xattr', 'no-usage-report',
   'no-syslog', 'backup-meta', 'heartbeat', 'metrics', 'log', 'log-level', 'verbose', 'debug',
-  'fast-statfs', 'transport', 'atime-mode', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
+  'fast-statfs', 'transport', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
 ]); // biome-ignore format: a table reads better than a column
 
 /** Each flag may itself be a comma-separated list, as in fstab. */

@@ -128,8 +128,10 @@ async function serve(options: OpenOptions, layers: Layers, opened: Opened): Prom
     ...(compactions && { compactions }),
     ...(options.marks && { marks: options.marks }),
     ...(options.epoch !== undefined && { epoch: options.epoch }),
+    ...(options.atimeMode && { atimeMode: options.atimeMode }),
     lifetimes: { ...usualLifetimes, ...options.lifetimes },
   });
+  if (options.sessionId !== undefined) await vfs.adopt();
   opened.add(async () => {
     await vfs.flushAll().finally(async () => {
       vfs.stop();

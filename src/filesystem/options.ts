@@ -1,6 +1,7 @@
 // What opening a file system takes and gives; open.ts does it.
 import type { FileCalls } from '../base/atomic-file.ts';
 import type { Ino, LedgerMode } from '../base/words.ts';
+import type { AtimeMode } from './meta/atime.ts';
 import type { StoreSettings } from './store/store.ts';
 import type { Lifetimes } from './vfs/lifetimes.ts';
 import type { UncommittedMarks } from './vfs/marks.ts';
@@ -40,6 +41,8 @@ export interface OpenOptions {
   readonly backgroundJobs?: boolean;
   /** For how long the kernel may believe names and attributes; the usual ones where absent. */
   readonly lifetimes?: Partial<Lifetimes>;
+  /** What looking at a node does to its atime; default: nothing. */
+  readonly atimeMode?: AtimeMode;
   /** Bytes of opened pages kept in memory. */
   readonly cacheBytes?: number;
 }

@@ -39,7 +39,7 @@ export async function openPageReader(
         throw fail('page-unledgered', `read page ${place.sliceId}/${place.indx}: the page ledger has no key`);
       const rows = hasLedger
         ? await engine.view(function* () {
-            const [found] = yield* read(ledgerOf(place.sliceId));
+            const [found = []] = yield* read(...ledgerOf([place.sliceId]));
             return found;
           })
         : [];

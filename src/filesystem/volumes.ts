@@ -4,15 +4,15 @@ import { nowNs } from '../base/clock.ts';
 import { fail } from '../base/errors.ts';
 import { increment } from './meta/counters.ts';
 import { newDirectory } from './meta/new-directory.ts';
+import { addRootUsage } from './meta/owner-rows.ts';
+import { addQuotaUsage, quotaOf, quotasAbove, setQuota } from './meta/quota-rows.ts';
 import { childByName, insertDirStats, insertEdge, insertNode, nodeById, touch } from './meta/statements.ts';
 import { type Attr, type Ino, NodeFlag, NodeType, ROOT } from './meta/types.ts';
-import { addDirStats, addQuotaUsage, addVolumeUsage, quotasAbove } from './meta/usage-rows.ts';
+import { addDirStats, addVolumeUsage } from './meta/usage-rows.ts';
 import {
   insertVolume,
   liveSessions,
   otherVolumes,
-  quotaLimit,
-  setQuota,
   setVolumeCapacity,
   setVolumeState,
   type VolumeRow,
@@ -76,7 +76,7 @@ function* insertVolumeDirectory(row: VolumeRow, parentIno: Ino, name: Buffer): O
   if (existing !== undefined) return existing;
   if (parent === undefined) throw fail('ENOENT', `create volume ${row.id}: the directory above it is gone`);
   if (clash !== undefined) throw fail('conflict', `create volume ${row.id}: its directory exists and is not its own`);
-  const quota = row.capacity > 0n ? [setQuota(row.inode, row.capacity)] : [];
+  const quota = row.capacity > 0n ? [setQuota(row.inode, { maxSpace: row.capacity })] : [];
   const above = quotas.map((each) => addQuotaUsage(each.ino, DIRECTORY_DELTA));
   yield* write(
     ...insertDirectory(row.inode, parent, name, VOLUME_MODE),
@@ -118,6 +118,7 @@ function insertDirectory(ino: Ino, parent: Attr, name: Buffer, mode: number): Ch
     insertDirStats(ino),
     addDirStats(parent.ino, DIRECTORY_DELTA),
     ...addVolumeUsage(DIRECTORY_DELTA),
+    ...addRootUsage(DIRECTORY_DELTA),
   ];
 }
 
@@ -129,15 +130,15 @@ export async function expandVolume(engine: Engine, id: string, capacity: bigint)
       if (row === undefined) throw fail('not-found', `expand volume ${id}: there is none`);
       if (row.state !== 'ready') throw fail('failed-precondition', `expand volume ${id}: it is being deleted`);
       if (row.capacity === 0n || row.capacity >= capacity) return;
-      yield* write(setVolumeCapacity(id, capacity), setQuota(row.inode, capacity));
+      yield* write(setVolumeCapacity(id, capacity), setQuota(row.inode, { maxSpace: capacity }));
     },
     { durable: true },
   );
   return engine.view(function* (): Op<bigint> {
     const [[row]] = yield* read(volumeById(id));
     if (row === undefined) throw fail('not-found', `expand volume ${id}: there is none`);
-    const [[limit]] = yield* read(quotaLimit(row.inode));
-    return limit ?? 0n;
+    const [[quota]] = yield* read(quotaOf(row.inode));
+    return quota?.maxSpace ?? 0n;
   });
 }
 

@@ -4,6 +4,8 @@ import * as attributes from './operations/attributes.ts';
 import * as directories from './operations/directories.ts';
 import * as files from './operations/files.ts';
 import type { Handler } from './operations/handler.ts';
+import { ioctl } from './operations/ioctl.ts';
+import * as locks from './operations/locks.ts';
 import * as names from './operations/names.ts';
 import * as volume from './operations/volume.ts';
 import * as xattrs from './operations/xattrs.ts';
@@ -32,6 +34,11 @@ const handlers: readonly (Handler | undefined)[] = (() => {
   table[Opcode.RELEASE] = files.release;
   table[Opcode.FALLOCATE] = files.fallocate;
   table[Opcode.LSEEK] = files.lseek;
+  table[Opcode.GETLK] = locks.getlk;
+  table[Opcode.SETLK] = locks.setlk;
+  table[Opcode.SETLKW] = locks.setlkw;
+  table[Opcode.COPY_FILE_RANGE] = files.copyFileRange;
+  table[Opcode.COPY_FILE_RANGE_64] = files.copyFileRange64;
   table[Opcode.OPENDIR] = directories.opendir;
   table[Opcode.READDIR] = directories.readdir;
   table[Opcode.READDIRPLUS] = directories.readdirplus;
@@ -41,6 +48,7 @@ const handlers: readonly (Handler | undefined)[] = (() => {
   table[Opcode.GETXATTR] = xattrs.getxattr;
   table[Opcode.LISTXATTR] = xattrs.listxattr;
   table[Opcode.REMOVEXATTR] = xattrs.removexattr;
+  table[Opcode.IOCTL] = ioctl;
   table[Opcode.STATFS] = volume.statfs;
   table[Opcode.SYNCFS] = volume.flushAll;
   table[Opcode.DESTROY] = volume.flushAll;
@@ -50,7 +58,7 @@ const handlers: readonly (Handler | undefined)[] = (() => {
 export const handlerOf = (opcode: number): Handler | undefined => handlers[opcode];
 
 /**
- * For opcodes without a handler. ACCESS among them: the kernel checks permissions itself (default_permissions). Copies
- * between files fall back to reading and writing, unnamed files to EOPNOTSUPP, statx to getattr.
+ * For opcodes without a handler. ACCESS among them: the kernel checks permissions itself (default_permissions). Unnamed
+ * files fall back to EOPNOTSUPP, statx to getattr.
  */
-export const refusalOf = (opcode: number): number => (opcode === Opcode.IOCTL ? Errno.ENOTTY : Errno.ENOSYS);
+export const REFUSAL = Errno.ENOSYS;

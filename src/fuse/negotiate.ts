@@ -12,9 +12,12 @@ const CONGESTION = 48;
 /** Times are exact to the nanosecond. */
 const TIME_GRANULARITY = 1;
 
+/** Locks are the volume's, so that other mounts respect them; without a session they stay the kernel's own. */
+const WANTED_FOR_LOCKS = InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS;
+
 /**
  * Wanted when offered. Never EXPORT_SUPPORT (nodes cannot be looked up by number alone) nor WRITEBACK_CACHE (other
- * clients write too); locks stay the kernel's own for now. HANDLE_KILLPRIV_V2 spares a getxattr per write and is kept in
+ * clients write too). HANDLE_KILLPRIV_V2 spares a getxattr per write and is kept in
  * operations/privileges.ts.
  */
 const WANTED =
@@ -43,6 +46,8 @@ const WANTED_FOR_LISTS = InitFlag.POSIX_ACL | InitFlag.DONT_MASK;
 /** What is wanted of the kernel beside what always is. */
 export interface Wishes {
   readonly accessLists: boolean;
+  /** Without a session they stay the kernel's own. */
+  readonly locks: boolean;
   /** Bits of the upper flags that are not to be agreed on. */
   readonly refused2?: number;
 }
@@ -76,7 +81,7 @@ export function negotiate(init: InitIn, wishes: Wishes): NegotiatedState | undef
     throw fail('unsupported', `the kernel speaks FUSE ${init.major}.${init.minor}, wanted ${MAJOR}.${OLDEST_MINOR}`, {
       hint: 'Linux 5.4 or later is needed',
     });
-  const wanted = wishes.accessLists ? WANTED | WANTED_FOR_LISTS : WANTED;
+  const wanted = WANTED | (wishes.accessLists ? WANTED_FOR_LISTS : 0) | (wishes.locks ? WANTED_FOR_LOCKS : 0);
   const flags = (init.flags & wanted) >>> 0;
   const extended = (flags & InitFlag.INIT_EXT) !== 0;
   return {

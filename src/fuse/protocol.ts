@@ -30,9 +30,11 @@ export const OPCODES = 54;
 /** INIT flags below bit 32; those above are in `InitFlag2`, shifted down, and count only with INIT_EXT. */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
+  POSIX_LOCKS: 1 << 1,
   ATOMIC_O_TRUNC: 1 << 3,
   BIG_WRITES: 1 << 5,
   DONT_MASK: 1 << 6,
+  FLOCK_LOCKS: 1 << 10,
   AUTO_INVAL_DATA: 1 << 12,
   DO_READDIRPLUS: 1 << 13,
   READDIRPLUS_AUTO: 1 << 14,
@@ -74,12 +76,18 @@ export const SetattrIn = {
   valid: 0, fh: 8, size: 16, atime: 32, mtime: 40, atimensec: 56, mtimensec: 60, mode: 68, uid: 76, gid: 80,
 } as const; // biome-ignore format: a table reads better than a column
 
+export const IoctlIn = { command: 12, outSize: 28 } as const;
+
 export const GETATTR_FH = 1;
 export const WRITE_CACHE = 1 << 0;
 export const WRITE_KILL_SUIDGID = 1 << 2;
 export const OPEN_KILL_SUIDGID = 1;
 /** Of setxattr_flags, which only the longer header has. */
 export const SETXATTR_ACL_KILL_SGID = 1;
+export const RELEASE_FLOCK_UNLOCK = 1 << 1;
+
+export const LockIn = { fh: 0, owner: 8, start: 16, end: 24, type: 32, pid: 36, flags: 40 } as const;
+export const LOCK_FLOCK = 1;
 
 /** Of the open file's flags as they are when it is written to. */
 export const O_APPEND = 0o2000;
@@ -87,10 +95,11 @@ export const O_APPEND = 0o2000;
 export const OpenFlag = { DIRECT_IO: 1, KEEP_CACHE: 2 } as const;
 
 export const Size = {
-  initOut: 64, attr: 88, attrOut: 104, entryOut: 128, openOut: 16, statfsOut: 80, dirent: 24, setxattrIn: 8, setxattrExtIn: 16, writeIn: 40,
+  initOut: 64, attr: 88, attrOut: 104, entryOut: 128, openOut: 16, statfsOut: 80, dirent: 24, setxattrIn: 8, setxattrExtIn: 16, ioctlIn: 32, ioctlOut: 16, writeIn: 40,
+  lockOut: 24,
 } as const; // biome-ignore format: a table reads better than a column
 
-export const Errno = { ENOENT: 2, EIO: 5, E2BIG: 7, ENODEV: 19, ENOTTY: 25, ENOSYS: 38, EPROTO: 71, ECONNABORTED: 103 };
+export const Errno = { ENOENT: 2, EIO: 5, E2BIG: 7, ENODEV: 19, ENOSYS: 38, EPROTO: 71, ECONNABORTED: 103 };
 
 /** S_IFMT of mode. */
 export const TYPE_MASK = 0o170000;

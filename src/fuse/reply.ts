@@ -1,7 +1,7 @@
 // Bodies of replies, written into Buffers. Knows layouts only: no kernel, no file system.
 
-import type { Attr, Entry, Opened, VolumeUsage } from '../filesystem/vfs/vfs.ts';
-import { NodeType } from '../filesystem/vfs/vfs.ts';
+import type { Attr, Entry, LockRange, Opened, VolumeUsage } from '../filesystem/vfs/vfs.ts';
+import { LockType, NodeType } from '../filesystem/vfs/vfs.ts';
 import type { NodeIds } from './nodes.ts';
 import { OpenFlag, Size } from './protocol.ts';
 
@@ -148,5 +148,17 @@ export function numberBody(value: number): Buffer {
 export function longBody(value: bigint): Buffer {
   const out = Buffer.allocUnsafe(8);
   out.writeBigUInt64LE(value, 0);
+  return out;
+}
+
+/** The lock that is in the way, or that none is. */
+export function lockBody(lock: LockRange | undefined): Buffer {
+  const out = Buffer.alloc(Size.lockOut);
+  if (lock !== undefined) {
+    out.writeBigUInt64LE(lock.start, 0);
+    out.writeBigUInt64LE(lock.end, 8);
+  }
+  out.writeUInt32LE(lock?.type ?? LockType.none, 16);
+  out.writeUInt32LE(lock?.pid ?? 0, 20);
   return out;
 }

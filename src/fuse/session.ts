@@ -5,7 +5,7 @@ import type { Log } from '../base/log.ts';
 import type { Ino } from '../base/words.ts';
 import type { Vfs } from '../filesystem/vfs/vfs.ts';
 import { type FuseChannel, native } from '../native/native.ts';
-import { handlerOf, refusalOf } from './dispatch.ts';
+import { handlerOf, REFUSAL } from './dispatch.ts';
 import { EdgeLog } from './edge-log.ts';
 import { type InFlightLog, InFlightNotes } from './inflight.ts';
 import { hasExpireOnly, hasResend, initBody, MAX_WRITE, type NegotiatedState, negotiate } from './negotiate.ts';
@@ -88,6 +88,11 @@ class Session implements FuseSession {
   readonly #settle: { resolve(reason: StopReason): void; reject(error: unknown): void };
   #state: NegotiatedState | undefined;
   #inFlight = 0;
+  /**
+   * Waiting for locks, as long as it takes: neither does their number keep others from being read, nor does anybody wait
+   * for them at the end. A successor gets them sent again and goes on waiting.
+   */
+  readonly #waiting = new Set<KernelRequest>();
   #paused = false;
   #ending: StopReason | undefined;
   #failure: unknown;
@@ -101,8 +106,9 @@ class Session implements FuseSession {
     this.#state = options.predecessor;
     this.#edge = new EdgeLog(options.log);
     const nodes = new NodeIds(vfs.root);
-    this.#context = { vfs, nodes, privileges: new Privileges(vfs), agreed: () => this.#state };
-    this.#notifier = new Notifier(descriptor, nodes);
+    const notifier = new Notifier(descriptor, nodes);
+    this.#notifier = notifier;
+    this.#context = { vfs, nodes, notifier, privileges: new Privileges(vfs), agreed: () => this.#state };
     const { promise, resolve, reject } = Promise.withResolvers<StopReason>();
     this.stopped = promise;
     this.#settle = { resolve, reject };
@@ -203,7 +209,7 @@ class Session implements FuseSession {
           flags: request.u32(12),
           flags2: request.bodyLength >= 20 ? request.u32(16) : 0,
         },
-        { accessLists: vfs.accessLists, refused2: withoutResend ? InitFlag2.HAS_RESEND : 0 },
+        { accessLists: vfs.accessLists, locks: !vfs.readOnly, refused2: withoutResend ? InitFlag2.HAS_RESEND : 0 },
       );
       this.#state = state;
       if (state !== undefined) this.#options.onNegotiated?.(state);
@@ -216,14 +222,15 @@ class Session implements FuseSession {
 
   #begin(request: KernelRequest): void {
     const handler = handlerOf(request.opcode);
-    if (handler === undefined) return void this.#send(request, refusalOf(request.opcode), undefined);
+    if (handler === undefined) return void this.#send(request, REFUSAL, undefined);
     const { trackRequests, connectionId } = this.#options;
     const resent = request.resent;
     if (resent) this.#resent++;
     if (trackRequests) request.request = { mount: connectionId, unique: request.unique, resent };
     this.#notes?.note(request.unique);
     this.#active.set(request.id, request);
-    this.#control[0] = ++this.#inFlight;
+    if (request.opcode === Opcode.SETLKW) this.#waiting.add(request);
+    else this.#control[0] = ++this.#inFlight;
     Promise.try(handler, this.#context, request).then(
       (answer) => this.#finish(request, 0, answer),
       (thrown) => this.#finish(request, this.#edge.failed(request.name, request.node, thrown), undefined),
@@ -231,18 +238,34 @@ class Session implements FuseSession {
   }
 
   #finish(request: KernelRequest, error: number, answer: Answer): void {
+    const waited = this.#waiting.delete(request);
+    if (waited && error !== 0 && this.#ending !== undefined) {
+      this.#leave(request);
+      return;
+    }
     const body = answer instanceof Held ? answer.body : answer;
     const errno = this.#send(request, error, body);
     request.answered();
     if (errno !== 0 && answer instanceof Held) answer.undo();
     this.#active.delete(request.id);
     this.#notes?.clear(request.unique);
-    this.#control[0] = --this.#inFlight;
+    if (!waited) this.#control[0] = --this.#inFlight;
     if (this.#paused && this.#inFlight < MAX_IN_FLIGHT && this.#ending === undefined) {
       this.#paused = false;
       native.fuseRead(this.#channel, true);
     }
-    if (this.#inFlight === 0 && this.#ending !== undefined) this.#close(this.#ending);
+    this.#closeIfDone();
+  }
+
+  /** It waited in vain for this process: whoever serves next answers it. */
+  #leave(request: KernelRequest): void {
+    request.answered();
+    this.#active.delete(request.id);
+    this.#closeIfDone();
+  }
+
+  #closeIfDone(): void {
+    if (this.#ending !== undefined && this.#inFlight === 0 && this.#waiting.size === 0) this.#close(this.#ending);
   }
 
   /** Answers the errno of the reply; a reply that the kernel will not have goes out once more as EIO. */
@@ -267,7 +290,8 @@ class Session implements FuseSession {
     this.#ending = reason;
     native.fuseRead(this.#channel, false);
     // What is in flight is finished, although nobody may wait for it any more: data may hang on it.
-    if (this.#inFlight === 0) this.#close(reason);
+    for (const request of this.#waiting) request.interrupt();
+    this.#closeIfDone();
   }
 
   #fail(error: unknown): void {

@@ -10,6 +10,7 @@ import {
   type Ino,
   NodeType,
   type Opened,
+  type OpenPlace,
   type Vfs,
   type VfsAttrChange,
   type VolumeUsage,
@@ -261,6 +262,14 @@ export class MemoryVfs implements Vfs {
     if (end > node.data.length) this.#resize(node, end);
   }
 
+  async copyRange(_: Caller, source: OpenPlace, target: OpenPlace, size: bigint): Promise<bigint> {
+    this.calls.push(`copy ${size}`);
+    const { data } = this.#node(source.ino);
+    const part = Buffer.from(data.subarray(Number(source.offset), Number(source.offset + size)));
+    await this.write(_, target.ino, target.handle, target.offset, part);
+    return BigInt(part.length);
+  }
+
   async lseek(_: Caller, ino: Ino, __: HandleId, offset: bigint, whence: number): Promise<bigint> {
     const { length } = this.#node(ino).attr;
     if (offset >= length) throw fail('ENXIO', 'beyond the end');
@@ -309,6 +318,15 @@ export class MemoryVfs implements Vfs {
 
   async fsyncdir(): Promise<void> {
     this.calls.push('fsyncdir');
+  }
+
+  async getLock(): Promise<undefined> {
+    this.calls.push('getLock');
+  }
+
+  async setLock(): Promise<boolean> {
+    this.calls.push('setLock');
+    return false;
   }
 
   async getxattr(_: Caller, ino: Ino, name: string): Promise<Buffer> {

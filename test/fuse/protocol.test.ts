@@ -113,7 +113,13 @@ suite('requests', () => {
         try {
           const answer = await Promise.try(
             handler,
-            { vfs, nodes, privileges: new Privileges(vfs), agreed: () => undefined },
+            {
+              vfs,
+              nodes,
+              notifier: { inode: async () => true },
+              privileges: new Privileges(vfs),
+              agreed: () => undefined,
+            },
             one,
           );
           assert(answer === undefined || typeof answer === 'object');
@@ -186,20 +192,23 @@ suite('replies', () => {
 
 suite('negotiation', () => {
   const all = { major: 7, minor: 45, maxReadahead: 131_072, flags: 0xffff_ffff, flags2: 0xffff_ffff };
-  const plain = { accessLists: false };
+  const plain = { accessLists: false, locks: true };
 
   test('takes what is wanted of what is offered, and never what must not be', () => {
     const state = negotiate(all, plain);
     assert(state);
     const [EXPORT_SUPPORT, WRITEBACK, POSIX_LOCKS, FLOCK, NO_OPENDIR] = [1 << 4, 1 << 16, 1 << 1, 1 << 10, 1 << 24];
-    assert.equal(state.flags & (EXPORT_SUPPORT | WRITEBACK | POSIX_LOCKS | FLOCK | NO_OPENDIR), 0);
+    assert.equal(state.flags & (EXPORT_SUPPORT | WRITEBACK | NO_OPENDIR), 0);
+    assert.equal(state.flags & (POSIX_LOCKS | FLOCK), POSIX_LOCKS | FLOCK);
+    // A mount without a session leaves locks to the kernel.
+    assert.equal((negotiate(all, { ...plain, locks: false })?.flags ?? 0) & (POSIX_LOCKS | FLOCK), 0);
     assert(state.flags & InitFlag.MAX_PAGES);
     assert(state.flags2 & InitFlag2.HAS_RESEND);
     assert.equal(negotiate({ ...all, flags: 0xffff_ffff & ~InitFlag.INIT_EXT }, plain)?.flags2, 0);
     assert.equal(negotiate({ ...all, flags: 0, flags2: 0 }, plain)?.flags, 0);
     const forLists = InitFlag.POSIX_ACL | InitFlag.DONT_MASK;
     assert.equal(state.flags & forLists, 0);
-    assert.equal((negotiate(all, { accessLists: true })?.flags ?? 0) & forLists, forLists);
+    assert.equal((negotiate(all, { ...plain, accessLists: true })?.flags ?? 0) & forLists, forLists);
   });
 
   test('an old kernel is refused, a later minor is met at ours, a later major asked again', () => {
@@ -238,7 +247,8 @@ test('an open whose set-id bits cannot be taken away leaves no handle behind', a
   await vfs.release(request(new Uint8Array()), attr.ino, first.handle);
   const privileges = new Privileges(vfs);
   privileges.drop = () => Promise.reject(new FsError('EIO', 'no metadata'));
-  const context = { vfs, nodes: new NodeIds(vfs.root), privileges, agreed: () => undefined };
+  const notifier = { inode: async () => true };
+  const context = { vfs, nodes: new NodeIds(vfs.root), privileges, notifier, agreed: () => undefined };
   const open = handlerOf(Opcode.OPEN);
   const body = Buffer.alloc(8);
   body.writeUInt32LE(2, 0);

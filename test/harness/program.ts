@@ -30,7 +30,8 @@ export function run(program: string, args: readonly string[], options: RunOption
     const out = { stdout: '', stderr: '' };
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (out.stdout += text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (out.stderr += text));
-    child.stdin?.end(options.input);
+    // One that ends without reading is no error.
+    child.stdin?.on('error', () => undefined).end(options.input);
     let late = false;
     const timer = setTimeout(() => {
       late = true;

@@ -122,7 +122,7 @@ def at(*a): return os.path.join(top, *a)
 os.makedirs(at("sub/deep/er")); os.mkdir(at("empty"))
 for i, n in enumerate([0, 1, 65536, 200001]):
     with open(at("sub", "size-%d" % n), "wb") as f: f.write(r.randbytes(n))
-for i in range(230):
+for i in range(120):
     with open(at("sub/deep", "f%d" % i), "w") as f: f.write("number %d" % i)
 with open(at("sparse"), "wb") as f:
     f.seek((64 << 20) - 100); f.write(r.randbytes(5000)); f.truncate((65 << 20) + 7)

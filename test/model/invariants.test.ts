@@ -30,6 +30,12 @@ const damages: readonly [sql: string, seen: RegExp][] = [
   ['UPDATE jfs_chunk SET inode = 88888 WHERE id = 1', /chunk of no file/],
   ['UPDATE jfs_dir_stats SET used_inodes = used_inodes + 1', /sums of a directory/],
   ["UPDATE jfs_counter SET value = value + 1 WHERE name = 'totalInodes'", /totals of the volume/],
+  ['INSERT INTO jfs_delslices SELECT 9999, 1, zeroblob(11)', /delslices of 9999 have 11 bytes/],
+  ['INSERT INTO jfs_dir_quota VALUES (1, 0, 0, 4096, 1)', /usage of a quota/],
+  [
+    `UPDATE jfs_setting SET value = json_set(value, '$.UserGroupQuota', json('true')) WHERE name = 'format'`,
+    /usage of a user or group/,
+  ],
   ["UPDATE jfs_counter SET value = 3 WHERE name = 'nextInode'", /nextInode is behind/],
 ];
 
@@ -40,5 +46,5 @@ for (const [sql, seen] of damages)
     const database = new DatabaseSync(file);
     database.exec(sql);
     database.close();
-    assert.match(violations(file, { original: true }).join('\n'), seen);
+    assert.match(violations(file, { original: true, quotas: true }).join('\n'), seen);
   });

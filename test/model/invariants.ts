@@ -11,11 +11,14 @@ export interface InvariantOptions {
   readonly tablePrefix?: string;
   /** The original client leaves dir_stats of directories that a rename replaced, and makes the root's row late. */
   readonly original?: boolean;
+  /** Whether usage of quotas is looked at; the original client's own can be off. Default: not for its volumes. */
+  readonly quotas?: boolean;
 }
 
 interface Volume {
   all(sql: string, ...params: bigint[]): Record<string, never>[];
   readonly original: boolean;
+  readonly quotas: boolean;
 }
 
 type Check = (volume: Volume) => string[];
@@ -28,6 +31,7 @@ export function violations(file: string, options: InvariantOptions = {}): string
     all: (sql, ...params) =>
       database.prepare(sql.replaceAll('jfs_', prefix)).all(...params) as unknown as Record<string, never>[],
     original: options.original === true,
+    quotas: options.quotas ?? options.original !== true,
   };
   try {
     return checks.flatMap((check) => check(volume));
@@ -117,6 +121,8 @@ const checks: readonly Check[] = [
         )(volume),
   directorySums,
   totals,
+  treeQuotas,
+  ownerQuotas,
   counters,
 ];
 
@@ -151,7 +157,10 @@ function references(volume: Volume): string[] {
     }
   }
   for (const row of volume.all('SELECT chunkid, CAST(slices AS BLOB) AS slices FROM jfs_delslices')) {
-    const view = Buffer.from((row as unknown as { slices: Uint8Array }).slices);
+    const { chunkid, slices: bytes } = row as unknown as { chunkid: bigint; slices: Uint8Array };
+    const view = Buffer.from(bytes);
+    if (view.length === 0 || view.length % DELETED !== 0)
+      found.push(`delslices of ${chunkid} have ${view.length} bytes`);
     for (let at = 0; at + DELETED <= view.length; at += DELETED)
       count(view.readBigUInt64BE(at), BigInt(view.readUInt32BE(at + 8)), 'delslices');
   }
@@ -191,6 +200,41 @@ function totals(volume: Volume): string[] {
      JOIN jfs_counter u ON u.name = 'usedSpace' JOIN jfs_counter i ON i.name = 'totalInodes'
      WHERE u.value <> t.space OR i.value <> t.inodes`,
   )(volume);
+}
+
+/** Usage of a directory's quota is everything below it, hard links once per entry. */
+function treeQuotas(volume: Volume): string[] {
+  if (!volume.quotas) return [];
+  return volume.all('SELECT inode FROM jfs_dir_quota').flatMap((row) =>
+    none(
+      'usage of a quota is not that of its tree',
+      `WITH RECURSIVE down (inode) AS (SELECT ${row['inode']} UNION
+         SELECT e.inode FROM jfs_edge e JOIN down ON e.parent = down.inode WHERE e.type = 2)
+       SELECT q.inode, q.used_space, q.used_inodes, t.space, t.inodes FROM jfs_dir_quota q, (
+         SELECT COALESCE(SUM(${SPACE}), 0) AS space, COUNT(*) AS inodes
+         FROM down JOIN jfs_edge e ON e.parent = down.inode JOIN jfs_node n ON n.inode = e.inode) t
+       WHERE q.inode = ${row['inode']} AND (q.used_space <> t.space OR q.used_inodes <> t.inodes)`,
+    )(volume),
+  );
+}
+
+/** Files and directories count for who owns them, once per node; whoever owns anything has a row. */
+function ownerQuotas(volume: Volume): string[] {
+  const [setting] = volume.all("SELECT value FROM jfs_setting WHERE name = 'format'");
+  if (!volume.quotas || !/"UserGroupQuota": *true/.test(String(setting?.['value']))) return [];
+  return [1, 2].flatMap((type) =>
+    none(
+      'usage of a user or group is not what they have',
+      `SELECT ${type} AS qtype, k.id, q.used_space, q.used_inodes, t.space, t.inodes FROM (
+         SELECT ${type === 1 ? 'uid' : 'gid'} AS id FROM jfs_node WHERE inode NOT IN ${SPECIAL}
+         UNION SELECT qkey FROM jfs_user_group_quota WHERE qtype = ${type}) k
+       LEFT JOIN jfs_user_group_quota q ON q.qtype = ${type} AND q.qkey = k.id
+       LEFT JOIN (SELECT ${type === 1 ? 'n.uid' : 'n.gid'} AS id, SUM(CASE WHEN n.type IN (1, 2) THEN ${SPACE} ELSE 0 END) AS space,
+           SUM(CASE WHEN n.type IN (1, 2) THEN 1 ELSE 0 END) AS inodes
+         FROM jfs_node n WHERE n.inode NOT IN ${SPECIAL} GROUP BY 1) t ON t.id = k.id
+       WHERE q.qkey IS NULL OR q.used_space <> COALESCE(t.space, 0) OR q.used_inodes <> COALESCE(t.inodes, 0)`,
+    )(volume),
+  );
 }
 
 /** No id will be given out a second time. */

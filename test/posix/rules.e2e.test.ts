@@ -12,7 +12,7 @@ import { interopNeeds, needs } from '../harness/tools.ts';
 import { readTree, treeDifferences } from '../harness/tree.ts';
 
 const wanted = needs(...interopNeeds);
-const modes = ['groups', 'setgid', 'killed', 'sticky', 'specials', 'times'];
+const modes = ['groups', 'setgid', 'killed', 'sticky', 'specials', 'times', 'flags'];
 const lists = ['lists', 'defaults'];
 
 type Outcomes = Readonly<Record<string, unknown>>;
@@ -30,7 +30,7 @@ function passable(t: Parameters<typeof makeTemp>[0]): Temp {
 }
 
 test(
-  'users, groups, set-id bits, sticky folders, special files and times are as on the local disk',
+  'users, groups, set-id bits, sticky folders, special files, times and flags are as on the local disk',
   wanted,
   async (t) => {
     const temp = passable(t);

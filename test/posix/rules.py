@@ -1,6 +1,6 @@
 # Does what the rules of POSIX are about in a directory, as several users, and prints what came of each step as JSON. The
 # same steps on the local disk say what is right. Times and inode numbers are left out: they are nobody's rule.
-import errno, json, os, socket, stat, struct, sys
+import errno, fcntl, json, os, socket, stat, struct, sys
 
 ALICE, BOB, TEAM, OTHERS = 1001, 1002, 2001, 2002
 OWNER, USER, GROUP, NAMED, MASK, OTHER = 1, 2, 4, 8, 16, 32
@@ -175,14 +175,80 @@ def specials():
 
 def times():
     make("times", 0o666)
-    both = lambda: [os.stat("times").st_atime_ns, os.stat("times").st_mtime_ns]
+    both = lambda: [str(os.stat("times").st_atime_ns), str(os.stat("times").st_mtime_ns)]
     step("nanoseconds", lambda: os.utime("times", ns=(1_234_567_890_123_456_789, 987_654_321)) or both())
     link = lambda: os.utime("times-link", ns=(5, 1_000_000_007), follow_symlinks=False)
     os.symlink("times", "times-link")
-    step("of a link", lambda: link() or [os.lstat("times-link").st_mtime_ns, *both()])
+    step("of a link", lambda: link() or [str(os.lstat("times-link").st_mtime_ns), *both()])
     step("far ahead", lambda: os.utime("times", ns=(2**62, 2**62 - 1)) or both())
     step("explicit by another", lambda: os.utime("times", (1, 2)), BOB, BOB)
     step("now by a writer", lambda: os.utime("times"), BOB, BOB)
+
+
+IMMUTABLE, APPEND = 0x10, 0x20
+
+
+def flag(name, flags):
+    fd = os.open(name, os.O_RDONLY)
+    try:
+        fcntl.ioctl(fd, 0x40086602, struct.pack("q", flags))
+    finally:
+        os.close(fd)
+
+
+def flags_of(name):
+    fd = os.open(name, os.O_RDONLY)
+    try:
+        return struct.unpack("q", fcntl.ioctl(fd, 0x80086601, bytes(8)))[0] & (IMMUTABLE | APPEND)
+    finally:
+        os.close(fd)
+
+
+def fixed(name, flags):
+    folder(name, 0o777)
+    for one in ("file", "target", "child", "gone"):
+        make(f"{name}/{one}", 0o666, 0, 0)
+    folder(f"{name}/folder", 0o777, 0, 0)
+    make(f"{name}/folder/child", 0o666, 0, 0)
+    file, inside = f"{name}/file", f"{name}/folder"
+    step(f"{name}: flag by a user", lambda: flag(f"{name}/child", flags), ALICE, ALICE)
+    for one in (file, inside):
+        flag(one, flags)
+    try:
+        for what, work in {
+            "flags": lambda: [flags_of(file), flags_of(inside), flags_of(f"{name}/child")],
+            "read": lambda: open(file).read(),
+            "write": lambda: os.close(os.open(file, os.O_WRONLY)),
+            "append": lambda: append(file),
+            "append and truncate": lambda: os.close(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_TRUNC)),
+            "truncate": lambda: os.truncate(file, 1),
+            "chmod": lambda: os.chmod(file, 0o600),
+            "chown": lambda: os.chown(file, 1, 1),
+            "touch": lambda: os.utime(file),
+            "set times": lambda: os.utime(file, (1, 1)),
+            "attribute": lambda: os.setxattr(file, "user.a", b"1"),
+            "link": lambda: os.link(file, f"{name}/link"),
+            "rename": lambda: os.rename(file, f"{name}/renamed"),
+            "rename over": lambda: os.rename(f"{name}/target", file),
+            "unlink": lambda: os.unlink(file),
+            "make inside": lambda: os.mkdir(f"{inside}/new"),
+            "write inside": lambda: append(f"{inside}/child"),
+            "unlink inside": lambda: os.unlink(f"{inside}/child"),
+            "rename inside": lambda: os.rename(f"{inside}/child", f"{inside}/other"),
+            "rename out": lambda: os.rename(f"{inside}/child", f"{name}/out"),
+            "rename in": lambda: os.rename(f"{name}/gone", f"{inside}/in"),
+            "rmdir": lambda: os.rmdir(inside),
+        }.items():
+            step(f"{name}: {what}", work)
+    finally:
+        for one in (file, inside):
+            flag(one, 0)
+    step(f"{name}: afterwards", lambda: os.unlink(file))
+
+
+def flags():
+    fixed("immutable", IMMUTABLE)
+    fixed("append-only", APPEND)
 
 
 def lists():

@@ -1,12 +1,13 @@
 // Settings and `-o` options as filesystem/open.ts and fuse/ want them.
 import { MiB } from '../../base/units.ts';
 import { parseDuration } from '../../config/duration.ts';
+import { type AtimeMode, atimeModes } from '../../filesystem/meta/atime.ts';
 import type { OpenOptions } from '../../filesystem/options.ts';
 import type { Lifetimes } from '../../filesystem/vfs/lifetimes.ts';
 import type { WorkerSettings } from '../../keeper/handoff.ts';
 
 export interface SplitOptions {
-  readonly open: Pick<OpenOptions, 'cacheBytes' | 'ledger' | 'backgroundJobs' | 'lifetimes'>;
+  readonly open: Pick<OpenOptions, 'cacheBytes' | 'ledger' | 'backgroundJobs' | 'lifetimes' | 'atimeMode'>;
   /** For fuse/mount-options.ts, which refuses what it does not know. */
   readonly mount: readonly string[];
 }
@@ -19,6 +20,7 @@ export const lifetimeOptions = {
   'negative-entry-cache': 'negativeEntry',
 } as const satisfies Record<string, keyof Lifetimes>;
 
+const isAtimeMode = (value: string): value is AtimeMode => atimeModes.some((mode) => mode === value);
 const isLifetime = (name: string): name is keyof typeof lifetimeOptions => Object.hasOwn(lifetimeOptions, name);
 
 /** As the original client: `buffer-size` in MiB, lifetimes in seconds or with a unit. */
@@ -31,6 +33,7 @@ export function splitOptions(options: readonly string[]): SplitOptions {
     else if (name === 'ledger' && (value === 'strict' || value === 'lenient')) open = { ...open, ledger: value };
     else if (isLifetime(name) && time !== undefined)
       open = { ...open, lifetimes: { ...open.lifetimes, [lifetimeOptions[name]]: time } };
+    else if (name === 'atime-mode' && isAtimeMode(value)) open = { ...open, atimeMode: value };
     else if (option === 'no-bgjob') open = { ...open, backgroundJobs: false };
     else return true;
     return false;

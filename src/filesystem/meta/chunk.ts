@@ -12,7 +12,7 @@ import { bigintAt, bytesAt, numberAt } from './rows.ts';
 import { decodeSlices, encodeSlices, hole, RECORD } from './slices.ts';
 import { nodeById, parentsOf, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeType, type Slice, type SliceId } from './types.ts';
-import { growthOf } from './usage.ts';
+import { fileGrowth } from './usage.ts';
 import type { UsageDelta } from './usage-rows.ts';
 
 /** Chunk rows with an index beyond this cannot belong to a file of MAX_LENGTH. */
@@ -59,15 +59,29 @@ export const insertLedgerEntry = (entry: LedgerEntry): Change =>
     entry.pageKey,
   );
 
-export const ledgerOf = (id: SliceId): Query<LedgerEntry> =>
-  query('SELECT slice_id, indx, tag, page_key FROM pageseal_page WHERE slice_id = ? ORDER BY indx', [id], (row) => ({
-    sliceId: bigintAt(row, 0),
-    indx: numberAt(row, 1),
-    tag: bytesAt(row, 2),
-    pageKey: bytesAt(row, 3),
-  }));
+/** Slices in one statement: a list of thousands would come near the bounds of databases. */
+const LEDGER_GROUP = 512;
 
-const recordCount = (ino: Ino, indx: number): Query<number> =>
+/** The rows of all these slices, in few statements with few different texts: a chunk can have thousands of slices. */
+export function ledgerOf(ids: readonly SliceId[]): Query<LedgerEntry>[] {
+  const queries: Query<LedgerEntry>[] = [];
+  for (let at = 0; at < ids.length; at += LEDGER_GROUP) queries.push(ledgerOfGroup(ids.slice(at, at + LEDGER_GROUP)));
+  return queries;
+}
+
+function ledgerOfGroup(ids: readonly SliceId[]): Query<LedgerEntry> {
+  // Made as long as the next power of two, by repetition: each length is a statement of its own.
+  const [first = 0n] = ids;
+  const padded = [...ids, ...new Array<SliceId>(2 ** Math.ceil(Math.log2(ids.length)) - ids.length).fill(first)];
+  const list = padded.map(() => '?').join(', ');
+  return query(
+    `SELECT slice_id, indx, tag, page_key FROM pageseal_page WHERE slice_id IN (${list}) ORDER BY slice_id, indx`,
+    padded,
+    (row) => ({ sliceId: bigintAt(row, 0), indx: numberAt(row, 1), tag: bytesAt(row, 2), pageKey: bytesAt(row, 3) }),
+  );
+}
+
+export const recordCount = (ino: Ino, indx: number): Query<number> =>
   query(
     'SELECT LENGTH(BYTES(slices)) FROM jfs_chunk WHERE inode = ? AND indx = ?',
     [ino, BigInt(indx)],
@@ -85,7 +99,7 @@ export function* readChunk(ino: Ino, indx: number, ledger: boolean): Op<ChunkVie
   const slices = decodeSlices(bytes, `chunk ${indx} of inode ${ino}`);
   const ids = [...new Set(slices.map((slice) => slice.id))].filter((id) => id !== 0n);
   if (!ledger || ids.length === 0) return { slices, ledger: [] };
-  const entries = yield* read(...ids.map(ledgerOf));
+  const entries = yield* read(...ledgerOf(ids));
   return { slices, ledger: entries.flat() };
 }
 
@@ -110,10 +124,13 @@ export function* directoriesOf(attr: Attr): Op<readonly Ino[]> {
 
 /** A hard-linked file counts in each directory but once in total, an unlinked one that is still open only in total. */
 export function growthDeltas(attr: Attr, parents: readonly Ino[], newLength: bigint): UsageDelta[] {
-  const growth = growthOf(attr.length, newLength);
+  const { owner, ...growth } = fileGrowth(attr, newLength);
   if (growth.length === 0n) return [];
-  if (parents.length === 0 || attr.nlink === 0) return [{ ...growth, volume: true }];
-  return parents.map((parent, i) => ({ ...growth, directory: parent, quotas: parent, volume: i === 0 }));
+  if (parents.length === 0 || attr.nlink === 0) return [{ ...growth, volume: true, owner }];
+  return parents.map((parent, i) => ({
+    ...{ ...growth, directory: parent, quotas: parent },
+    ...(i === 0 && { volume: true, owner }),
+  }));
 }
 
 /** EPERM for what is no file, as the format's own client answers. */
@@ -141,7 +158,7 @@ export function commitSlices(
     const length = commits.reduce((longest, commit) => larger(longest, endOf(commit)), attr.length);
     const parents = yield* directoriesOf(attr);
     const before = yield* read(...[...chunks.keys()].map((indx) => recordCount(ino, indx)));
-    yield* ctx.usage.checkGrowth(parents, growthOf(attr.length, length));
+    yield* ctx.usage.checkGrowth(parents, fileGrowth(attr, length));
     const mtime = commits.at(-1)?.mtime ?? attr.mtime;
     // As on a local disk: the time of the newest change, not that of its commit, which nobody asked for.
     const ctime = later(mtime, attr.ctime);

@@ -6,10 +6,11 @@ import { type Change, change, type Flight, must, query, read } from '../sql/op.t
 import type { AclRule } from './acl.ts';
 import { ruleById } from './acl-rows.ts';
 import { isRoot, mayAccess } from './permission.ts';
+import type { References } from './references.ts';
 import { bytesAt, numberAt } from './rows.ts';
 import { decodeSlices } from './slices.ts';
 import { insertDirStats, insertNode } from './statements.ts';
-import { type Attr, type Ino, NodeType, type SliceId } from './types.ts';
+import { type Attr, type Ino, NodeType } from './types.ts';
 
 export interface CloneHow {
   readonly caller: Caller;
@@ -25,29 +26,6 @@ const FIRST = -1n;
 /** access(2)'s bits. */
 const READ = 4;
 const READ_AND_SEARCH = 5;
-
-/** References to add, by slice. */
-export class References {
-  readonly #counts = new Map<SliceId, { readonly size: number; count: bigint }>();
-
-  add(id: SliceId, size: number): void {
-    const known = this.#counts.get(id);
-    if (known === undefined) this.#counts.set(id, { size, count: 1n });
-    else known.count += 1n;
-  }
-
-  /** In ascending order, as everybody locks them. A slice without a count must not get a second user. */
-  changes(): Change[] {
-    return [...this.#counts]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([id, { size, count }]) => {
-        const text = 'UPDATE jfs_chunk_ref SET refs = refs + ? WHERE chunkid = ? AND size = ?';
-        return must(1, change(text, count, id, BigInt(size)), () =>
-          fail('metadata-damaged', `clone a file: slice ${id} of ${size} bytes has no count`),
-        );
-      });
-  }
-}
 
 /** A hard link becomes a file of its own, as with the original client. */
 export function clonedAttr(source: Attr, ino: Ino, parent: Ino, { caller, preserve }: CloneHow, now: bigint): Attr {

@@ -5,7 +5,7 @@ import { FsError, fail } from '../../base/errors.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import { type Change, change, type Flight, must, type Op, read, write } from '../sql/op.ts';
 import { ruleById } from './acl-rows.ts';
-import { type CloneHow, checkReadable, clonedAttr, copyOf, mayDo, References } from './clone-node.ts';
+import { type CloneHow, checkReadable, clonedAttr, copyOf, mayDo } from './clone-node.ts';
 import type { MetaContext } from './context.ts';
 import { attachDetached, insertDetached, noAnswer, removeDetached, renewDetached } from './detached.ts';
 import { checkName, isReserved, shown } from './names.ts';
@@ -13,6 +13,7 @@ import { ancestors, treeUsage } from './namespace-statements.ts';
 import { nodeDelta } from './outcome.ts';
 import { checkInto, inTrash, isRoot, isTrash } from './permission.ts';
 import { readdirOp } from './readdir.ts';
+import { References } from './references.ts';
 import type { Outcome, Reply } from './request.ts';
 import { nowSeconds } from './session.ts';
 import { edgeByName, insertEdge, nodeById, touch } from './statements.ts';
@@ -207,7 +208,10 @@ function* cloneBatch(ctx: MetaContext, args: CloneArgs, batch: Batch): Op<Outcom
     copied.push({ source: ino, copy });
   }
   const usage: UsageDelta[] = copied.map(({ copy }) => nodeDelta(copy, 1n, { directory: to, volume: true }));
-  yield* ctx.usage.checkGrowth([], usage.reduce<Delta>(plus, noDelta));
+  yield* ctx.usage.checkGrowth([], {
+    ...usage.reduce<Delta>(plus, noDelta),
+    owners: usage.flatMap(({ owner }) => owner ?? []),
+  });
   const folders = copied.filter(({ copy }) => copy.type === NodeType.directory).length;
   yield* write(...changes, ...references.changes(), addLinks(to, folders), renewDetached(root, nowSeconds()));
   return { answer: copied, usage };

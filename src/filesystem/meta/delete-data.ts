@@ -1,6 +1,7 @@
 // Deletes the data of files that are gone: per chunk row one transaction that takes its references away, then the objects
 // of slices nobody refers to, then their rows (spec 5.9). Every step may be repeated, by us after a crash or by any other
 // client, so failures are logged and left to the next hourly job.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../base/log.ts';
 import type { SliceId } from '../../base/words.ts';
 import { type Change, change, type Engine, type Op, query, read, write } from '../sql/op.ts';
@@ -19,6 +20,8 @@ const PARALLEL = 8;
 const PAGE = 1000n;
 /** delfile rows are left to the client that unlinked for this long (spec 5.13). */
 const GRACE_SECONDS = 3600n;
+const ANY_TIME = 1n << 62n;
+const POLL_MS = 200;
 
 export class DataDeletion {
   readonly #engine: Engine;
@@ -110,24 +113,22 @@ export class DataDeletion {
     });
   }
 
-  /** Hourly: files whose client did not come to it. */
-  async deleteExpiredFiles(nowSeconds: bigint): Promise<void> {
-    const expired = query(
-      'SELECT inode FROM jfs_delfile WHERE expire < ? ORDER BY expire LIMIT ?',
-      [nowSeconds - GRACE_SECONDS, PAGE],
-      (row) => bigintAt(row, 0),
-    );
-    const inodes = await this.#engine.view(function* () {
-      const [found] = yield* read(expired);
-      return found;
-    });
-    for (const ino of inodes) this.start(ino);
+  /** Hourly: files whose client did not come to it, all of them unless `stopped`. */
+  async deleteExpiredFiles(nowSeconds: bigint, stopped: () => boolean): Promise<void> {
+    for (let after = 0n; !stopped(); ) {
+      const inodes = await this.#engine.view(() => waitingFiles(after, nowSeconds - GRACE_SECONDS));
+      for (const ino of inodes) this.start(ino);
+      // A large file takes its time: whoever stops need not wait for it.
+      while (this.#running.size > 0 && !stopped()) await Promise.race([...this.#running.values(), sleep(POLL_MS)]);
+      after = inodes.at(-1) ?? 0n;
+      if (inodes.length < PAGE) return;
+    }
   }
 
   /** Every file that waits, however lately it was deleted. Rejects when one cannot be. */
   async deleteFilesNow(onDone: () => void): Promise<void> {
     for (let after = 0n; ; ) {
-      const inodes = await this.#engine.view(() => waitingFiles(after));
+      const inodes = await this.#engine.view(() => waitingFiles(after, ANY_TIME));
       for (let at = 0; at < inodes.length; at += PARALLEL)
         await Promise.all(
           inodes.slice(at, at + PARALLEL).map(async (ino) => {
@@ -145,19 +146,20 @@ export class DataDeletion {
     await this.#deleteSlices(slices);
   }
 
-  /** Hourly: slices that lost their last reference without their objects being deleted. */
-  async deleteLostSlices(): Promise<void> {
+  /** Hourly: some of the slices that lost their last reference without their objects being deleted. Answers how many. */
+  async deleteLostSlices(): Promise<number> {
     const slices = await this.#engine.view(function* () {
       const [found] = yield* read(lostSlices);
       return found;
     });
-    for (const slice of slices) {
-      if (this.#stopped) return;
-      await this.#deleteSlices([slice]);
+    for (let at = 0; at < slices.length; at += PARALLEL) {
+      if (this.#stopped) return 0;
+      await Promise.all(slices.slice(at, at + PARALLEL).map((slice) => this.#deleteSlices([slice])));
     }
+    return slices.length;
   }
 
-  /** With the trash job: slices that a compaction replaced and that the trash kept for a while. */
+  /** With the trash job: some of the slices that a compaction replaced and that the trash kept for a while. Answers how many. */
   async deleteDelayedSlices(before: bigint): Promise<number> {
     const rows = await this.#engine.view(function* () {
       const [found] = yield* read(
@@ -167,18 +169,20 @@ export class DataDeletion {
       );
       return found;
     });
-    for (const key of rows) {
+    for (let at = 0; at < rows.length; at += PARALLEL) {
       if (this.#stopped) return 0;
-      const slices = await this.#engine.run(() => releaseDelayed(key), { durable: true });
-      await this.deleteUnreferenced(slices);
+      const release = (key: bigint) => this.#engine.run(() => releaseDelayed(key), { durable: true });
+      const slices = await Promise.all(rows.slice(at, at + PARALLEL).map(release));
+      await this.deleteUnreferenced(slices.flat());
     }
     return rows.length;
   }
 }
 
-function* waitingFiles(after: Ino): Op<Ino[]> {
-  const text = 'SELECT inode FROM jfs_delfile WHERE inode > ? ORDER BY inode LIMIT ?';
-  const [inodes] = yield* read(query(text, [after, PAGE], (row) => bigintAt(row, 0)));
+/** Deleted before that time, in order of inodes. */
+function* waitingFiles(after: Ino, before: bigint): Op<Ino[]> {
+  const text = 'SELECT inode FROM jfs_delfile WHERE inode > ? AND expire < ? ORDER BY inode LIMIT ?';
+  const [inodes] = yield* read(query(text, [after, before, PAGE], (row) => bigintAt(row, 0)));
   return inodes;
 }
 

@@ -10,7 +10,7 @@ import { attrReply, type Outcome } from './request.ts';
 import { hole } from './slices.ts';
 import { nodeById, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeFlag, NodeType } from './types.ts';
-import { growthOf } from './usage.ts';
+import { fileGrowth } from './usage.ts';
 
 const KEEP_SIZE = 0x01;
 const PUNCH_HOLE = 0x02;
@@ -34,7 +34,7 @@ export function fallocate(
     const end = offset + size;
     const length = (mode & KEEP_SIZE) === 0 ? larger(attr.length, end) : attr.length;
     const parents = yield* directoriesOf(attr);
-    yield* ctx.usage.checkGrowth(parents, growthOf(attr.length, length));
+    yield* ctx.usage.checkGrowth(parents, fileGrowth(attr, length));
     const now = nowNs();
     const zeros = (mode & (PUNCH_HOLE | ZERO_RANGE)) !== 0 ? zeroed(ino, offset, smaller(end, attr.length)) : [];
     yield* write(...zeros, updateNode(ino, { length, mtime: now, ctime: now }));

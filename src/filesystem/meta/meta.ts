@@ -1,6 +1,9 @@
 // The face of the metadata engine as the rest of the file system sees it: one method per operation, each a single
 // transaction with the rules of the spec (section 5). Knows no kernel and no pages.
 import type { Caller, Ino, LedgerEntry, SliceId } from '../../base/words.ts';
+import type { AtimeMode } from './atime.ts';
+import type { LockRange } from './lock-ranges.ts';
+import type { HeldLocks, LockAnswer, LockFamily, LockRequest } from './locks.ts';
 import type { Attr, AttrChange, Dirent, NodeType, Slice, VolumeUsage } from './types.ts';
 
 /** A chunk as readers need it: the records in commit order and the ledger rows of every slice they name. */
@@ -24,6 +27,19 @@ export interface ChunkGrowth {
   /** In all, with those `added`. */
   readonly records: number;
   readonly added: number;
+}
+
+/** A place in a file. */
+export interface Place {
+  readonly ino: Ino;
+  readonly offset: bigint;
+}
+
+export interface Copied {
+  /** Of the target. */
+  readonly attr: Attr;
+  /** May be less than was asked for: at the end of the source, and where much is to be done. */
+  readonly copied: bigint;
 }
 
 export interface CreateResult {
@@ -50,6 +66,8 @@ export interface Meta {
   linksInTrash(ino: Ino): Promise<number>;
   setattr(caller: Caller, ino: Ino, change: AttrChange): Promise<Attr>;
   readlink(ino: Ino): Promise<Buffer>;
+  /** The node was looked at: moves its atime if the mode wants it, and nothing else. */
+  accessed(ino: Ino, mode: AtimeMode): Promise<void>;
 
   create(caller: Caller, parent: Ino, name: Buffer, mode: number, exclusive: boolean): Promise<CreateResult>;
   mknod(caller: Caller, parent: Ino, name: Buffer, type: NodeType, mode: number, rdev: number): Promise<Attr>;
@@ -74,6 +92,14 @@ export interface Meta {
 
   truncate(caller: Caller, ino: Ino, length: bigint): Promise<Attr>;
   fallocate(caller: Caller, ino: Ino, mode: number, offset: bigint, size: bigint): Promise<Attr>;
+  /** What `source` shows is shown at `target` too, without data being moved. Both have no dirty data there. */
+  copyRange(
+    caller: Caller,
+    source: Place,
+    target: Place,
+    size: bigint,
+    grown?: (chunk: ChunkGrowth) => void,
+  ): Promise<Copied>;
   readChunk(ino: Ino, indx: number): Promise<ChunkView>;
   /** Chunk indexes of a file that have a row, ascending, from `from`; for lseek and checks. */
   chunkIndexes(ino: Ino, from: number, limit: number): Promise<number[]>;
@@ -97,6 +123,20 @@ export interface Meta {
   closed(ino: Ino): Promise<void>;
   /** The kernel dropped the inode: a sustained file without handles of ours (a predecessor's) goes now. */
   forgotten(ino: Ino): void;
+
+  /** Sets, changes or takes away one lock, or says that another holder is in the way. Repeating it changes nothing. */
+  setLock(request: LockRequest): Promise<LockAnswer>;
+  /** The lock that `request` would wait for. */
+  conflictingLock(request: LockRequest): Promise<LockRange | undefined>;
+  /** Every holder's locks on a file, ours too; whose session is `sessionId` is ours. */
+  locksOn(family: LockFamily, ino: Ino): Promise<readonly HeldLocks[]>;
+  /** What a predecessor left this session holding. */
+  inheritedLocks(): Promise<readonly Pick<LockRequest, 'family' | 'ino' | 'owner'>[]>;
+  /** Whether the volume is mounted elsewhere for writing, as the database says now. */
+  hasOtherSessions(): Promise<boolean>;
+  /** Changes when another client ended the session: what it locked is lost then, and `onSessionLost` is called. */
+  readonly sessionId: bigint | undefined;
+  onSessionLost(listener: () => void): void;
 
   statfs(root: Ino): Promise<VolumeUsage>;
   /** Flushes deltas, ends the session (unless `keepSession`: a successor will go on with it), closes the database. */

@@ -5,6 +5,7 @@ import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import type { Op } from '../sql/op.ts';
 import { addRuleOp } from './acl-rows.ts';
+import { type AtimeMode, accessedOp } from './atime.ts';
 import type { MetaContext } from './context.ts';
 import { createOp, type NewNode } from './create.ts';
 import { linkOp } from './link.ts';
@@ -28,7 +29,7 @@ const MAX_RUNS = 5;
 
 type Tree = Pick<
   Meta,
-  | 'lookup' | 'getattr' | 'linksInTrash' | 'setattr' | 'readlink' | 'create' | 'mknod' | 'mkdir' | 'symlink' | 'link' | 'rename'
+  | 'lookup' | 'getattr' | 'linksInTrash' | 'accessed' | 'setattr' | 'readlink' | 'create' | 'mknod' | 'mkdir' | 'symlink' | 'link' | 'rename'
   | 'unlink' | 'rmdir' | 'readdir' | 'readdirAt' | 'getxattr' | 'listxattr' | 'setxattr' | 'removexattr'
 >; // biome-ignore format: a table reads better than a column
 
@@ -72,6 +73,10 @@ export class Namespace implements Tree {
 
   readlink(ino: Ino): Promise<Buffer> {
     return this.#context.engine.view(readlinkOp(ino));
+  }
+
+  accessed(ino: Ino, mode: AtimeMode): Promise<void> {
+    return this.#context.engine.run(accessedOp(ino, mode, nowNs()));
   }
 
   readdir(ino: Ino, after: Buffer | undefined, limit: number, plus: boolean): Promise<Dirent[]> {
@@ -124,9 +129,6 @@ export class Namespace implements Tree {
     newName: Buffer,
     flags: number,
   ): Promise<void> {
-    const { usage } = this.#context;
-    // Pending quota figures name directories by where they are now.
-    if (usage.hasQuotas && parent !== newParent) await usage.flush();
     const args = { parent, name, newParent, newName, flags };
     await this.#run(caller, emptyReply, () => renameOp(this.#env, caller, args));
   }

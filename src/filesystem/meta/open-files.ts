@@ -4,10 +4,11 @@ import { nowNs } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import { type Change, change, type Engine, type Op, query, read, write } from '../sql/op.ts';
 import type { OpenFiles } from './context.ts';
+import { nodeDelta } from './outcome.ts';
 import { bigintAt } from './rows.ts';
 import { deleteNode, insertDelfile, nodeById } from './statements.ts';
 import type { Ino } from './types.ts';
-import { negative, type Usage, weightOf } from './usage.ts';
+import type { Usage } from './usage.ts';
 import type { UsageDelta } from './usage-rows.ts';
 
 /** Rows per look at a session's files. */
@@ -42,7 +43,7 @@ export async function dropSustained(
       yield* write(deleteSustained(sid, ino));
       return undefined;
     }
-    const delta = { ...negative(weightOf(attr)), volume: true };
+    const delta = nodeDelta(attr, -1n, { volume: true });
     const rows = [insertDelfile(ino, attr.length, nowNs()), deleteSustained(sid, ino), ...deleteNode(ino)];
     yield* write(...rows, ...usage.changes([delta]));
     return delta;

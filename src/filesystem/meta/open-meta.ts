@@ -7,10 +7,23 @@ import { type Engine, read } from '../sql/op.ts';
 import { chunkIndexes, commitSlices, readChunk } from './chunk.ts';
 import { type CloneArgs, type Cloned, clone } from './clone.ts';
 import { abandonOp, type CompactionMeta, type Replacement, replaceRecords } from './compaction.ts';
+import { copyRange } from './copy-range.ts';
 import type { RemoveSlice } from './delete-data.ts';
 import { detachedBefore, removeDetached } from './detached.ts';
 import { fallocate } from './fallocate.ts';
-import type { ChunkGrowth, ChunkView, Meta, SliceCommit } from './meta.ts';
+import type { LockRange } from './lock-ranges.ts';
+import {
+  conflictingLock,
+  type HeldLocks,
+  hasOtherSessions,
+  type LockAnswer,
+  type LockFamily,
+  type LockRequest,
+  locksOfSession,
+  locksOn,
+  setLock,
+} from './locks.ts';
+import type { ChunkGrowth, ChunkView, Copied, Meta, Place, SliceCommit } from './meta.ts';
 import { Namespace } from './namespace.ts';
 import { readSetting } from './read-setting.ts';
 import { completeTables, hasOurTables } from './schema.ts';
@@ -35,8 +48,6 @@ export interface OpenMetaOptions {
 
 export interface OpenedMeta extends Meta, CompactionMeta {
   readonly setting: Setting;
-  /** For a successor; undefined when read-only. */
-  readonly sessionId: bigint | undefined;
   /** Unlinked files that a successor keeps although it has no handle of them: see `forgotten`. */
   readonly keptForOthers: readonly Ino[];
   /** A copy of a file or a tree that shares its data; it is there as a whole or not at all. */
@@ -94,7 +105,6 @@ function refuseUnsupported(setting: Setting): void {
       },
     );
   if (setting.changeLog) throw refuse('a change log');
-  if (setting.userGroupQuota) throw refuse('user and group quotas');
   if (setting.shards > 1) throw refuse('a sharded bucket');
 }
 
@@ -167,6 +177,16 @@ class VolumeMeta extends Namespace implements OpenedMeta {
     return fallocate(this.#state, caller, ino, mode, offset, size);
   }
 
+  copyRange(
+    caller: Caller,
+    source: Place,
+    target: Place,
+    size: bigint,
+    grown?: (chunk: ChunkGrowth) => void,
+  ): Promise<Copied> {
+    return copyRange(this.#state, caller, source, target, size, grown);
+  }
+
   readChunk(ino: Ino, indx: number): Promise<ChunkView> {
     return this.#state.engine.view(() => readChunk(ino, indx, this.#ledger));
   }
@@ -215,6 +235,30 @@ class VolumeMeta extends Namespace implements OpenedMeta {
 
   forgotten(ino: Ino): void {
     this.#state.files.forgotten(ino);
+  }
+
+  setLock(request: LockRequest): Promise<LockAnswer> {
+    return setLock(this.#state, request);
+  }
+
+  conflictingLock(request: LockRequest): Promise<LockRange | undefined> {
+    return this.#state.engine.view(() => conflictingLock(this.#state.sid, request));
+  }
+
+  locksOn(family: LockFamily, ino: Ino): Promise<readonly HeldLocks[]> {
+    return this.#state.engine.view(() => locksOn(family, ino));
+  }
+
+  inheritedLocks(): Promise<readonly Pick<LockRequest, 'family' | 'ino' | 'owner'>[]> {
+    return this.#state.engine.view(() => locksOfSession(this.#state.sid));
+  }
+
+  hasOtherSessions(): Promise<boolean> {
+    return this.#state.engine.view(() => hasOtherSessions(this.#state.sid));
+  }
+
+  onSessionLost(listener: () => void): void {
+    this.#state.onSessionLost(listener);
   }
 
   statfs(root: Ino): Promise<VolumeUsage> {

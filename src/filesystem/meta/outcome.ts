@@ -3,9 +3,11 @@
 import { align4K } from '../../base/units.ts';
 import type { Op } from '../sql/op.ts';
 import type { AclRule } from './acl.ts';
+import type { Growth } from './limits.ts';
+import type { Used } from './quota-rows.ts';
 import type { Outcome } from './request.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
-import type { Delta, UsageDelta } from './usage-rows.ts';
+import type { OwnerDelta, UsageDelta } from './usage-rows.ts';
 
 /** Facts that change while a volume is mounted, asked afresh by each run of an operation. */
 export interface NamespaceEnv {
@@ -26,9 +28,9 @@ export interface NamespaceEnv {
 
 /** Limits, asked inside an operation before it writes. */
 export interface UsageChecks {
-  readonly hasQuotas: boolean;
-  checkGrowth(parent: Ino, growth: Pick<Delta, 'space' | 'inodes'>): Op<void>;
-  checkMove(from: Ino | undefined, to: Ino, growth: Pick<Delta, 'space' | 'inodes'>): Op<void>;
+  checkGrowth(parent: Ino, growth: Growth): Op<void>;
+  checkMove(from: Ino | undefined, to: Ino, growth: Used): Op<void>;
+  checkOwner(growth: Growth): Op<void>;
 }
 
 export interface Effects {
@@ -64,14 +66,23 @@ export const done = <T>(env: NamespaceEnv, answer: T, effects: Effects = { usage
 /** What a node adds to its directory's data_length. */
 const dataLength = (attr: Attr): bigint => (attr.type === NodeType.file ? attr.length : 0n);
 
-/** One node more (1) or less (-1) somewhere; the rest says where. */
+/** One node more (1) or less (-1) somewhere; the rest says where. In the volume's totals it counts for its owner too. */
 export const nodeDelta = (
   attr: Attr,
   sign: 1n | -1n,
-  where: Omit<UsageDelta, 'length' | 'space' | 'inodes'>,
+  where: Omit<UsageDelta, 'length' | 'space' | 'inodes' | 'owner'>,
 ): UsageDelta => ({
   ...where,
   length: sign * dataLength(attr),
   space: sign * align4K(dataLength(attr)),
   inodes: sign,
+  ...(where.volume === true && { owner: ownedBy(attr, sign) }),
 });
+
+/** What the node counts for its owner. */
+export function ownedBy(attr: Pick<Attr, 'uid' | 'gid' | 'type' | 'length'>, sign: 1n | -1n): OwnerDelta {
+  const { uid, gid, type } = attr;
+  if (type === NodeType.directory) return { uid, gid, space: sign * align4K(0n), inodes: sign };
+  if (type !== NodeType.file) return { uid, gid, space: 0n, inodes: 0n };
+  return { uid, gid, space: sign * align4K(attr.length), inodes: sign };
+}

@@ -4,6 +4,7 @@ import { type Change, type Flight, read } from '../sql/op.ts';
 import { deleteXattrs } from './namespace-statements.ts';
 import { type Effects, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
 import { inTrash, isTrash } from './permission.ts';
+import { dropPendingTree, pendingTree } from './quota-rows.ts';
 import {
   deleteDirQuota,
   deleteDirStats,
@@ -48,9 +49,28 @@ export function* remove(env: NamespaceEnv, directory: Attr, name: Buffer, node: 
     const entry = trashName(directory.ino, node.ino, name);
     // Only a node with several names can be there already under this one.
     const taken = node.type !== NodeType.directory && node.nlink > 1 ? yield* read(edgeByName(trash, entry)) : [[]];
-    if (taken[0].length === 0) return intoTrash(env, directory, node, trash, entry);
+    if (taken[0].length === 0) {
+      const removal = intoTrash(env, directory, node, trash, entry);
+      return node.type === NodeType.directory ? yield* settled(directory, node, removal) : removal;
+    }
   }
-  return node.type === NodeType.directory ? removeDirectory(directory, node) : removeLink(env, directory, node);
+  if (node.type !== NodeType.directory) return removeLink(env, directory, node);
+  return yield* settled(directory, node, removeDirectory(directory, node));
+}
+
+/**
+ * What is pending below a directory that goes would not be added to the quotas above it any more: it becomes pending for
+ * its parent. The directory is empty, so there is nothing deeper.
+ */
+function* settled(directory: Attr, node: Attr, removal: Removal): Generator<Flight, Removal, unknown> {
+  const [[pending]] = yield* read(pendingTree(node.ino));
+  if (pending === undefined || isTrash(directory.ino) || (pending.space === 0n && pending.inodes === 0n))
+    return removal;
+  const { usage, ...effects } = removal.effects;
+  return {
+    changes: [...removal.changes, dropPendingTree(node.ino)],
+    effects: { ...effects, usage: [...usage, { ...pending, length: 0n, quotas: directory.ino }] },
+  };
 }
 
 function intoTrash(env: NamespaceEnv, directory: Attr, node: Attr, trash: Ino, entry: Buffer): Removal {

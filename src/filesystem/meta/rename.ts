@@ -6,10 +6,11 @@ import { checkName, isReserved, shown } from './names.ts';
 import { ancestors, childrenOf, lockedChildren, treeUsage } from './namespace-statements.ts';
 import { type Done, done, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
 import { checkInto, checkLoose, checkOutOf, checkSticky, isTrash } from './permission.ts';
+import { anyQuota, pendingBelow, type Used } from './quota-rows.ts';
 import { type Removal, remove } from './removal.ts';
 import { deleteEdge, type Edge, edgeByName, nodeById, touch, updateNode } from './statements.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
-import { noDelta, rebuildDirStats, type UsageDelta } from './usage-rows.ts';
+import { rebuildDirStats, type UsageDelta } from './usage-rows.ts';
 
 /** Flags of renameat2(2). */
 export const RENAME_NOREPLACE = 1;
@@ -35,6 +36,8 @@ interface Sides {
   /** The edge in the target's place: it may lead to no node. */
   readonly targetEdge: Edge | undefined;
   readonly targetHasEntries: boolean;
+  /** Whether any directory has a quota: without one nobody asks what moves. */
+  readonly hasQuotas: boolean;
 }
 
 export const renameOp = (env: NamespaceEnv, caller: Caller, args: RenameArgs): (() => Op<Done<void>>) => {
@@ -67,20 +70,21 @@ export const renameOp = (env: NamespaceEnv, caller: Caller, args: RenameArgs): (
 
 function* readSides(caller: Caller, args: RenameArgs): Op<Sides> {
   const { parent, name, newParent, newName } = args;
-  const [nodes, [sourceEdge], [targetEdge], [from], [to], inTarget] = yield* read(
+  const [nodes, [sourceEdge], [targetEdge], [from], [to], inTarget, quotas] = yield* read(
     lockedChildren(parent, name, newParent, newName),
     edgeByName(parent, name),
     edgeByName(newParent, newName),
     nodeById(parent),
     nodeById(newParent),
     childrenOf(newParent, newName),
+    anyQuota,
   );
   checkOutOf(caller, from, parent);
   checkInto(to, newParent, restores(args));
   const source = nodes.find(({ ino }) => ino === sourceEdge?.ino);
   if (source === undefined) throw fail('ENOENT', `rename ${shown(name)} in directory ${parent}: no such entry`);
   const target = nodes.find(({ ino }) => ino === targetEdge?.ino);
-  return { from, to, source, target, targetEdge, targetHasEntries: inTarget.length > 0 };
+  return { from, to, source, target, targetEdge, targetHasEntries: inTarget.length > 0, hasQuotas: quotas.length > 0 };
 }
 
 /** The flight of a plain rename, over what is there unless that is forbidden. */
@@ -164,22 +168,34 @@ function* isBelow(directory: Ino, above: Ino): Op<boolean> {
   return all.includes(above);
 }
 
-/** What moves between quota trees: a file with its entry, a directory with everything below it. */
-function* checkQuotas(env: NamespaceEnv, { from, to, source, target }: Sides, exchange: boolean): Op<UsageDelta[]> {
-  if (!env.usage.hasQuotas || from.ino === to.ino) return [];
-  const forth = yield* treeDelta(source);
-  const back = exchange && target !== undefined ? yield* treeDelta(target) : noDelta;
-  const growth = { length: 0n, space: forth.space - back.space, inodes: forth.inodes - back.inodes };
+/**
+ * What moves between quota trees: a file with its entry, a directory with everything below it. What is pending below a
+ * directory moves with it by itself: it will be added to the quotas that are above it then.
+ */
+function* checkQuotas(env: NamespaceEnv, sides: Sides, exchange: boolean): Op<UsageDelta[]> {
+  const { from, to, source, target } = sides;
+  if (!sides.hasQuotas || from.ino === to.ino) return [];
+  const forth = yield* moving(source);
+  const back = exchange && target !== undefined ? yield* moving(target) : undefined;
+  const growth = minus(forth.all, back?.all);
   yield* env.usage.checkMove(from.ino, to.ino, growth);
-  const loss = { length: 0n, space: -growth.space, inodes: -growth.inodes };
-  return [{ ...growth, quotas: to.ino }, ...(isTrash(from.ino) ? [] : [{ ...loss, quotas: from.ino }])];
+  const moved = minus(forth.counted, back?.counted);
+  const deltas = [{ length: 0n, ...moved, quotas: to.ino }];
+  // Nothing in the trash counts towards quotas.
+  if (!isTrash(from.ino)) deltas.push({ length: 0n, ...minus(nothing, moved), quotas: from.ino });
+  return deltas;
 }
 
-function* treeDelta(node: Attr): Op<UsageDelta> {
-  const own = nodeDelta(node, 1n, {});
-  if (!isDirectory(node)) return own;
-  const [[below]] = yield* read(treeUsage(node.ino));
-  return { length: 0n, space: own.space + (below?.space ?? 0n), inodes: 1n + (below?.inodes ?? 0n) };
+const nothing: Used = { space: 0n, inodes: 0n };
+const minus = (a: Used, b: Used = nothing): Used => ({ space: a.space - b.space, inodes: a.inodes - b.inodes });
+
+/** `all` is what is there, `counted` what quotas above have been told of it. */
+function* moving(node: Attr): Op<{ readonly all: Used; readonly counted: Used }> {
+  const { space, inodes } = nodeDelta(node, 1n, {});
+  if (!isDirectory(node)) return { all: { space, inodes }, counted: { space, inodes } };
+  const [[below = nothing], [pending = nothing]] = yield* read(treeUsage(node.ino), pendingBelow(node.ino));
+  const all = { space: space + below.space, inodes: inodes + below.inodes };
+  return { all, counted: minus(all, pending) };
 }
 
 /** Only a node with a single parent has it written down. */

@@ -29,12 +29,12 @@ export const rmdirOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: Bu
       throw fail('ENOTDIR', `remove ${shown(name)} in directory ${parent}: not a directory`);
     const out = isTrash(parent);
     const touched = out ? [] : [touch(parent, env.now(), -1)];
+    if (node !== undefined) checkLoose(node);
     if (children.length > 0) throw fail('ENOTEMPTY', `remove ${shown(name)} in directory ${parent}: it has entries`);
     if (node === undefined) {
       yield* write(deleteEdge(parent, name, edge.ino), ...touched);
       return done(env, undefined);
     }
-    checkLoose(node);
     checkSticky(caller, directory, node);
     const removal = yield* remove(env, directory, name, node);
     if (removal instanceof Missing) return { answer: removal };

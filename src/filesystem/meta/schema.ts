@@ -47,6 +47,7 @@ const ours: readonly string[] = [
   'CREATE TABLE IF NOT EXISTS pageseal_lease (inode INTEGER PRIMARY KEY NOT NULL, node TEXT NOT NULL, epoch INTEGER NOT NULL, expires INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS pageseal_lock (name TEXT PRIMARY KEY NOT NULL, record BLOB NOT NULL, since INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS pageseal_usage (sid INTEGER NOT NULL, inode INTEGER NOT NULL, total_space INTEGER NOT NULL, total_inodes INTEGER NOT NULL, length INTEGER NOT NULL, space INTEGER NOT NULL, inodes INTEGER NOT NULL, tree_space INTEGER NOT NULL, tree_inodes INTEGER NOT NULL, PRIMARY KEY (sid, inode)) WITHOUT ROWID',
+  'CREATE TABLE IF NOT EXISTS pageseal_owner_usage (sid INTEGER NOT NULL, qtype INTEGER NOT NULL, qkey INTEGER NOT NULL, space INTEGER NOT NULL, inodes INTEGER NOT NULL, PRIMARY KEY (sid, qtype, qkey)) WITHOUT ROWID',
 ];
 
 export const createTables = (engine: Engine): Promise<void> =>
@@ -83,8 +84,10 @@ const laterColumns: readonly (readonly [table: string, column: string, definitio
 
 const columnsOfNode = query("SELECT name FROM pragma_table_info('jfs_node')", [], (row) => textAt(row, 0));
 /** The newest of our tables. */
-const ourTables = query("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'pageseal_usage'", [], (row) =>
-  textAt(row, 0),
+const ourTables = query(
+  "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'pageseal_owner_usage'",
+  [],
+  (row) => textAt(row, 0),
 );
 
 /** Whether our tables are there: volumes of the original client get them with the first writing mount. */

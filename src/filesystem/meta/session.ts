@@ -5,7 +5,9 @@ import { hostname, networkInterfaces } from 'node:os';
 import type { Log } from '../../base/log.ts';
 import { change, type Engine, type Op, query, read, write } from '../sql/op.ts';
 import { electJob } from './counters.ts';
+import { deleteLocks } from './locks.ts';
 import { dropSustained, moveSustained, sustainedOf } from './open-files.ts';
+import { movePendingOwners } from './owner-rows.ts';
 import { deleteRequests, moveRequests } from './request.ts';
 import { bigintAt } from './rows.ts';
 import { CLIENT_VERSION } from './setting.ts';
@@ -67,7 +69,9 @@ function* renew(sid: bigint, info: Buffer): Op<bigint> {
   yield* write(
     addCounter('nextSession', next - counter),
     change('INSERT INTO jfs_session2 (sid, expire, info) VALUES (?, ?, ?)', next, expire, info),
-    ...(sid === 0n ? [] : [moveSustained(sid, next), moveRequests(sid, next), movePending(sid, next)]),
+    ...(sid === 0n
+      ? []
+      : [moveSustained(sid, next), moveRequests(sid, next), movePending(sid, next), movePendingOwners(sid, next)]),
   );
   return next;
 }
@@ -81,6 +85,8 @@ export class Session {
   /** The same by the wall clock: the other one stands still while the machine is suspended, and other clients' do not. */
   #renewedAt = 0;
   #renewing: Promise<void> | undefined;
+  /** Called when the session was ended by another client: its locks are gone. */
+  onLost: () => void = () => undefined;
 
   private constructor(engine: Engine, log: Log, info: Buffer) {
     this.#engine = engine;
@@ -118,8 +124,9 @@ export class Session {
     this.#renewed = performance.now();
     this.#renewedAt = Date.now();
     this.#sid = sid;
-    if (before !== 0n && before !== sid)
-      this.#log.warn('session was ended by another client, going on with a new one', { before, sid });
+    if (before === 0n || before === sid) return;
+    this.#log.warn('session was ended by another client, going on with a new one', { before, sid });
+    this.onLost();
   }
 
   /** Ends the session as any client would end a stale one. */
@@ -135,12 +142,7 @@ async function endSession(engine: Engine, usage: Usage, sid: bigint, deleted: (i
     for (const ino of inodes) await dropSustained(engine, usage, sid, ino, deleted);
   }
   await engine.run(function* () {
-    yield* write(
-      change('DELETE FROM jfs_flock WHERE sid = ?', sid),
-      change('DELETE FROM jfs_plock WHERE sid = ?', sid),
-      deleteRequests(sid),
-      change('DELETE FROM jfs_session2 WHERE sid = ?', sid),
-    );
+    yield* write(...deleteLocks(sid), deleteRequests(sid), change('DELETE FROM jfs_session2 WHERE sid = ?', sid));
   });
 }
 

@@ -4,7 +4,7 @@ import type { Caller } from '../../base/words.ts';
 import { type Flight, type Op, read, write } from '../sql/op.ts';
 import { type AclRule, chmodRule, ruleBits } from './acl.ts';
 import { ruleById, sameRule } from './acl-rows.ts';
-import { type Done, done, Missing, type NamespaceEnv } from './outcome.ts';
+import { type Done, done, Missing, type NamespaceEnv, ownedBy } from './outcome.ts';
 import {
   inGroup,
   inTrash,
@@ -19,6 +19,7 @@ import {
 } from './permission.ts';
 import { type NodeUpdate, nodeById, updateNode } from './statements.ts';
 import { type Attr, type AttrChange, type Ino, NodeFlag } from './types.ts';
+import { noDelta, type UsageDelta } from './usage-rows.ts';
 
 const WRITE = 2;
 const FIXED = NodeFlag.immutable | NodeFlag.append;
@@ -44,13 +45,27 @@ export const setattrOp = (env: NamespaceEnv, caller: Caller, ino: Ino, change: A
     if (merged instanceof Missing) return { answer: merged };
     const update = difference(node, merged);
     if (Object.keys(update).length === 0) return done(env, node);
+    const usage = changingHands(node, merged);
+    yield* env.usage.checkOwner({ space: 0n, inodes: 0n, owners: usage.flatMap(({ owner }) => owner ?? []) });
     yield* write(updateNode(ino, { ...update, ctime: now }));
-    return done(env, { ...merged, ctime: now });
+    return done(env, { ...merged, ctime: now }, { usage });
   };
+
+/** What one owner loses and the other gets. */
+function changingHands(node: Attr, merged: Attr): UsageDelta[] {
+  if (merged.uid === node.uid && merged.gid === node.gid) return [];
+  return [
+    { ...noDelta, owner: ownedBy(node, -1n) },
+    { ...noDelta, owner: ownedBy(merged, 1n) },
+  ];
+}
 
 /** Append-only and immutable nodes keep owner, mode and set times, as chattr(1) has it; only root moves those flags. */
 function checkFixed(caller: Caller, node: Attr, change: AttrChange): void {
-  const sets = (time: bigint | 'now' | undefined): boolean => typeof time === 'bigint';
+  // To touch is to append nothing, but it is a change.
+  const touchable = (node.flags & NodeFlag.immutable) === 0;
+  const sets = (time: bigint | 'now' | undefined): boolean =>
+    typeof time === 'bigint' || (time === 'now' && !touchable);
   const touches = [change.mode, change.uid, change.gid].some((value) => value !== undefined);
   if ((node.flags & FIXED) !== 0 && (touches || sets(change.atime) || sets(change.mtime)))
     throw fail('EPERM', `change inode ${node.ino}: it is append-only or immutable`);

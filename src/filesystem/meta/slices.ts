@@ -18,6 +18,9 @@ export function encodeSlices(slices: readonly Slice[]): Buffer {
   return bytes;
 }
 
+export const sameSlices = (a: readonly Slice[], b: readonly Slice[]): boolean =>
+  encodeSlices(a).equals(encodeSlices(b));
+
 /** A run of zeros; shrinking and punching append these, they never delete slices. */
 export const hole = (pos: number, len: number): Slice => ({ pos, id: 0n, size: 0, off: 0, len });
 

@@ -11,7 +11,7 @@ import { attrReply, type Outcome } from './request.ts';
 import { hole } from './slices.ts';
 import { nodeById, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeFlag, TRASH } from './types.ts';
-import { growthOf } from './usage.ts';
+import { fileGrowth } from './usage.ts';
 
 export function truncate(ctx: MetaContext, caller: Caller, ino: Ino, length: bigint): Promise<Attr> {
   if (length < 0n || length > MAX_LENGTH)
@@ -24,7 +24,7 @@ export function truncate(ctx: MetaContext, caller: Caller, ino: Ino, length: big
     if (attr.parent > TRASH && !ctx.files.isOpen(ino)) throw fail('EPERM', `truncate inode ${ino}: it is in the trash`);
     if (length === attr.length) return { answer: attr };
     const parents = yield* directoriesOf(attr);
-    yield* ctx.usage.checkGrowth(parents, growthOf(attr.length, length));
+    yield* ctx.usage.checkGrowth(parents, fileGrowth(attr, length));
     const now = nowNs();
     yield* write(...zeroed(ino, attr.length, length), updateNode(ino, { length, mtime: now, ctime: now }));
     return {

@@ -28,6 +28,15 @@ export interface UsageDelta extends Delta {
   readonly directory?: Ino;
   readonly quotas?: Ino;
   readonly volume?: boolean;
+  readonly owner?: OwnerDelta;
+}
+
+/** What it changed for a user and a group: files and directories count, once per node. */
+export interface OwnerDelta {
+  readonly uid: number;
+  readonly gid: number;
+  readonly space: bigint;
+  readonly inodes: bigint;
 }
 
 /** A row of pageseal_usage: what a session committed and nobody has added to the figures yet. Inode 0: totals only. */
@@ -78,13 +87,10 @@ function decodePending(row: Row): PendingRow {
 /** Of a session and of those that are gone; of all for `everyone`. */
 export const pendingRows = (sid: bigint, everyone: boolean, limit: number): Query<PendingRow> =>
   query(
-    `${PENDING} ${everyone ? '' : 'WHERE sid = ? OR sid NOT IN (SELECT s.sid FROM jfs_session2 s)'} LIMIT ${limit}`,
+    `${PENDING} ${everyone ? '' : 'WHERE sid = ? OR sid NOT IN (SELECT s.sid FROM jfs_session2 s)'} LIMIT ${limit} FOR UPDATE`,
     everyone ? [] : [sid],
     decodePending,
   );
-
-/** Of a session alone, all: what it changed within a second or two. */
-export const pendingOf = (sid: bigint): Query<PendingRow> => query(`${PENDING} WHERE sid = ?`, [sid], decodePending);
 
 /** A session goes on under another id. */
 export const movePending = (from: bigint, to: bigint): Change =>
@@ -134,42 +140,4 @@ export const rebuildDirStats = (ino: Ino): Change =>
      FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ?
      ON CONFLICT (inode) DO NOTHING`,
     ...Array.from({ length: 5 }, () => ino),
-  );
-
-export interface QuotaRow {
-  readonly ino: Ino;
-  readonly maxSpace: bigint;
-  readonly maxInodes: bigint;
-  readonly usedSpace: bigint;
-  readonly usedInodes: bigint;
-}
-
-/**
- * Quotas of a directory and of all above it, nearest first. The depth bound ends the walk on a damaged tree; UNION alone
- * would not, since the depth differs.
- */
-export const quotasAbove = (ino: Ino): Query<QuotaRow> =>
-  query(
-    `WITH RECURSIVE up(inode, depth) AS (
-       SELECT CAST(? AS BIGINT), 0 UNION ALL
-       SELECT n.parent, up.depth + 1 FROM up JOIN jfs_node n ON n.inode = up.inode
-       WHERE n.parent > 0 AND n.inode <> 1 AND up.depth < 4096)
-     SELECT q.inode, q.max_space, q.max_inodes, q.used_space, q.used_inodes
-     FROM up JOIN jfs_dir_quota q ON q.inode = up.inode ORDER BY up.depth`,
-    [ino],
-    (row) => ({
-      ino: bigintAt(row, 0),
-      maxSpace: bigintAt(row, 1),
-      maxInodes: bigintAt(row, 2),
-      usedSpace: bigintAt(row, 3),
-      usedInodes: bigintAt(row, 4),
-    }),
-  );
-
-export const addQuotaUsage = (ino: Ino, delta: Delta): Change =>
-  change(
-    'UPDATE jfs_dir_quota SET used_space = used_space + ?, used_inodes = used_inodes + ? WHERE inode = ?',
-    delta.space,
-    delta.inodes,
-    ino,
   );

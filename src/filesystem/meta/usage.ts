@@ -1,31 +1,37 @@
-// Usage of the volume, of directories and of quota trees (spec 5.10). Each operation leaves what it changed in a row of its
-// own session, in its own transaction; a timer adds those rows to the figures that all clients share, which every writer
-// would otherwise wait for. So a crash loses nothing: whoever opens the volume next adds what the dead left. Limits are
-// checked against what the database said last plus what is not yet added.
+// Usage of the volume, of directories and of quota trees, of users and groups (spec 5.10). Each operation leaves what it
+// changed in rows of its own session, in its own transaction; a timer adds those rows to the figures that all clients
+// share, which every writer would otherwise wait for. So a crash loses nothing: whoever opens the volume next adds what the
+// dead left. At any moment a figure and what is pending for it together are exact.
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { align4K } from '../../base/units.ts';
-import { type Change, type Engine, type Op, query, read, withChanges, write } from '../sql/op.ts';
+import { type Change, type Engine, type Op, read, withChanges, write } from '../sql/op.ts';
+import { checkOwnerLimits, checkTreeLimits, checkVolumeLimits, type Growth, volumeUsed } from './limits.ts';
+import {
+  addOwnerUsage,
+  addPendingOwner,
+  anyOwnerLimit,
+  deletePendingOwner,
+  type Owner,
+  OwnerKind,
+  pendingOwners,
+} from './owner-rows.ts';
 import { smaller } from './position.ts';
-import { bigintAt } from './rows.ts';
+import { addQuotaUsage, anyQuota, pendingBelow, type QuotaRow, quotasAbove, type Used } from './quota-rows.ts';
 import type { Setting } from './setting.ts';
 import { counterValue } from './statements.ts';
 import { type Attr, type Ino, NodeType, type VolumeUsage } from './types.ts';
 import {
   addDirStats,
   addPending,
-  addQuotaUsage,
   addVolumeUsage,
   type Delta,
   deletePending,
   hasStats,
   noDelta,
-  type PendingRow,
-  pendingOf,
+  type OwnerDelta,
   pendingRows,
   plus,
-  type QuotaRow,
-  quotasAbove,
   rebuildDirStats,
   type UsageDelta,
 } from './usage-rows.ts';
@@ -50,12 +56,6 @@ export const weightOf = (attr: Pick<Attr, 'type' | 'length'>): Delta => ({
   inodes: 1n,
 });
 
-export const negative = (delta: Delta): Delta => ({
-  length: -delta.length,
-  space: -delta.space,
-  inodes: -delta.inodes,
-});
-
 /** The difference that a new length of a regular file makes; its inode counts already. */
 export const growthOf = (oldLength: bigint, newLength: bigint): Delta => ({
   length: newLength - oldLength,
@@ -63,12 +63,19 @@ export const growthOf = (oldLength: bigint, newLength: bigint): Delta => ({
   inodes: 0n,
 });
 
+/** The same with whose growth it is. */
+export function fileGrowth({ uid, gid, length }: Attr, newLength: bigint): Delta & { readonly owner: OwnerDelta } {
+  const growth = growthOf(length, newLength);
+  return { ...growth, owner: { uid, gid, space: growth.space, inodes: 0n } };
+}
+
 /** A directory of an hour of the trash, which belongs to root. */
 export const hourUsage = (sign: 1n | -1n): UsageDelta => ({
   volume: true,
   length: 0n,
   space: sign * DIRECTORY_SPACE,
   inodes: sign,
+  owner: { uid: 0, gid: 0, space: sign * DIRECTORY_SPACE, inodes: sign },
 });
 
 export class Usage {
@@ -77,11 +84,10 @@ export class Usage {
   readonly #setting: () => Setting;
   /** Changes when a heartbeat finds the session gone; its rows come along. */
   readonly #sid: () => bigint;
-  /** As the counters said last. */
-  #used = noDelta;
-  #volume = noDelta;
-  #trees = new Map<Ino, Delta>();
+  /** Space of the volume as of the last refresh, and what this client has added since. */
+  #space = 0n;
   #hasQuotas = false;
+  #hasOwnerLimits = false;
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> = Promise.resolve();
 
@@ -92,90 +98,53 @@ export class Usage {
     this.#sid = sid;
   }
 
-  /** Whether any directory quota is set, as of the last refresh: without one, rename need not sum up trees. */
-  get hasQuotas(): boolean {
-    return this.#hasQuotas;
-  }
-
-  /**
-   * At open and at each heartbeat: other clients change totals and quotas too. One that opens the volume adds our pending
-   * rows as well, and what is pending here then has to go, or it would count twice from then on.
-   */
+  /** At open and at each heartbeat: limits that others set are kept from then on. Usage is counted in any case. */
   async refresh(): Promise<void> {
-    const sid = this.#sid();
-    const { space, inodes, hasQuotas, pending } = await this.#engine.view(function* () {
-      const anyQuota = query('SELECT inode FROM jfs_dir_quota LIMIT 1', [], (row) => bigintAt(row, 0));
-      const [used, total, quotas] = yield* read(counterValue('usedSpace'), counterValue('totalInodes'), anyQuota);
-      // Read-only openings have no session, and perhaps not that table.
-      const [rows] = sid === 0n ? [[]] : yield* read(pendingOf(sid));
-      return { space: used[0] ?? 0n, inodes: total[0] ?? 0n, hasQuotas: quotas.length > 0, pending: rows };
+    const { space, quotas, owners } = await this.#engine.view(function* () {
+      const [[used = 0n], trees, limits] = yield* read(counterValue('usedSpace'), anyQuota, anyOwnerLimit);
+      return { space: used, quotas: trees.length > 0, owners: limits.length > 0 };
     });
-    this.#used = { length: 0n, space, inodes };
-    this.#hasQuotas = hasQuotas;
-    this.#volume = pending.reduce((sum, { total }) => plus(sum, total), noDelta);
-    this.#trees.clear();
-    for (const { ino, tree } of pending) this.#addTree(ino, tree);
+    this.#space = space;
+    this.#hasQuotas = quotas;
+    this.#hasOwnerLimits = owners;
   }
 
   /**
    * Inside an operation, before its write: may entries below these directories grow by so much? ENOSPC for the volume,
-   * EDQUOT for a directory quota. Costs a flight only when the volume has quotas.
+   * EDQUOT for a directory, a user or a group. Costs flights only where there are limits.
    */
-  *checkGrowth(parents: Ino | readonly Ino[], growth: Pick<Delta, 'space' | 'inodes'>): Op<void> {
+  *checkGrowth(parents: Ino | readonly Ino[], growth: Growth): Op<void> {
     if (growth.space <= 0n && growth.inodes <= 0n) return;
-    this.#checkVolume(growth);
-    if (!this.#hasQuotas || !this.#setting().dirStats) return;
-    const list = typeof parents === 'bigint' ? [parents] : parents;
-    const found = yield* read(...list.map((parent) => quotasAbove(parent)));
-    for (const quota of found.flat()) this.#checkTree(quota, list, growth);
+    if (growth.space > 0n && this.#space + growth.space > MAX_SPACE)
+      throw fail('ENOSPC', `lengths of all files of the volume, holes included, may sum up to ${MAX_SPACE} bytes`);
+    yield* checkVolumeLimits(this.#setting(), growth);
+    yield* this.checkOwner(growth);
+    if (this.#hasQuotas && this.#setting().dirStats)
+      yield* checkTreeLimits(typeof parents === 'bigint' ? [parents] : parents, growth, new Set());
+  }
+
+  /** The part of it that is about users and groups: for nodes that change hands. */
+  *checkOwner(growth: Growth): Op<void> {
+    if (this.#hasOwnerLimits && this.#setting().userGroupQuota) yield* checkOwnerLimits(growth);
   }
 
   /**
    * The same for nodes that move or get another name: the volume's totals stay, and so does every quota that is above
    * `from` too.
    */
-  *checkMove(from: Ino | undefined, to: Ino, growth: Pick<Delta, 'space' | 'inodes'>): Op<void> {
+  *checkMove(from: Ino | undefined, to: Ino, growth: Used): Op<void> {
     if (!this.#hasQuotas || !this.#setting().dirStats) return;
-    const [above, before] = yield* read(quotasAbove(to), quotasAbove(from ?? 0n));
-    const unchanged = new Set(before.map(({ ino }) => ino));
-    for (const quota of above) if (!unchanged.has(quota.ino)) this.#checkTree(quota, [to], growth);
-  }
-
-  #checkTree(quota: QuotaRow, parents: readonly Ino[], growth: Pick<Delta, 'space' | 'inodes'>): void {
-    const pending = this.#pendingUnder(quota.ino, parents);
-    const over = (max: bigint, used: bigint, by: bigint, more: bigint): boolean =>
-      by > 0n && max > 0n && used + by + more > max;
-    if (
-      over(quota.maxSpace, quota.usedSpace, growth.space, pending.space) ||
-      over(quota.maxInodes, quota.usedInodes, growth.inodes, pending.inodes)
-    )
-      throw fail('EDQUOT', `quota of directory ${quota.ino} is used up`);
-  }
-
-  #checkVolume(growth: Pick<Delta, 'space' | 'inodes'>): void {
-    const { capacity, inodes } = this.#setting();
-    const used = plus(this.#used, this.#volume);
-    if (growth.space > 0n && capacity > 0n && used.space + growth.space > capacity)
-      throw fail('ENOSPC', `capacity of the volume (${capacity} bytes) is used up`);
-    if (growth.space > 0n && used.space + growth.space > MAX_SPACE)
-      throw fail('ENOSPC', `lengths of all files of the volume, holes included, may sum up to ${MAX_SPACE} bytes`);
-    if (growth.inodes > 0n && inodes > 0n && used.inodes + growth.inodes > inodes)
-      throw fail('ENOSPC', `the volume may have ${inodes} inodes and has them`);
-  }
-
-  /** Deltas name the directory they happened in; those of the asked ones themselves are certainly below the quota. */
-  #pendingUnder(quota: Ino, parents: readonly Ino[]): Delta {
-    let sum = noDelta;
-    for (const ino of new Set([quota, ...parents])) sum = plus(sum, this.#trees.get(ino) ?? noDelta);
-    return sum;
+    const [before] = yield* read(quotasAbove(from ?? 0n));
+    yield* checkTreeLimits([to], growth, new Set(before.map(({ ino }) => ino)));
   }
 
   /** The rows that keep what an operation changed: to be written in its own transaction. */
   changes(deltas: readonly UsageDelta[]): Change[] {
+    const { dirStats, userGroupQuota } = this.#setting();
     const rows = new Map<Ino, { total: Delta; directory: Delta; tree: Delta }>();
     for (const delta of deltas) {
-      const directory = this.#setting().dirStats ? delta.directory : undefined;
-      const quotas = this.#hasQuotas ? delta.quotas : undefined;
+      const directory = dirStats ? delta.directory : undefined;
+      const quotas = dirStats ? delta.quotas : undefined;
       if (delta.volume === true || directory !== undefined || quotas !== undefined) {
         const ino = directory ?? quotas ?? 0n;
         if (quotas !== undefined && quotas !== ino) throw fail('internal', `usage of ${ino} and ${quotas} in one`);
@@ -186,23 +155,18 @@ export class Usage {
         rows.set(ino, row);
       }
     }
-    return [...rows].map(([ino, { total, directory, tree }]) => addPending(this.#sid(), ino, total, directory, tree));
+    const sid = this.#sid();
+    return [
+      ...[...rows].map(([ino, { total, directory, tree }]) => addPending(sid, ino, total, directory, tree)),
+      ...(userGroupQuota ? ownerChanges(deltas).map(({ owner, used }) => addPendingOwner(sid, owner, used)) : []),
+    ];
   }
 
-  /** After that commit: what limits are checked against. */
+  /** After that commit. */
   applied(deltas: readonly UsageDelta[]): void {
     if (deltas.length === 0) return;
-    for (const delta of deltas) {
-      if (delta.volume === true) this.#volume = plus(this.#volume, { ...delta, length: 0n });
-      if (delta.quotas !== undefined && this.#hasQuotas) this.#addTree(delta.quotas, delta);
-    }
+    for (const delta of deltas) if (delta.volume === true) this.#space += delta.space;
     this.#schedule();
-  }
-
-  #addTree(ino: Ino, { space, inodes }: Pick<Delta, 'space' | 'inodes'>): void {
-    const sum = plus(this.#trees.get(ino) ?? noDelta, { length: 0n, space, inodes });
-    if (sum.space === 0n && sum.inodes === 0n) this.#trees.delete(ino);
-    else this.#trees.set(ino, sum);
   }
 
   #schedule(): void {
@@ -215,9 +179,8 @@ export class Usage {
   }
 
   /**
-   * Adds what is pending to the figures, also of sessions that are gone. One at a time. To be awaited before a directory
-   * is renamed while hasQuotas: afterwards its pending changes would count for its new ancestors. `everyone`: of other
-   * living sessions too (theirs are exact as well, and whoever adds them takes the rows).
+   * Adds what is pending to the figures, also of sessions that are gone. One at a time. `everyone`: of other living
+   * sessions too (theirs are exact as well, and whoever adds them takes the rows).
    */
   flush(everyone = false): Promise<void> {
     clearTimeout(this.#timer);
@@ -229,16 +192,8 @@ export class Usage {
 
   async #flush(everyone: boolean): Promise<void> {
     const sid = this.#sid();
-    for (;;) {
-      const rows = await this.#engine.run(() => addToFigures(sid, everyone));
-      for (const row of rows) {
-        this.#used = plus(this.#used, row.total);
-        if (row.sid !== sid) continue;
-        this.#volume = plus(this.#volume, negative(row.total));
-        this.#addTree(row.ino, negative(row.tree));
-      }
-      if (rows.length < FLUSH_GROUP) return;
-    }
+    for (const group of [addToFigures, addToOwners])
+      while ((await this.#engine.run(() => group(sid, everyone))) >= FLUSH_GROUP);
   }
 
   /** Before the database closes: everything that is pending. */
@@ -250,17 +205,11 @@ export class Usage {
   /** Capacity or 1 PiB doubled until at most 80 % is used; the smallest quota around `root` wins. */
   async statfs(root: Ino): Promise<VolumeUsage> {
     const setting = this.#setting();
-    const [space, inodes, quotas] = await this.#engine.view(function* () {
-      const [used, total, above] = yield* read(
-        counterValue('usedSpace'),
-        counterValue('totalInodes'),
-        quotasAbove(root),
-      );
-      return [used[0] ?? 0n, total[0] ?? 0n, above] as const;
-    });
-    const positive = (value: bigint): bigint => (value > 0n ? value : 0n);
-    let usedBytes = positive(space + this.#volume.space);
-    let usedInodes = positive(inodes + this.#volume.inodes);
+    // Read-only openings have no session, and perhaps not the tables of what is pending.
+    const ours = this.#sid() !== 0n;
+    const { used, quotas } = await this.#engine.view(() => usageAt(root, ours));
+    let usedBytes = positive(used.space);
+    let usedInodes = positive(used.inodes);
     let totalBytes = setting.capacity;
     if (totalBytes === 0n) for (totalBytes = PIB; usedBytes * 10n > totalBytes * 8n; ) totalBytes *= 2n;
     let freeInodes = positive(setting.inodes - usedInodes);
@@ -272,20 +221,55 @@ export class Usage {
     }
     const [nearest] = quotas;
     if (nearest !== undefined) {
-      const pending = this.#pendingUnder(nearest.ino, [root]);
-      usedBytes = positive(nearest.usedSpace + pending.space);
-      usedInodes = positive(nearest.usedInodes + pending.inodes);
+      usedBytes = positive(nearest.usedSpace);
+      usedInodes = positive(nearest.usedInodes);
     }
     return { totalBytes: usedBytes + freeBytes, usedBytes, totalInodes: usedInodes + freeInodes, usedInodes };
   }
 }
 
+const positive = (value: bigint): bigint => (value > 0n ? value : 0n);
+
+/** Totals of the volume, and the quotas above a directory, nearest first; with everything that is pending. */
+function* usageAt(root: Ino, ours: boolean): Op<{ readonly used: Used; readonly quotas: readonly QuotaRow[] }> {
+  const [above, [space = 0n], [inodes = 0n]] = yield* read(
+    quotasAbove(root),
+    counterValue('usedSpace'),
+    counterValue('totalInodes'),
+  );
+  if (!ours) return { used: { space, inodes }, quotas: above };
+  const used = yield* volumeUsed();
+  const pending = yield* read(...above.map(({ ino }) => pendingBelow(ino)));
+  const quotas = above.map((quota, i) => ({
+    ...quota,
+    usedSpace: quota.usedSpace + (pending[i]?.[0]?.space ?? 0n),
+    usedInodes: quota.usedInodes + (pending[i]?.[0]?.inodes ?? 0n),
+  }));
+  return { used, quotas };
+}
+
+/** One change per user and group; those of nothing too, since their owner may be new. */
+function ownerChanges(deltas: readonly UsageDelta[]): { readonly owner: Owner; readonly used: Used }[] {
+  const changes = new Map<string, { owner: Owner; used: Used }>();
+  const add = (owner: Owner, { space, inodes }: Used): void => {
+    const key = `${owner.kind}-${owner.id}`;
+    const used = changes.get(key)?.used ?? { space: 0n, inodes: 0n };
+    changes.set(key, { owner, used: { space: used.space + space, inodes: used.inodes + inodes } });
+  };
+  for (const { owner } of deltas) {
+    if (owner === undefined) continue;
+    add({ kind: OwnerKind.user, id: BigInt(owner.uid) }, owner);
+    add({ kind: OwnerKind.group, id: BigInt(owner.gid) }, owner);
+  }
+  return [...changes.values()];
+}
+
 /** One transaction: rows go as their figures come. */
-function* addToFigures(sid: bigint, everyone: boolean): Op<PendingRow[]> {
-  const [rows] = yield* read(pendingRows(sid, everyone, FLUSH_GROUP));
-  if (rows.length === 0) return rows;
+function* addToFigures(sid: bigint, everyone: boolean): Op<number> {
+  const [rows, anyTree] = yield* read(pendingRows(sid, everyone, FLUSH_GROUP), anyQuota);
+  if (rows.length === 0) return 0;
   const directories = rows.filter((row) => !isNone(row.directory));
-  const trees = rows.filter((row) => !isNone(row.tree));
+  const trees = anyTree.length === 0 ? [] : rows.filter((row) => !isNone(row.tree));
   const known = yield* read(...directories.map(({ ino }) => hasStats(ino)));
   const quotas = yield* read(...trees.map(({ ino }) => quotasAbove(ino)));
   const made = new Set(directories.filter((_, i) => known[i]?.length === 0).map(({ ino }) => ino));
@@ -296,7 +280,14 @@ function* addToFigures(sid: bigint, everyone: boolean): Op<PendingRow[]> {
     ...trees.flatMap(({ tree }, i) => (quotas[i] ?? []).map((quota) => addQuotaUsage(quota.ino, tree))),
     ...rows.map(deletePending),
   );
-  return rows;
+  return rows.length;
+}
+
+/** The same for what users and groups own. */
+function* addToOwners(sid: bigint, everyone: boolean): Op<number> {
+  const [rows] = yield* read(pendingOwners(sid, everyone, FLUSH_GROUP));
+  if (rows.length > 0) yield* write(...rows.map(addOwnerUsage), ...rows.map(deletePendingOwner));
+  return rows.length;
 }
 
 const isNone = ({ length, space, inodes }: Delta): boolean => length === 0n && space === 0n && inodes === 0n;

@@ -66,18 +66,6 @@ export const setVolumeCapacity = (id: string, capacity: bigint): Change =>
 
 export const deleteVolumeRow = (id: string): Change => change('DELETE FROM pageseal_volume WHERE id = ?', id);
 
-/** Limit in bytes; usage of a row that exists stays. */
-export const setQuota = (ino: Ino, maxSpace: bigint): Change =>
-  change(
-    `INSERT INTO jfs_dir_quota (inode, max_space, max_inodes, used_space, used_inodes) VALUES (?, ?, 0, 0, 0)
-     ON CONFLICT (inode) DO UPDATE SET max_space = excluded.max_space`,
-    ino,
-    maxSpace,
-  );
-
-export const quotaLimit = (ino: Ino): Query<bigint> =>
-  query('SELECT max_space FROM jfs_dir_quota WHERE inode = ?', [ino], (row) => bigintAt(row, 0));
-
 export interface NamedEdge {
   readonly parent: Ino;
   readonly name: Buffer;

@@ -115,6 +115,10 @@ export class VolumeState implements MetaContext {
     return outcome.answer;
   }
 
+  onSessionLost(listener: () => void): void {
+    if (this.#session !== undefined) this.#session.onLost = listener;
+  }
+
   deleteData(ino: Ino): void {
     this.deletion.start(ino);
   }
@@ -162,9 +166,15 @@ export class VolumeState implements MetaContext {
   }
 
   #hourly(tree: TrashExpiry['tree']): Job[] {
+    const stopped = (): boolean => this.#heartbeat === undefined;
     return [
-      { counter: 'lastCleanupFiles', run: (now) => this.deletion.deleteExpiredFiles(now) },
-      { counter: 'nextCleanupSlices', run: () => this.deletion.deleteLostSlices() },
+      { counter: 'lastCleanupFiles', run: (now) => this.deletion.deleteExpiredFiles(now, stopped) },
+      {
+        counter: 'nextCleanupSlices',
+        run: async () => {
+          while (!stopped() && (await this.deletion.deleteLostSlices()) > 0);
+        },
+      },
       {
         counter: 'lastCleanupTrash',
         run: async (now) => {
@@ -172,7 +182,8 @@ export class VolumeState implements MetaContext {
           const nowMs = Number(now) * 1000;
           await emptyTrash(this.#expiry(tree), expiryLimit(trashDays, nowMs), nowMs);
           // Slices that a compaction replaced are kept as long as the trash is.
-          await this.deletion.deleteDelayedSlices(now - BigInt(trashDays) * DAY_SECONDS);
+          const before = now - BigInt(trashDays) * DAY_SECONDS;
+          while (!stopped() && (await this.deletion.deleteDelayedSlices(before)) > 0);
         },
       },
     ];

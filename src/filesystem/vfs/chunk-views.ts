@@ -4,6 +4,7 @@ import type { Mutex } from '../../base/mutex.ts';
 import type { Ino, LedgerEntry, SliceId } from '../../base/words.ts';
 import type { ChunkView, Meta, SliceCommit } from '../meta/meta.ts';
 import { paint, type Segment, segmentAt } from '../meta/overlap.ts';
+import { sameSlices } from '../meta/slices.ts';
 import { CHUNK_SIZE, type Slice } from '../meta/types.ts';
 
 /** Chunks kept per inode (4 GiB of a file): a view with 64 KiB pages takes some 300 KB. */
@@ -30,6 +31,11 @@ export class View {
         this.#ledger.set(entry.sliceId, list);
       } else known[entry.indx] = entry;
     }
+  }
+
+  /** Whether both came from the same records. */
+  sameAs(other: View): boolean {
+    return sameSlices(this.#slices, other.#slices);
   }
 
   get records(): number {

@@ -8,6 +8,8 @@ import type { Ino, LedgerEntry, SliceId } from '../../base/words.ts';
 import type { CompactionMeta } from '../meta/compaction.ts';
 import { type CompactionPlan, planCompaction } from '../meta/compaction-plan.ts';
 import type { ChunkView } from '../meta/meta.ts';
+import { sameSlices } from '../meta/slices.ts';
+import type { Slice } from '../meta/types.ts';
 import { pageCount, pageLength, pagesUnder } from '../page/geometry.ts';
 import type { PagePlace, PageStore } from '../page/page-store.ts';
 
@@ -17,6 +19,8 @@ const IN_FLIGHT_BYTES = 8 * MiB;
 const MAX_IN_FLIGHT = 4;
 /** Old pages fetched for one new page at a time, within as many bytes again. */
 const READS_AT_ONCE = 16;
+/** Compactions of others in a row that came before ours. */
+const MAX_LOOKS = 10;
 /** Larger pages are sealed on codec threads, which see shared memory without a copy. */
 const SHARED_ABOVE = 64 * KiB;
 
@@ -46,19 +50,21 @@ export async function compactChunk(
   indx: number,
   signal: AbortSignal,
 ): Promise<Compacted> {
-  for (let attempt = 0; ; attempt++) {
+  let before: readonly Slice[] | undefined;
+  for (let look = 1; ; look++) {
     const view = await readChunk(parts, ino, indx);
     if (view === undefined) return { kind: 'changed' };
     const plan = planCompaction(view.slices);
     if (plan === undefined) return { kind: 'nothing', records: view.slices.length };
-    const first = attempt === 0;
+    // Another client's compaction may take pages away before they are read, and then again the next ones.
+    const mayBeGone = look < MAX_LOOKS && (before === undefined || !sameSlices(before, view.slices));
     try {
       const id = await parts.meta.newSliceId();
       const more = view.slices.length > plan.records.length;
-      return await replace(parts, { ino, indx, plan, ledger: byPage(view), more, first, id, signal });
+      return await replace(parts, { ino, indx, plan, ledger: byPage(view), more, mayBeGone, id, signal });
     } catch (thrown) {
-      // Another client's compaction took the pages away in between: what is there now counts.
-      if (!first || !hasCode(thrown, 'object-missing')) throw thrown;
+      if (!mayBeGone || !hasCode(thrown, 'object-missing')) throw thrown;
+      before = view.slices;
     }
   }
 }
@@ -81,8 +87,8 @@ interface Task {
   readonly plan: CompactionPlan;
   readonly ledger: ReadonlyMap<string, LedgerEntry>;
   readonly more: boolean;
-  /** Not yet tried again. */
-  readonly first: boolean;
+  /** A missing page is no loss yet: the chunk is looked at again. */
+  readonly mayBeGone: boolean;
   readonly id: SliceId;
   readonly signal: AbortSignal;
 }
@@ -199,7 +205,7 @@ async function copyAll(pages: PageStore, task: Task, group: readonly Copy[], int
           place,
           task.ledger.get(`${place.sliceId}_${place.indx}`),
           task.signal,
-          task.first,
+          task.mayBeGone,
         );
         page.copy(into, at, from, from + bytes);
       }),

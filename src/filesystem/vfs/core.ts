@@ -2,9 +2,11 @@
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Caller, Ino } from '../../base/words.ts';
+import type { AtimeMode } from '../meta/atime.ts';
 import type { Meta } from '../meta/meta.ts';
 import { type Attr, NodeType, TRASH } from '../meta/types.ts';
 import type { PageStore } from '../page/page-store.ts';
+import type { Compactions } from './compactions.ts';
 import type { DirtyFiles } from './dirty-files.ts';
 import { type FileHandle, type Handles, O } from './handles.ts';
 import type { Inodes, OpenInode } from './inodes.ts';
@@ -22,7 +24,11 @@ export interface Core {
   readonly inodes: Inodes;
   readonly files: Handles<FileHandle>;
   readonly dirtyFiles: DirtyFiles;
+  readonly compactions: Compactions | undefined;
   readonly lifetimes: Lifetimes;
+  readonly atimeMode: AtimeMode;
+  /** Inodes on which handles of a predecessor held locks that went with the session. */
+  readonly lockLost: Set<Ino>;
   /** Counts this client's own changes: what was read before one may be shown no more. */
   changes: number;
 }
@@ -114,6 +120,7 @@ export function newFileHandle(
     // A predecessor's handle cannot have been told what happened to this process's inode.
     seenErrors: inherited ? 0 : inode.errors,
     seenByWrite: inherited ? 0 : inode.errors,
+    lockLost: inherited && core.lockLost.has(inode.ino),
     lossTold: 'no',
     nextRead: 0n,
     streak: 0,

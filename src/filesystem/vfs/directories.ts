@@ -3,6 +3,7 @@
 import { fail } from '../../base/errors.ts';
 import type { Ino } from '../../base/words.ts';
 import { type Dirent, NodeType } from '../meta/types.ts';
+import { accessed } from './accessed.ts';
 import { type Core, entryAtOnce } from './core.ts';
 import { Handles } from './handles.ts';
 import type { DirectoryEntry, HandleId } from './vfs.ts';
@@ -92,6 +93,7 @@ export class Directories {
     const directory = await this.#find(ino, id);
     let at = Number(offset);
     if (at === 0) {
+      await accessed(this.#core, ino);
       // The start and rewinddir(3): what has changed since must show.
       directory.page = [];
       directory.start = 0;

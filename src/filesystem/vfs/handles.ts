@@ -14,6 +14,7 @@ export const O = {
   exclusive: 0o200,
   truncate: 0o1000,
   append: 0o2000,
+  noAtime: 0o1000000,
 } as const;
 
 /** Bits of an id: epoch 16, flags 8, serial 32; the top eight stay clear. */
@@ -61,6 +62,8 @@ export interface FileHandle {
   /** Errors of the inode that this handle has been told by fsync, and by a write (running numbers). */
   seenErrors: number;
   seenByWrite: number;
+  /** It held a lock that went with the session: EIO until the file is opened again. */
+  lockLost: boolean;
   /** How far the loss of a predecessor has been told: see loss.ts. */
   lossTold: 'no' | 'by-write' | 'by-fsync';
   /** Where the reader is: see read-ahead.ts. */

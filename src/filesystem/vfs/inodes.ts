@@ -80,6 +80,15 @@ export class OpenInode implements WriterOwner {
     this.known = attr;
   }
 
+  /** The same, where what is known must not be relied on; answers whether the kernel's pages may be old. */
+  lookAnew(attr: Attr, since: number): boolean {
+    const before = this.known;
+    this.observe(attr, since);
+    const changed = this.mixed || !sameTimes(before, this.known) || before.length !== this.known.length;
+    if (changed) this.views.dropAll();
+    return changed;
+  }
+
   committed(attr: Attr, slices: readonly DirtySlice[]): void {
     this.views.append(slices.map((slice) => slice.commit()));
     this.adopt(attr);

@@ -21,6 +21,11 @@ export function logInherited(lost: readonly Ino[], log: Log): void {
     log.error('data lost: the worker died before what was written to this inode had been committed', { inode: ino });
 }
 
+/** Its lock may be another client's by now: nothing may be done under it. */
+export function refuseLostLock({ lockLost, inode }: FileHandle): void {
+  if (lockLost) throw fail('EIO', `use inode ${inode.ino}: a lock of this open file was lost; open it again`);
+}
+
 export type Teller = 'write' | 'flush' | 'fsync';
 
 /** Throws EIO for a handle of a predecessor on an inode that lost data. */

@@ -2,6 +2,7 @@
 import { FsError, fail } from '../../base/errors.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import { type Attr, NodeFlag, NodeType, TRASH } from '../meta/types.ts';
+import { accessed } from './accessed.ts';
 import { beyondRequest, type Core, changing, entryOf, mayChange, newFileHandle } from './core.ts';
 import { O } from './handles.ts';
 import { truncate } from './reshape.ts';
@@ -30,6 +31,7 @@ export async function open(core: Core, caller: Caller, ino: Ino, flags: number):
     const since = core.inodes.now;
     const attr = await core.meta.getattr(ino);
     checkOpen(attr, flags);
+    if ((flags & O.accessMode) !== O.writeOnly && (flags & O.noAtime) === 0) await accessed(core, ino, attr);
     return await opened(core, caller, attr, since, flags);
   } catch (thrown) {
     await core.meta.closed(ino);

@@ -16,6 +16,9 @@ const zeros = Buffer.alloc(MiB);
 
 type Piece = Buffer | Promise<Buffer>;
 
+/** Compactions of others in a row that take away what is being read. */
+const MAX_LOOKS = 10;
+
 /** A part of a chunk, and who waits for it. */
 interface Range {
   readonly indx: number;
@@ -23,7 +26,7 @@ interface Range {
   readonly to: number;
   readonly signal: AbortSignal | undefined;
   /** What is known of the chunk may be out of date: if a page is missing, it is looked at again. */
-  readonly first: boolean;
+  readonly mayBeGone: boolean;
 }
 
 export class Reader {
@@ -39,7 +42,7 @@ export class Reader {
     const wanted = Number(smaller(BigInt(size), inode.length - offset));
     const pieces: Piece[] = [];
     let pending = false;
-    for (const range of ranges(offset, wanted, signal, true)) {
+    for (const range of ranges(offset, wanted, signal)) {
       const view = inode.views.get(range.indx) ?? (await inode.views.load(range.indx));
       if (this.#chunk(inode, view, range, pieces)) pending = true;
     }
@@ -48,23 +51,36 @@ export class Reader {
       return await Promise.all(pieces);
     } catch (thrown) {
       if (!hasCode(thrown, 'object-missing')) throw thrown;
-      return this.#again(inode, ranges(offset, wanted, signal, false), pieces);
+      return this.#again(inode, ranges(offset, wanted, signal), pieces);
     }
   }
 
-  /** Another client may have compacted the chunk and deleted its old pages: what is there now counts. */
+  /** Another client may have compacted a chunk and deleted its old pages: what is there now counts. */
   async #again(inode: OpenInode, wanted: readonly Range[], before: readonly Piece[]): Promise<readonly Buffer[]> {
     await Promise.allSettled(before);
-    const pieces: Piece[] = [];
-    for (const range of wanted) {
+    const pieces: Buffer[] = [];
+    for (const range of wanted) pieces.push(...(await this.#lookAgain(inode, range)));
+    return pieces;
+  }
+
+  /** A page is missing for good when the chunk has not changed since it was looked for. */
+  async #lookAgain(inode: OpenInode, range: Range): Promise<readonly Buffer[]> {
+    let before: View | undefined;
+    for (let look = 1; ; look++) {
       this.#log.debug('page missing, reading the chunk again', { inode: inode.ino, chunk: range.indx });
       inode.views.drop(range.indx);
       const view = await inode.views.load(range.indx);
-      const part: Piece[] = [];
-      this.#chunk(inode, view, range, part);
-      pieces.push(...(await Promise.all(part)));
+      const mayBeGone = look < MAX_LOOKS && (before === undefined || !view.sameAs(before));
+      const pieces: Piece[] = [];
+      this.#chunk(inode, view, { ...range, mayBeGone }, pieces);
+      try {
+        return await Promise.all(pieces);
+      } catch (thrown) {
+        if (!mayBeGone || !hasCode(thrown, 'object-missing')) throw thrown;
+        await Promise.allSettled(pieces);
+        before = view;
+      }
     }
-    return Promise.all(pieces);
   }
 
   /** Pushes the pieces of [from, to) of a chunk, all in one turn; answers whether any is a promise. */
@@ -104,7 +120,7 @@ export class Reader {
   }
 
   /** `range` is of the slice here. */
-  #slice(view: View, slice: Slice, { from, to: end, signal, first }: Range, into: Piece[]): void {
+  #slice(view: View, slice: Slice, { from, to: end, signal, mayBeGone }: Range, into: Piece[]): void {
     const { pageSize } = this.#pages;
     for (let at = from; at < end; ) {
       const k = Math.floor(at / pageSize);
@@ -114,7 +130,9 @@ export class Reader {
       const cached = this.#pages.cached(place);
       const [a, b] = [at - start, to - start];
       if (cached === undefined)
-        into.push(this.#pages.read(place, view.entry(slice.id, k), signal, first).then((page) => page.subarray(a, b)));
+        into.push(
+          this.#pages.read(place, view.entry(slice.id, k), signal, mayBeGone).then((page) => page.subarray(a, b)),
+        );
       else into.push(cached.subarray(a, b));
       at = to;
     }
@@ -154,13 +172,13 @@ export class Reader {
 }
 
 /** A stretch of a file, chunk by chunk: one part, or two. */
-function ranges(offset: bigint, size: number, signal: AbortSignal | undefined, first: boolean): Range[] {
+function ranges(offset: bigint, size: number, signal: AbortSignal | undefined): Range[] {
   let indx = chunkOf(offset);
   let from = posInChunk(offset);
   const parts: Range[] = [];
   for (let left = size; left > 0; indx++, from = 0) {
     const to = Math.min(CHUNK_SIZE, from + left);
-    parts.push({ indx, from, to, signal, first });
+    parts.push({ indx, from, to, signal, mayBeGone: true });
     left -= to - from;
   }
   return parts;

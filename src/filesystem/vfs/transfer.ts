@@ -4,7 +4,7 @@ import type { Caller, Ino } from '../../base/words.ts';
 import { MAX_LENGTH } from '../meta/types.ts';
 import { type Core, fileHandle, mayChange } from './core.ts';
 import type { FileHandle } from './handles.ts';
-import { tellErrors, tellLoss } from './loss.ts';
+import { refuseLostLock, tellErrors, tellLoss } from './loss.ts';
 import type { ReadAhead } from './read-ahead.ts';
 import type { Reader } from './reader.ts';
 import type { HandleId } from './vfs.ts';
@@ -26,6 +26,7 @@ export class Transfer {
     const found = fileHandle(this.#core, caller, ino, id);
     const handle = found instanceof Promise ? await found : found;
     if (!handle.readable) throw fail('EBADF', `read inode ${ino}: opened for writing only`);
+    refuseLostLock(handle);
     if (size <= 0 || offset >= handle.inode.length) return [];
     this.#readAhead.after(handle, offset, size);
     return this.#reader.read(handle.inode, offset, size, caller.signal);
@@ -62,6 +63,7 @@ export class Transfer {
     const { inode } = handle;
     mayChange(this.#core, `write to inode ${inode.ino}`);
     if (!handle.writable) throw fail('EBADF', `write to inode ${inode.ino}: opened for reading only`);
+    refuseLostLock(handle);
     tellLoss(handle, this.#core.inodes, 'write');
     tellErrors(handle, 'write');
     // The kernel's idea of the end may lag behind ours; a request sent again must land where it did the first time.
@@ -80,6 +82,7 @@ export class Transfer {
   async #writeOut(caller: Caller, ino: Ino, id: HandleId, by: 'flush' | 'fsync'): Promise<void> {
     const handle = await fileHandle(this.#core, caller, ino, id);
     await handle.inode.writer.drain();
+    refuseLostLock(handle);
     tellLoss(handle, this.#core.inodes, by);
     tellErrors(handle, by);
   }

@@ -1,10 +1,12 @@
 // File-system behaviour keyed by inode: the face the kernel's side (fuse/) and library users call. Knows no kernel and
 // no SQL. Inodes here are the file system's own; the FUSE side translates node id 1 to the mounted directory.
 import type { Caller, Ino } from '../../base/words.ts';
+import { type LockRange, LockType } from '../meta/lock-ranges.ts';
 import type { Attr, AttrChange, NodeType, VolumeUsage } from '../meta/types.ts';
 
-export { NodeType } from '../meta/types.ts';
-export type { Attr, AttrChange, Caller, Ino, VolumeUsage };
+export { NodeFlag, NodeType } from '../meta/types.ts';
+export type { Attr, AttrChange, Caller, Ino, LockRange, VolumeUsage };
+export { LockType };
 
 /** An inode and for how long the kernel may believe it, milliseconds. */
 export interface Entry {
@@ -33,10 +35,24 @@ export interface DirectoryEntry {
   readonly entry?: Entry;
 }
 
+/** A place in an open file. */
+export interface OpenPlace {
+  readonly ino: Ino;
+  readonly handle: HandleId;
+  readonly offset: bigint;
+}
+
 /** setattr with the two things that are no attribute of the node row. */
 export interface VfsAttrChange extends AttrChange {
   /** Truncate to this many bytes. */
   readonly size?: bigint;
+}
+
+/** What is asked of a lock: of flock(2), which knows whole files only, or of fcntl(2). */
+export interface FileLock extends LockRange {
+  readonly flock: boolean;
+  /** 64 bits: the open file as the kernel numbers it, or the process. */
+  readonly owner: bigint;
 }
 
 /**
@@ -78,12 +94,25 @@ export interface Vfs {
    * `offset` even if the handle was opened to append (a page of a mapping, or O_APPEND was cleared since).
    */
   write(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, data: Buffer, placed?: boolean): Promise<number>;
-  /** close(2) of one descriptor: uploads and commits what is dirty and reports errors. */
-  flush(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
+  /**
+   * close(2) of one descriptor: uploads and commits what is dirty and reports errors. The fcntl locks of `lockOwner` on the
+   * file go, after its data is there.
+   */
+  flush(caller: Caller, ino: Ino, handle: HandleId, lockOwner?: bigint): Promise<void>;
   /** Like flush, and then it also survives a power cut. */
   fsync(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
-  release(caller: Caller, ino: Ino, handle: HandleId): Promise<void>;
+  /** `flockOwner`: it was locked with flock, by this number. */
+  release(caller: Caller, ino: Ino, handle: HandleId, flockOwner?: bigint): Promise<void>;
+  /** The lock that would be in the way. */
+  getLock(caller: Caller, ino: Ino, handle: HandleId, lock: FileLock): Promise<LockRange | undefined>;
+  /**
+   * EAGAIN when another lock is in the way and `wait` is not set; waiting ends by EINTR with caller.signal. Answers whether
+   * the file was changed by another client, so that pages the kernel has are old.
+   */
+  setLock(caller: Caller, ino: Ino, handle: HandleId, lock: FileLock, wait: boolean): Promise<boolean>;
   fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: bigint, size: bigint): Promise<void>;
+  /** copy_file_range(2), without moving data; answers how much, which may be less than `size`. */
+  copyRange(caller: Caller, source: OpenPlace, target: OpenPlace, size: bigint): Promise<bigint>;
   /** SEEK_DATA 3 and SEEK_HOLE 4 of lseek(2); ENXIO. */
   lseek(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, whence: number): Promise<bigint>;
 

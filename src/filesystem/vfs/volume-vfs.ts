@@ -1,16 +1,20 @@
 // The Vfs over metadata and pages: puts the operation families together. No rule of its own.
 import type { Log } from '../../base/log.ts';
 import type { Caller, Ino } from '../../base/words.ts';
+import type { AtimeMode } from '../meta/atime.ts';
 import type { Meta } from '../meta/meta.ts';
 import type { PageStore } from '../page/page-store.ts';
+import { accessed } from './accessed.ts';
 import * as attributes from './attributes.ts';
 import type { Compactions } from './compactions.ts';
+import { copyRange } from './copy.ts';
 import { type Core, changing } from './core.ts';
 import { Directories } from './directories.ts';
 import { DirtyFiles } from './dirty-files.ts';
 import { Handles } from './handles.ts';
 import { Inodes } from './inodes.ts';
 import { type Lifetimes, usualLifetimes } from './lifetimes.ts';
+import { Locks } from './locks.ts';
 import { forgetLoss, logInherited, noMarks } from './loss.ts';
 import type { UncommittedMarks } from './marks.ts';
 import * as names from './names.ts';
@@ -20,7 +24,18 @@ import { Reader } from './reader.ts';
 import * as shape from './reshape.ts';
 import { Slabs } from './slabs.ts';
 import { Transfer } from './transfer.ts';
-import type { DirectoryEntry, Entry, HandleId, Opened, Vfs, VfsAttrChange, VolumeUsage } from './vfs.ts';
+import type {
+  DirectoryEntry,
+  Entry,
+  FileLock,
+  HandleId,
+  LockRange,
+  Opened,
+  OpenPlace,
+  Vfs,
+  VfsAttrChange,
+  VolumeUsage,
+} from './vfs.ts';
 
 export interface VfsOptions {
   readonly meta: Meta;
@@ -31,6 +46,8 @@ export interface VfsOptions {
   readonly marks?: UncommittedMarks;
   readonly epoch?: number;
   readonly lifetimes?: Lifetimes;
+  /** Default: noatime. */
+  readonly atimeMode?: AtimeMode;
   /** Bytes of dirty data in memory. */
   readonly dirtyBytes?: number;
   /** Absent: chunks are left as they are. Stopped by its owner, after the last flush. */
@@ -47,6 +64,7 @@ export class VolumeVfs implements Vfs {
   readonly #core: Core;
   readonly #directories: Directories;
   readonly #transfer: Transfer;
+  readonly #locks: Locks;
 
   constructor(options: VfsOptions) {
     const { meta, pages, root, log, marks = noMarks, epoch = 0, lifetimes = usualLifetimes } = options;
@@ -63,11 +81,19 @@ export class VolumeVfs implements Vfs {
     const inodes = new Inodes(meta, { meta, pages, slabs, dirtyFiles, marks, log, compactions }, lost);
     if (compactions !== undefined) compactions.onReplaced = (ino, indx) => inodes.get(ino)?.views.drop(indx);
     const files: Core['files'] = new Handles(epoch);
-    const readOnly = this.readOnly;
-    this.#core = { meta, pages, log, marks, root, readOnly, inodes, files, dirtyFiles, lifetimes, changes: 0 };
+    const { readOnly } = this;
+    const { atimeMode = 'noatime' } = options;
+    const tables = { marks, inodes, files, dirtyFiles, compactions, lockLost: new Set<Ino>() };
+    this.#core = { meta, pages, log, root, readOnly, lifetimes, atimeMode, ...tables, changes: 0 };
     const reader = new Reader(pages, log);
     this.#transfer = new Transfer(this.#core, reader, new ReadAhead(reader, pages));
     this.#directories = new Directories(this.#core, epoch);
+    this.#locks = new Locks(this.#core);
+  }
+
+  /** Before a successor serves: what it goes on with. */
+  async adopt(): Promise<void> {
+    if (!this.readOnly) await this.#locks.adopt();
   }
 
   lookup(caller: Caller, parent: Ino, name: Buffer): Promise<Entry> {
@@ -89,8 +115,10 @@ export class VolumeVfs implements Vfs {
     return attributes.setattr(this.#core, caller, ino, change);
   }
 
-  readlink(_caller: Caller, ino: Ino): Promise<Buffer> {
-    return this.#core.meta.readlink(ino);
+  async readlink(_caller: Caller, ino: Ino): Promise<Buffer> {
+    const target = await this.#core.meta.readlink(ino);
+    await accessed(this.#core, ino);
+    return target;
   }
 
   access(caller: Caller, ino: Ino, mask: number): Promise<void> {
@@ -148,20 +176,40 @@ export class VolumeVfs implements Vfs {
     return this.#transfer.write(caller, ino, handle, offset, data, placed);
   }
 
-  flush(caller: Caller, ino: Ino, handle: HandleId): Promise<void> {
-    return this.#transfer.flush(caller, ino, handle);
+  async flush(caller: Caller, ino: Ino, handle: HandleId, lockOwner?: bigint): Promise<void> {
+    try {
+      await this.#transfer.flush(caller, ino, handle);
+    } finally {
+      if (lockOwner !== undefined) await this.#locks.closing(ino, lockOwner);
+    }
   }
 
   fsync(caller: Caller, ino: Ino, handle: HandleId): Promise<void> {
     return this.#transfer.fsync(caller, ino, handle);
   }
 
-  release(_caller: Caller, ino: Ino, handle: HandleId): Promise<void> {
-    return opening.release(this.#core, ino, handle);
+  async release(_caller: Caller, ino: Ino, handle: HandleId, flockOwner?: bigint): Promise<void> {
+    try {
+      await opening.release(this.#core, ino, handle);
+    } finally {
+      if (flockOwner !== undefined) await this.#locks.releasing(ino, handle, flockOwner);
+    }
+  }
+
+  getLock(caller: Caller, ino: Ino, handle: HandleId, lock: FileLock): Promise<LockRange | undefined> {
+    return this.#locks.get(caller, ino, handle, lock);
+  }
+
+  setLock(caller: Caller, ino: Ino, handle: HandleId, lock: FileLock, wait: boolean): Promise<boolean> {
+    return this.#locks.set(caller, ino, handle, lock, wait);
   }
 
   fallocate(caller: Caller, ino: Ino, handle: HandleId, mode: number, offset: bigint, size: bigint): Promise<void> {
     return shape.fallocate(this.#core, caller, ino, handle, mode, offset, size);
+  }
+
+  copyRange(caller: Caller, source: OpenPlace, target: OpenPlace, size: bigint): Promise<bigint> {
+    return copyRange(this.#core, caller, source, target, size);
   }
 
   lseek(caller: Caller, ino: Ino, handle: HandleId, offset: bigint, whence: number): Promise<bigint> {
@@ -222,5 +270,6 @@ export class VolumeVfs implements Vfs {
   /** Stops timers; nothing may be dirty any more (flushAll). */
   stop(): void {
     this.#core.dirtyFiles.stop();
+    this.#locks.stop();
   }
 }

@@ -1,10 +1,18 @@
-// Open files: open, create, read, write, flush, fsync, release, fallocate, lseek.
+// Open files: open, create, read, write, flush, fsync, release, fallocate, lseek, copy_file_range.
 import { fail } from '../../base/errors.ts';
 import { MAX_WRITE } from '../negotiate.ts';
-import { O_APPEND, OPEN_KILL_SUIDGID, Size, WRITE_CACHE, WRITE_KILL_SUIDGID } from '../protocol.ts';
+import {
+  O_APPEND,
+  OPEN_KILL_SUIDGID,
+  RELEASE_FLOCK_UNLOCK,
+  Size,
+  WRITE_CACHE,
+  WRITE_KILL_SUIDGID,
+} from '../protocol.ts';
 import { createBody, Held, longBody, numberBody, openBody } from '../reply.ts';
 import type { KernelRequest } from '../request.ts';
 import type { Context, Handler } from './handler.ts';
+import type { Privileges } from './privileges.ts';
 
 /** Pieces one writev takes (native/fuse.c). */
 const MAX_PIECES = 256;
@@ -77,7 +85,7 @@ export const write: Handler = async ({ vfs, nodes, privileges }, request) => {
 };
 
 export const flush: Handler = async ({ vfs, nodes }, request) => {
-  await vfs.flush(request, nodes.toIno(request.node), request.u64(0));
+  await vfs.flush(request, nodes.toIno(request.node), request.u64(0), request.u64(16));
   return undefined;
 };
 
@@ -87,17 +95,37 @@ export const fsync: Handler = async ({ vfs, nodes }, request) => {
 };
 
 export const release: Handler = async ({ vfs, nodes }, request) => {
-  await vfs.release(request, nodes.toIno(request.node), request.u64(0));
+  const flockOwner = (request.u32(12) & RELEASE_FLOCK_UNLOCK) === 0 ? undefined : request.u64(16);
+  await vfs.release(request, nodes.toIno(request.node), request.u64(0), flockOwner);
   return undefined;
 };
 
-export const fallocate: Handler = async ({ vfs, nodes }, request) => {
+export const fallocate: Handler = async ({ vfs, nodes, privileges }, request) => {
   const ino = nodes.toIno(request.node);
   const offset = request.u64(8);
   const size = request.u64(16);
   await vfs.fallocate(request, ino, request.u64(0), request.u32(24), offset, size);
+  await killed(request, privileges, ino);
   return undefined;
 };
+
+/** Both forms of it; they differ in how the answer is written. */
+async function copy({ vfs, nodes, privileges }: Context, request: KernelRequest): Promise<bigint> {
+  const source = { ino: nodes.toIno(request.node), handle: request.u64(0), offset: request.u64(8) };
+  const target = { ino: nodes.toIno(request.u64(16)), handle: request.u64(24), offset: request.u64(32) };
+  if (request.u64(48) !== 0n) throw fail('EINVAL', `copy a range with flags ${request.u64(48)}`);
+  const copied = await vfs.copyRange(request, source, target, request.u64(40));
+  await killed(request, privileges, target.ino);
+  return copied;
+}
+
+/** The kernel asks for no set-id bits to be dropped here, and leaves it to us (HANDLE_KILLPRIV_V2). */
+async function killed(request: KernelRequest, privileges: Privileges, ino: bigint): Promise<void> {
+  if (request.uid !== 0) await privileges.drop(request, ino);
+}
+
+export const copyFileRange: Handler = async (context, request) => numberBody(Number(await copy(context, request)));
+export const copyFileRange64: Handler = async (context, request) => longBody(await copy(context, request));
 
 export const lseek: Handler = async ({ vfs, nodes }, request) => {
   const ino = nodes.toIno(request.node);

@@ -2,6 +2,7 @@
 import type { Vfs } from '../../filesystem/vfs/vfs.ts';
 import type { NegotiatedState } from '../negotiate.ts';
 import type { NodeIds } from '../nodes.ts';
+import type { Notifier } from '../notify.ts';
 import type { Answer } from '../reply.ts';
 import type { KernelRequest } from '../request.ts';
 import type { Privileges } from './privileges.ts';
@@ -10,6 +11,7 @@ export interface Context {
   readonly vfs: Vfs;
   readonly nodes: NodeIds;
   readonly privileges: Privileges;
+  readonly notifier: Pick<Notifier, 'inode'>;
   /** What kernel and session agreed on; undefined before the first request. */
   agreed(): NegotiatedState | undefined;
 }

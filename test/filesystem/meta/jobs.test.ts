@@ -68,3 +68,21 @@ test('deleted files an hour old, slices without references, and delayed slices',
   assert.deepEqual(volume.rows('SELECT chunkid FROM jfs_delslices'), [[98n]]);
   assert.deepEqual(volume.rows('SELECT inode FROM jfs_delfile'), [[51n]]);
 });
+
+test('a job goes on until nothing is left that is due, however much it is', async () => {
+  const volume = await TestVolume.make(temp, { trashDays: 0 });
+  const meta = await volume.open();
+  const MANY = 1100;
+  const count = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${MANY})`;
+  volume.change(`
+    ${count} INSERT INTO jfs_delfile SELECT 100 + i, 0, 1 FROM n;
+    ${count} INSERT INTO jfs_delslices SELECT 10000 + i, 1, unhex(printf('%016x%08x', 20000 + i, 10)) FROM n;
+    ${count} INSERT INTO jfs_chunk_ref SELECT 20000 + i, 10, 1 FROM n;
+    ${count} INSERT INTO jfs_chunk_ref SELECT 30000 + i, 10, 0 FROM n;
+  `);
+  await meta.runJobs();
+  for (const table of ['jfs_delfile', 'jfs_delslices', 'jfs_chunk_ref'])
+    assert.deepEqual(volume.rows(table), [], table);
+  await meta.close();
+  assert.equal(new Set(volume.removed).size, 2 * MANY);
+});

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { Caller } from '../../../src/base/words.ts';
+import type { AtimeMode } from '../../../src/filesystem/meta/atime.ts';
 import type { AttrChange } from '../../../src/filesystem/meta/types.ts';
 import { bytes, root, type TreeVolume, treeVolume, user } from './tree-volume.ts';
 
@@ -64,7 +65,7 @@ for (const [before, caller, after] of [
   [0o6755, root, 0o755],
   [0o6745, root, 0o2745],
   [0o6755, user(5), 0o755],
-  [0o6745, user(5), 0o745],
+  [0o6745, user(5), 0o2745],
 ] as const)
   test(`chown by ${caller.uid} turns ${before.toString(8)} into ${after.toString(8)}`, async () => {
     const ino = await file(before);
@@ -126,4 +127,24 @@ test('an immutable node keeps owner, mode and times until root takes the flag', 
     await assert.rejects(set(root, ino, change), { code: 'EPERM' });
   await set(root, ino, { flags: 0 });
   await set(root, ino, { mode: 0o600 });
+});
+
+test('atime alone is moved by a look, when it is due', async () => {
+  const ino = await file(0o644);
+  const hour = 3_600_000_000_000n;
+  const looked = async (atime: bigint, mtime: bigint, mode: AtimeMode): Promise<boolean> => {
+    const before = await set(root, ino, { atime, mtime });
+    await volume.tree.accessed(ino, mode);
+    const after = await volume.tree.getattr(ino);
+    assert.deepEqual({ ...after, atime: 0n }, { ...before, atime: 0n }, 'nothing else');
+    return after.atime !== before.atime;
+  };
+  const now = BigInt(Date.now()) * 1_000_000n;
+  const [recent, later] = [now + hour, now + 2n * hour];
+  assert.equal(await looked(1n, 2n, 'noatime'), false);
+  assert.equal(await looked(1n, 2n, 'relatime'), true);
+  assert.equal(await looked(recent, later, 'relatime'), true, 'not later than the change');
+  assert.equal(await looked(later, recent, 'relatime'), false);
+  assert.equal(await looked(later, recent, 'strictatime'), false, 'not a second old');
+  assert.equal(await looked(now - 25n * hour, 5n, 'strictatime'), true);
 });

@@ -2,7 +2,10 @@
 import { fail } from '../../../src/base/errors.ts';
 import type { Log } from '../../../src/base/log.ts';
 import type { Caller, Ino, LedgerEntry, SliceId } from '../../../src/base/words.ts';
-import type { ChunkView, CreateResult, Meta, SliceCommit } from '../../../src/filesystem/meta/meta.ts';
+import { conflictOf, type LockRange, LockType, placeRange } from '../../../src/filesystem/meta/lock-ranges.ts';
+import type { HeldLocks, LockAnswer, LockFamily, LockRequest } from '../../../src/filesystem/meta/locks.ts';
+import type { ChunkView, Copied, CreateResult, Meta, Place, SliceCommit } from '../../../src/filesystem/meta/meta.ts';
+import { paint } from '../../../src/filesystem/meta/overlap.ts';
 import { chunkOf, larger, offsetOf, posInChunk, smaller } from '../../../src/filesystem/meta/position.ts';
 import { type Attr, type AttrChange, CHUNK_SIZE, type Dirent, type Slice } from '../../../src/filesystem/meta/types.ts';
 import type { PagePlace, PageStore } from '../../../src/filesystem/page/page-store.ts';
@@ -37,6 +40,14 @@ export class MemoryMeta implements Meta {
   readonly committed: SliceCommit[] = [];
   readonly handles = new Map<Ino, number>();
   syncs = 0;
+  /** Locks by family and inode; session 1 is this one. */
+  readonly locks = new Map<string, HeldLocks[]>();
+  sessionId = 1n;
+  shared = false;
+  /** Called before a lock is set; may throw or wait. */
+  beforeLock: (request: LockRequest) => Promise<void> | void = () => undefined;
+  lockCalls = 0;
+  sessionLost: () => void = () => undefined;
   #nextIno = 2n;
   #nextSlice = 1n;
   #clock = 1_700_000_000_000_000_000n;
@@ -92,6 +103,8 @@ export class MemoryMeta implements Meta {
     return this.#set(ino, { ...rest, ...times, ...(atime === undefined ? {} : { atime: this.now() }) });
   }
 
+  async accessed(): Promise<void> {}
+
   async linksInTrash(): Promise<number> {
     return 0;
   }
@@ -126,6 +139,32 @@ export class MemoryMeta implements Meta {
     return this.#set(ino, { length, mtime: this.now() });
   }
 
+  async copyRange(_caller: Caller, source: Place, target: Place, size: bigint): Promise<Copied> {
+    const [from, to] = [this.node(source.ino), this.node(target.ino)];
+    const end = smaller(source.offset + size, from.attr.length);
+    let [at, length] = [target.offset, to.attr.length];
+    const overlapping = at < end && source.offset < at + end - source.offset;
+    if (source.ino === target.ino && overlapping) throw fail('EINVAL', 'overlapping');
+    const pieces = [];
+    for (let offset = source.offset; offset < end; offset = offsetOf(chunkOf(offset) + 1, 0)) {
+      const last = Number(smaller(BigInt(CHUNK_SIZE), end - offsetOf(chunkOf(offset), 0)));
+      pieces.push(...paint(from.chunks.get(chunkOf(offset))?.slices ?? [], posInChunk(offset), last));
+    }
+    for (const { len, layer, skip } of pieces) {
+      for (let done = 0; done < len; ) {
+        const n = Math.min(len - done, CHUNK_SIZE - posInChunk(at));
+        const piece = { size: 0, id: 0n, ...layer, pos: posInChunk(at), off: (layer?.off ?? 0) + skip + done, len: n };
+        this.#append(target.ino, chunkOf(at), piece);
+        done += n;
+        at += BigInt(n);
+      }
+    }
+    const all = [...from.chunks.values()].flatMap(({ ledger }) => ledger);
+    for (const chunk of to.chunks.values()) chunk.ledger.push(...all);
+    if (pieces.length > 0) length = larger(length, at);
+    return { attr: this.#set(target.ino, { length, mtime: this.now() }), copied: at - target.offset };
+  }
+
   async readChunk(ino: Ino, indx: number): Promise<ChunkView> {
     const chunk = this.node(ino).chunks.get(indx);
     const view = { slices: [...(chunk?.slices ?? [])], ledger: [...(chunk?.ledger ?? [])] };
@@ -150,6 +189,45 @@ export class MemoryMeta implements Meta {
       length = larger(length, offsetOf(commit.indx, commit.slice.pos + commit.slice.len));
     }
     return this.#set(ino, { length, mtime: commits.at(-1)?.mtime ?? 0n });
+  }
+
+  async setLock(request: LockRequest): Promise<LockAnswer> {
+    this.lockCalls++;
+    await this.beforeLock(request);
+    const { family, ino, owner, type } = request;
+    const sid = this.sessionId;
+    const all = this.locks.get(`${family} ${ino}`) ?? [];
+    const own = all.find((one) => one.sid === sid && one.owner === owner);
+    const inTheWay = all.filter((one) => one !== own && conflictOf(one.ranges, request) !== undefined);
+    const granted = type === LockType.none || inTheWay.length === 0;
+    const ranges = granted ? placeRange(own?.ranges ?? [], request) : family === 'flock' ? [] : (own?.ranges ?? []);
+    const rest = all.filter((one) => one !== own);
+    this.locks.set(`${family} ${ino}`, ranges.length === 0 ? rest : [...rest, { sid, owner, ranges }]);
+    return { granted, elsewhere: inTheWay.some((one) => one.sid !== sid), shared: this.shared };
+  }
+
+  async conflictingLock({ family, ino, owner, ...range }: LockRequest): Promise<LockRange | undefined> {
+    const others = (this.locks.get(`${family} ${ino}`) ?? []).filter((one) => one.owner !== owner);
+    return others.map(({ ranges }) => conflictOf(ranges, range)).find((found) => found !== undefined);
+  }
+
+  async locksOn(family: LockFamily, ino: Ino): Promise<readonly HeldLocks[]> {
+    return this.locks.get(`${family} ${ino}`) ?? [];
+  }
+
+  async inheritedLocks(): Promise<Pick<LockRequest, 'family' | 'ino' | 'owner'>[]> {
+    return [...this.locks].flatMap(([key, all]) => {
+      const [family, ino = ''] = key.split(' ') as [LockFamily, string];
+      return all.filter(({ sid }) => sid === this.sessionId).map(({ owner }) => ({ family, ino: BigInt(ino), owner }));
+    });
+  }
+
+  async hasOtherSessions(): Promise<boolean> {
+    return this.shared;
+  }
+
+  onSessionLost(listener: () => void): void {
+    this.sessionLost = listener;
   }
 
   async newSliceId(): Promise<SliceId> {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { hasCode } from '../../../src/base/errors.ts';
 import { formatVolume } from '../../../src/filesystem/format.ts';
 import { fsck } from '../../../src/filesystem/fsck.ts';
 import { CHUNK_SIZE } from '../../../src/filesystem/meta/types.ts';
@@ -19,12 +20,12 @@ const WINDOW = 1024;
 const PAGE = 64;
 
 type Step =
-  | { kind: 'write' | 'punch' | 'zero' | 'reserve' | 'read'; at: number; len: number; value: number }
+  | { kind: 'write' | 'punch' | 'zero' | 'reserve' | 'read' | 'copy'; at: number; len: number; value: number }
   | { kind: 'truncate'; at: number }
   | { kind: 'flush' | 'reopen' | 'data' | 'tick' };
 
 const ranged = fc.record({
-  kind: fc.constantFrom('write', 'write', 'write', 'write', 'punch', 'zero', 'reserve', 'read', 'read'),
+  kind: fc.constantFrom('write', 'write', 'write', 'write', 'punch', 'zero', 'reserve', 'read', 'read', 'copy'),
   at: fc.nat(WINDOW - 1),
   len: fc.integer({ min: 1, max: 300 }),
   value: fc.integer({ min: 1, max: 255 }),
@@ -126,10 +127,27 @@ class Run {
       await vfs.write(caller, ino, handle, this.place(at), Buffer.alloc(len * scale, value));
       return;
     }
+    if (kind === 'copy') return this.copy(at, len, value * 4);
     if (kind !== 'reserve') model.zero(at, at + len);
     if (kind !== 'punch') model.length = Math.max(model.length, at + len);
     const mode = kind === 'punch' ? 3 : kind === 'zero' ? 0x10 : 0;
     await vfs.fallocate(caller, ino, handle, mode, this.place(at), BigInt(len * scale));
+  }
+
+  /** Within the file; what lies behind its end is not copied. */
+  async copy(at: number, len: number, to: number): Promise<void> {
+    const { vfs, ino, handle, model, scale } = this;
+    const count = Math.max(0, Math.min(len, model.length - at, WINDOW - to));
+    const copying = vfs.copyRange(
+      caller,
+      { ino, handle, offset: this.place(at) },
+      { ino, handle, offset: this.place(to) },
+      BigInt((to + len > WINDOW ? count : len) * scale),
+    );
+    if (count > 0 && Math.abs(at - to) < count)
+      return void (await assert.rejects(copying, (e) => hasCode(e, 'EINVAL')));
+    assert.equal(await copying, BigInt(count * scale));
+    if (count > 0) model.write(to, Buffer.from(model.bytes.subarray(at, at + count)));
   }
 
   async check(at: number, len: number): Promise<void> {
@@ -143,12 +161,18 @@ class Run {
 
   /** Holes may be reported as data, never data as a hole. */
   async seek(): Promise<void> {
-    const first = this.model.bytes.findIndex((byte) => byte !== 0);
-    if (first < 0) return;
-    const data = await this.vfs.lseek(caller, this.ino, this.handle, this.place(0) - 100n, 3);
-    assert.ok(data <= this.place(first));
-    const hole = await this.vfs.lseek(caller, this.ino, this.handle, this.place(first), 4);
-    assert.ok(hole > this.place(first) && hole <= this.place(this.model.length));
+    const seek = (from: bigint, whence: number): Promise<bigint> =>
+      this.vfs.lseek(caller, this.ino, this.handle, from, whence);
+    const [end, bytes] = [this.place(this.model.length), this.model.bytes];
+    let at = this.place(0) - 100n;
+    for (const [i, byte] of bytes.entries()) {
+      if (byte === 0 || this.place(i) < at) continue;
+      const data = await seek(at, 3);
+      assert.ok(data >= at && data <= this.place(i), `byte ${i} lies in a hole`);
+      at = await seek(this.place(i), 4);
+      assert.ok(at > this.place(i) && at <= end);
+    }
+    if (at < end) assert.ok((await seek(at, 4)) <= end);
   }
 
   async all(steps: readonly Step[]): Promise<void> {
