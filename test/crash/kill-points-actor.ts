@@ -30,7 +30,7 @@ const acts: Readonly<Record<string, (scenario: Scenario) => Promise<void>>> = {
 
 async function run(steps: readonly Step[]): Promise<void> {
   const fileSystem = await openFileSystem({ metaUrl, key, backgroundJobs: false });
-  const files = new Files(fileSystem.vfs);
+  const files = new Files(fileSystem.vfs, metaUrl);
   for (const step of steps) {
     await step.run(files);
     writeSync(1, 'done\n');

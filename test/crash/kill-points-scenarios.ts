@@ -2,6 +2,7 @@
 // of its steps is acknowledged when its last call returned, and whoever was killed in step n left the tree as after step
 // n - 1, or as after step n; a write that was under way may have come in parts.
 import type { Caller, Ino } from '../../src/base/words.ts';
+import { clonePath } from '../../src/filesystem/clone-path.ts';
 import type { Vfs } from '../../src/filesystem/vfs/vfs.ts';
 
 /** Contents by path; undefined for a directory. */
@@ -31,9 +32,11 @@ const O = { writeOnly: 1, readWrite: 2, create: 0o100 } as const;
 /** The few calls of a scenario, by path, as an application makes them. */
 export class Files {
   readonly #vfs: Vfs;
+  readonly #metaUrl: string;
 
-  constructor(vfs: Vfs) {
+  constructor(vfs: Vfs, metaUrl: string) {
     this.#vfs = vfs;
+    this.#metaUrl = metaUrl;
   }
 
   async write(path: string, offset: number, data: Buffer, fsync = false): Promise<void> {
@@ -66,6 +69,11 @@ export class Files {
 
   async unlink(path: string): Promise<void> {
     await this.#vfs.unlink(root, ...(await this.#place(path)));
+  }
+
+  /** As the command does: past the mount. */
+  async clone(source: string, directory: string, name: string): Promise<void> {
+    await clonePath({ metaUrl: this.#metaUrl, source, directory, name, caller: root, preserve: true });
   }
 
   async #place(path: string): Promise<[Ino, Buffer]> {
@@ -147,6 +155,16 @@ const unlink = (path: string): Step => ({
   after: (before) => changed(before, (tree) => tree.delete(path)),
 });
 
+/** With what lies below, into the root. */
+const clone = (from: string, to: string): Step => ({
+  run: (files) => files.clone(from, '/', to),
+  after: (before) =>
+    changed(before, (tree) => {
+      for (const [path, data] of before)
+        if (path === from || path.startsWith(`${from}/`)) tree.set(to + path.slice(from.length), data);
+    }),
+});
+
 /** Many records in one chunk. */
 const pieces = (path: string, count: number): Step[] =>
   Array.from({ length: count }, (_, i) => write(path, i * 5 * KiB, bytes(7 * KiB, i + 1)));
@@ -187,6 +205,11 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     trashDays: 1,
     prepare: [...names, ...pair, ...pieces('many', 4), unlink('a'), unlink('many'), unlink('from/sub/deep')],
     steps: [],
+  },
+  clone: {
+    trashDays: 0,
+    prepare: [...names, write('from/sub/in', 0, bytes(100 * KiB, 8)), ...pair],
+    steps: [clone('a', 'c'), clone('from', 'copy'), unlink('from/sub/in'), clone('copy', 'again')],
   },
   unlink: { trashDays: 0, prepare: [...names, ...pair], steps: [unlink('a'), unlink('from/sub/deep'), unlink('b')] },
 };

@@ -45,12 +45,12 @@ const isSame = (a: Contents, b: Contents): boolean =>
 async function checkVolume(volume: PointsVolume, contents: Contents, at: string, withOriginal: boolean): Promise<void> {
   assert.deepEqual(violations(volume.database), [], at);
   assert.deepEqual((await fsck({ metaUrl: volume.metaUrl, deep: { key: { kind: 'in-metadata' } } })).findings, [], at);
-  // A minute later the dead client's session is stale.
-  volume.sql('UPDATE jfs_session2 SET expire = 0');
+  // A minute later the dead client's session is stale, a day later its half-made clone.
+  volume.sql('UPDATE jfs_session2 SET expire = 0; UPDATE jfs_detached_node SET added = 1');
   await collectGarbage({ metaUrl: volume.metaUrl, delete: true, olderThanSeconds: 0 });
   const { objects, rows } = await collectGarbage({ metaUrl: volume.metaUrl, olderThanSeconds: 0 });
   assert.equal(objects.valid.count + objects.delayed.count, objects.scanned.count, at);
-  assert.equal(rows.pendingSlices + rows.ledgerRows, 0, at);
+  assert.equal(rows.pendingSlices + rows.ledgerRows + rows.detachedTrees, 0, at);
   assert.ok(isSame(await volume.recover(), contents), `${at}: gc changed what is there`);
   assert.deepEqual(violations(volume.database), [], `${at}, after gc`);
   if (!withOriginal) return;
@@ -90,7 +90,7 @@ async function storm(
 }
 
 describe('kill -9 at every step', needs(...interopNeeds), () => {
-  for (const name of ['write', 'rename', 'rename into the trash', 'truncate', 'unlink'])
+  for (const name of ['write', 'rename', 'rename into the trash', 'truncate', 'unlink', 'clone'])
     test(name, (t) => storm(t, name, 'steps'));
 
   for (const name of ['compaction', 'compaction with trash']) test(name, (t) => storm(t, name, 'compact'));
