@@ -1,6 +1,8 @@
 // `pageseal fsck META-URL`: checks a volume or a part of it and lists what is wrong; repairs it when told to.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { fail } from '../base/errors.ts';
+import type { OnProgress } from '../base/progress.ts';
+import type { AdoptReport } from '../filesystem/adopt.ts';
 import type { FsckReport } from '../filesystem/fsck.ts';
 import type { RepairReport } from '../filesystem/fsck-repair.ts';
 import { toJson } from './json.ts';
@@ -14,6 +16,8 @@ interface Flags extends KeyFlags {
   readonly repairDirMode: number;
   readonly syncDirStat?: boolean;
   readonly deep?: boolean;
+  readonly adopt?: boolean;
+  readonly ledger?: string;
   readonly bucket?: string;
   readonly json?: boolean;
 }
@@ -33,6 +37,10 @@ export function register(program: Command): void {
         .argParser(octal),
     )
     .option('--deep', 'read, open and verify every page as well; needs the key')
+    .option('--adopt', 'give pages without a ledger row one, trusting what the store holds now; needs the key')
+    .addOption(
+      new Option('--ledger <mode>', 'with --adopt: refuse pages without a row from then on').choices(['strict']),
+    )
     .option('--bucket <place>', 'where the objects are, if not where the record says')
     .option('--json', 'the report as JSON');
   addKeyOptions(command).action(check);
@@ -46,6 +54,8 @@ function octal(text: string): number {
 async function check(metaUrl: string, flags: Flags): Promise<void> {
   if (flags.recursive && flags.path === undefined)
     throw fail('bad-input', 'fsck --recursive: without --path the whole volume is checked anyway');
+  if (flags.ledger !== undefined && !flags.adopt)
+    throw fail('bad-input', 'fsck --ledger strict: only with --adopt, which sees to it that every page has its row');
   const progress = await showProgress('rows and pages', flags.json);
   const options = {
     metaUrl,
@@ -56,15 +66,36 @@ async function check(metaUrl: string, flags: Flags): Promise<void> {
     ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
     ...(flags.deep && { deep: await keyOfVolume(metaUrl, flags) }),
   };
+  const adopted = flags.adopt ? await adoptPages(metaUrl, flags, progress.on).finally(progress.end) : undefined;
   const { fsck } = await import('../filesystem/fsck.ts');
   const { repair } = await import('../filesystem/fsck-repair.ts');
   const report = await (flags.repair
     ? repair({ ...options, directoryMode: flags.repairDirMode })
     : fsck(options)
   ).finally(progress.end);
-  if (report.findings.length > 0) process.exitCode = 1;
-  console.log(flags.json ? toJson(report) : asText(report));
+  if (report.findings.length > 0 || (adopted?.failures.length ?? 0) > 0) process.exitCode = 1;
+  if (flags.json) console.log(toJson({ ...report, ...(adopted && { adopted }) }));
+  else console.log([...(adopted ? sayAdopted(adopted) : []), asText(report)].join('\n'));
 }
+
+async function adoptPages(metaUrl: string, flags: Flags, progress: OnProgress): Promise<AdoptReport> {
+  const { key } = await keyOfVolume(metaUrl, flags);
+  if (key === undefined) throw fail('key-required', 'fsck --adopt: the volume has no key, or it was not given');
+  const { adopt } = await import('../filesystem/adopt.ts');
+  return adopt({
+    metaUrl,
+    key,
+    progress,
+    strict: flags.ledger === 'strict',
+    ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
+  });
+}
+
+const sayAdopted = ({ adopted, failures, left, mode }: AdoptReport): string[] => [
+  `adopted: ${adopted} pages, as the store holds them now (trust on first use: nothing shows that they are the ones once written)`,
+  ...failures.map((failure) => `not adopted: ${failure}`),
+  left === 0 ? `every page has its ledger row; the ledger is ${mode}` : `${left} pages have no ledger row still`,
+];
 
 function asText(report: FsckReport | RepairReport): string {
   const { name, uuid, slices, pages, findings, notes } = report;

@@ -125,7 +125,7 @@ export function pageFindings(
 
 /** Several at a time from a stream; answers the first of what was found. */
 export async function each<T>(
-  stream: Iterator<T>,
+  stream: Iterator<T> | AsyncIterator<T>,
   atOnce: number,
   total: number,
   onProgress: OnProgress,
@@ -134,7 +134,7 @@ export async function each<T>(
   const lines: string[] = [];
   let done = 0;
   const work = async (): Promise<void> => {
-    for (let next = stream.next(); !next.done; next = stream.next()) {
+    for (let next = await stream.next(); !next.done; next = await stream.next()) {
       const line = await look(next.value);
       if (line !== undefined && lines.length <= MOST_FINDINGS) lines.push(line);
       onProgress(++done, total);

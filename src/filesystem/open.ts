@@ -12,7 +12,7 @@ import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { NodeType, ROOT } from './meta/types.ts';
 import type { FileSystem, OpenOptions } from './options.ts';
 import type { PageStore } from './page/page-store.ts';
-import { openPageStore } from './page/sealed-page-store.ts';
+import { type AdoptingPageStore, openPageStore } from './page/sealed-page-store.ts';
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { openStore } from './store/open-store.ts';
@@ -55,7 +55,7 @@ class Opened {
 export interface OpenedVolume extends VolumeSetting {
   readonly engine: Engine;
   readonly store: ObjectStore;
-  readonly pages: PageStore;
+  readonly pages: AdoptingPageStore;
   readonly meta: OpenedMeta;
   readonly key: VolumeKey | undefined;
   readonly log: Log;

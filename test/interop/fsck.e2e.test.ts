@@ -80,3 +80,17 @@ test('counts that the original client’s load got wrong are set right', needs('
   assert.deepEqual(await juicefs.fsckTree(loaded), []);
   assert.match(await juicefs.gc(loaded), / 0 leaked/);
 });
+
+test('pages of the original client are adopted, and it goes on with the volume', needs('juicefs'), async (t) => {
+  const temp = makeTemp(t);
+  const volume = copyVolume(temp, 'aes-lz4');
+  const [juicefs, pageseal] = [new Juicefs(temp, volume.passphrase), new Pageseal(temp, volume.passphrase)];
+  const said = await pageseal.ok(['fsck', volume.metaUrl, '--adopt', '--ledger', 'strict', '--deep']);
+  assert.match(
+    said,
+    /^adopted: 43 pages, .*trust on first use.*\nevery page has its ledger row; the ledger is strict\n/,
+  );
+  assert.match(said, /nothing is wrong\n$/);
+  assert.deepEqual(await juicefs.fsck(volume.metaUrl), []);
+  assert.match(await juicefs.gc(volume.metaUrl), / 0 leaked/);
+});

@@ -68,13 +68,22 @@ const unledgered = counter('pageseal_pages_without_ledger_total', 'Pages read by
 const opened = counter('pageseal_pages_opened_total', 'Pages fetched and opened');
 const sealed = counter('pageseal_pages_sealed_total', 'Pages sealed and stored');
 
-export function openPageStore(options: PageStoreOptions): PageStore {
+/** What checks may do besides. */
+export interface AdoptingPageStore extends PageStore {
+  /**
+   * The ledger row of a page that has none, by the key that is wrapped in its object: trust on first use. The page is
+   * opened. Rejects as `read`, and failed-precondition for a volume without ledger.
+   */
+  adopt(place: PagePlace): Promise<LedgerEntry>;
+}
+
+export function openPageStore(options: PageStoreOptions): AdoptingPageStore {
   if (!isPageSize(options.pageSize))
     throw fail('metadata-damaged', `page size ${options.pageSize}: wanted a power of two from 64 KiB to 16 MiB`);
   return new SealedPageStore(options);
 }
 
-class SealedPageStore implements PageStore {
+class SealedPageStore implements AdoptingPageStore {
   readonly pageSize: number;
   readonly encrypted: boolean;
   readonly #options: PageStoreOptions;
@@ -197,6 +206,30 @@ class SealedPageStore implements PageStore {
     } finally {
       wipe(pageKey);
     }
+  }
+
+  async adopt(place: PagePlace): Promise<LedgerEntry> {
+    const { key, ledger } = this.#options;
+    if (key === undefined || ledger === undefined)
+      throw fail('failed-precondition', `adopt page ${this.#objectKey(place)}: the volume has no page ledger`);
+    return this.#downloads.run(async () => {
+      try {
+        const object = await this.#get(place);
+        const envelope = parseEnvelope(object, key.wrappedLength);
+        const tag = Buffer.from(envelope.tag);
+        const pageKey = await key.unwrap(envelope.wrapped);
+        try {
+          release(await this.#codec.unpack(object, pageKey, place.length));
+          const { sliceId, indx } = place;
+          return { sliceId, indx, tag, pageKey: ledger.keys.sealPageKey(place, tag, pageKey) };
+        } finally {
+          wipe(pageKey);
+        }
+      } catch (thrown) {
+        const error = FsError.from(thrown, 'open');
+        throw fail(error.code, `adopt page ${this.#objectKey(place)}: ${error.message}`, { cause: thrown });
+      }
+    });
   }
 
   /** An object that opens by its own wrapped key is somebody's page, but not this one; else it is damaged. */
