@@ -80,8 +80,8 @@ async function* unledgeredPages({ engine, setting }: OpenedVolume, index: SliceI
   for (const place of index.places(setting.pageSize, true)) {
     if (place.sliceId !== slice) {
       slice = place.sliceId;
-      const [rows] = await engine.view(() => read(ledgerOf(place.sliceId)));
-      known = new Set(rows.map(({ indx }) => indx));
+      const rows = await engine.view(() => read(...ledgerOf([place.sliceId])));
+      known = new Set(rows.flat().map(({ indx }) => indx));
     }
     if (!known.has(place.indx)) yield place;
   }
@@ -90,8 +90,9 @@ async function* unledgeredPages({ engine, setting }: OpenedVolume, index: SliceI
 /** 1 when the row is new. A slice that is gone gets none. */
 function insert({ engine }: OpenedVolume, { sliceId, indx, tag, pageKey }: LedgerEntry): Promise<number> {
   return engine.run(function* (): Op<number> {
-    const [rows, [counted]] = yield* read(ledgerOf(sliceId), countOf(sliceId));
-    if (counted === undefined || rows.some((row) => row.indx === indx)) return 0;
+    const rows = yield* read(...ledgerOf([sliceId]));
+    const [[counted]] = yield* read(countOf(sliceId));
+    if (counted === undefined || rows.flat().some((row) => row.indx === indx)) return 0;
     yield* write(insertRow(sliceId, indx, tag, pageKey));
     return 1;
   });
