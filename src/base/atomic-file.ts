@@ -46,6 +46,38 @@ export async function replaceFile(
   }
 }
 
+/** Bytes copied at once. */
+const PIECE = 262_144;
+
+/** The first `size` bytes of `from` under a new name, whole or not at all, like replaceFile. */
+export async function copyFile(
+  path: string,
+  temporary: string,
+  from: FileHandle,
+  size: number,
+  mode: number,
+): Promise<void> {
+  const file = await open(temporary, 'wx', mode);
+  try {
+    try {
+      const piece = Buffer.allocUnsafe(Math.min(PIECE, size));
+      for (let at = 0; at < size; ) {
+        const { bytesRead } = await from.read(piece, 0, Math.min(piece.length, size - at), at);
+        if (bytesRead === 0) throw new Error(`copy ${path}: the file ended after ${at} of ${size} bytes`);
+        await writeAll(file, [piece.subarray(0, bytesRead)]);
+        at += bytesRead;
+      }
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (thrown) {
+    await unlink(temporary).catch(() => undefined);
+    throw thrown;
+  }
+}
+
 /** write(2) may take less than it was given. */
 async function writeAll(file: FileHandle, parts: readonly Buffer[]): Promise<void> {
   let rest = parts.filter((part) => part.length > 0);

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
 import { MiB } from '../base/units.ts';
 import { parseDuration } from '../config/duration.ts';
+import { isBackupInterval } from '../config/mount-options.ts';
 import type { Handoff } from '../keeper/handoff.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
 import { placeOf } from './mount/place.ts';
@@ -27,6 +28,8 @@ export interface MountFlags extends KeyFlags {
   readonly entryCache: string;
   readonly dirEntryCache: string;
   readonly negativeEntryCache: string;
+  readonly backupMeta: string;
+  readonly backupSkipTrash?: boolean;
   /** Commander's form of --no-bgjob. */
   readonly bgjob: boolean;
 }
@@ -63,6 +66,8 @@ export function register(program: Command): void {
     .option('--dir-entry-cache <time>', 'the same for names of directories', '1s')
     .option('--negative-entry-cache <time>', 'the same for names that are not there', '0s')
     .option('--atime-mode <mode>', 'what reading does to atime: noatime, relatime or strictatime', 'noatime')
+    .option('--backup-meta <time>', 'how often the metadata is copied into the store; 0 is never', '1h')
+    .option('--backup-skip-trash', 'without what lies in the trash')
     .option('--no-bgjob', 'leave the hourly clean-up of the volume to other mounts');
   addOriginalMountFlags(command);
   addKeyOptions(command).addHelpText('after', MOUNT_EXAMPLES).action(mount);
@@ -117,6 +122,7 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
     `buffer-size=${parseSize('--buffer-size', flags.bufferSize, 'M') / BigInt(MiB)}`,
     ...lifetimes(flags),
     `atime-mode=${atimeMode(flags.atimeMode)}`,
+    ...backups(flags),
     ...(flags.bgjob ? [] : ['no-bgjob']),
   ];
   if (key?.kind === 'unlocked') throw fail('internal', 'mount: no flag gives an unlocked key');
@@ -162,6 +168,12 @@ function lifetimes(flags: MountFlags): string[] {
       });
     return `${name}=${time}`;
   });
+}
+
+function backups({ backupMeta, backupSkipTrash }: MountFlags): string[] {
+  if (!isBackupInterval(backupMeta))
+    throw fail('bad-input', `--backup-meta ${backupMeta}: wanted a time of 5 minutes or more, or 0 for none`);
+  return [`backup-meta=${backupMeta}`, ...(backupSkipTrash ? ['backup-skip-trash'] : [])];
 }
 
 const isFuseNative = (options: readonly string[]): boolean => options.includes('transport=fuse-native');

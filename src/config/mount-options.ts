@@ -17,6 +17,7 @@ const forWorker: Readonly<Record<string, (value: string) => boolean>> = {
   'buffer-size': (value) => /^[0-9]{1,6}$/.test(value),
   ledger: (value) => value === 'strict' || value === 'lenient',
   'atime-mode': (value) => ['noatime', 'relatime', 'strictatime'].includes(value),
+  'backup-meta': isBackupInterval,
   'attr-cache': isDuration,
   'entry-cache': isDuration,
   'dir-entry-cache': isDuration,
@@ -27,6 +28,15 @@ function isDuration(value: string): boolean {
   return parseDuration(value) !== undefined;
 }
 
+/** The original client's limit: below it the backups alone would keep a mount busy. */
+const MIN_BACKUP_MS = 300_000;
+
+/** 0 is none. */
+export function isBackupInterval(value: string): boolean {
+  const time = parseDuration(value);
+  return time === 0 || (time !== undefined && time >= MIN_BACKUP_MS);
+}
+
 /** Known to the original client or to mount(8), decided otherwise here. */
 const withoutMeaning: ReadonlySet<string> = new Set([
   'rw', 'relatime', 'noatime', 'nodev', 'nosuid', 'allow_other', 'default_permissions', 'cache-dir', 'cache-size',
@@ -34,7 +44,7 @@ const withoutMeaning: ReadonlySet<string> = new Set([
   'verify-cache-checksum', 'prefetch', 'max-uploads', 'max-deletes', 'max-downloads', 'max-readahead', 'io-retries',
   'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'readdir-cache',
   'enable-xattr', 'no-usage-report',
-  'no-syslog', 'backup-meta', 'heartbeat', 'metrics', 'log', 'log-level', 'verbose', 'debug',
+  'no-syslog', 'heartbeat', 'metrics', 'log', 'log-level', 'verbose', 'debug',
   'fast-statfs', 'transport', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
 ]); // biome-ignore format: a table reads better than a column
 
@@ -52,7 +62,7 @@ export function parseMountOptions(flags: readonly string[]): MountOptions {
     const value = equals < 0 ? '' : item.slice(equals + 1);
     const wanted = forWorker[name];
     if (name === 'ro' || name === 'read-only') readOnly = true;
-    else if (name === 'no-bgjob') worker.push(name);
+    else if (name === 'no-bgjob' || name === 'backup-skip-trash') worker.push(name);
     else if (name === 'subdir' && value !== '') subdir = value;
     else if (name === 'transport' && value !== 'kernel')
       throw fail('bad-input', 'mount option transport: volumes of pods need the ids of callers: wanted kernel');

@@ -4,6 +4,7 @@ import { FsError, fail } from '../base/errors.ts';
 import { type Log, log as processLog } from '../base/log.ts';
 import { MiB } from '../base/units.ts';
 import type { Caller, Ino } from '../base/words.ts';
+import { MetadataBackup } from './backup/backup.ts';
 import { openLedger } from './claim.ts';
 import type { VolumeKey } from './keys/volume-key.ts';
 import type { Meta } from './meta/meta.ts';
@@ -138,6 +139,13 @@ async function serve(options: OpenOptions, layers: Layers, opened: Opened): Prom
       await compactions?.stop(COMPACTION_TIMEOUT_MS);
     });
   });
+  if (options.backup !== undefined && background && !meta.readOnly) {
+    const { engine, store } = layers;
+    const { name: volumeName, encryptAlgo } = setting;
+    const parts = { engine, store, volumeName, encryptAlgo, key, log, metaUrl: options.metaUrl };
+    const backup = new MetadataBackup({ ...parts, ...options.backup });
+    opened.add(() => backup.stop());
+  }
   return {
     vfs,
     name: setting.name,

@@ -1,6 +1,7 @@
 // What opening a file system takes and gives; open.ts does it.
 import type { FileCalls } from '../base/atomic-file.ts';
 import type { Ino, LedgerMode } from '../base/words.ts';
+import type { BackupPlan } from './backup/backup.ts';
 import type { AtimeMode } from './meta/atime.ts';
 import type { StoreSettings } from './store/store.ts';
 import type { Lifetimes } from './vfs/lifetimes.ts';
@@ -39,6 +40,8 @@ export interface OpenOptions {
   readonly files?: FileCalls;
   /** Default true: takes part in the hourly clean-up (trash, deleted files and slices). */
   readonly backgroundJobs?: boolean;
+  /** Backups of the metadata into the store, by a writing mount with background jobs; none where absent. */
+  readonly backup?: BackupPlan;
   /** For how long the kernel may believe names and attributes; the usual ones where absent. */
   readonly lifetimes?: Partial<Lifetimes>;
   /** What looking at a node does to its atime; default: nothing. */

@@ -1,16 +1,20 @@
 // Settings and `-o` options as filesystem/open.ts and fuse/ want them.
 import { MiB } from '../../base/units.ts';
 import { parseDuration } from '../../config/duration.ts';
+import type { BackupPlan } from '../../filesystem/backup/backup.ts';
 import { type AtimeMode, atimeModes } from '../../filesystem/meta/atime.ts';
 import type { OpenOptions } from '../../filesystem/options.ts';
 import type { Lifetimes } from '../../filesystem/vfs/lifetimes.ts';
 import type { WorkerSettings } from '../../keeper/handoff.ts';
 
 export interface SplitOptions {
-  readonly open: Pick<OpenOptions, 'cacheBytes' | 'ledger' | 'backgroundJobs' | 'lifetimes' | 'atimeMode'>;
+  readonly open: Pick<OpenOptions, 'cacheBytes' | 'ledger' | 'backgroundJobs' | 'lifetimes' | 'atimeMode' | 'backup'>;
   /** For fuse/mount-options.ts, which refuses what it does not know. */
   readonly mount: readonly string[];
 }
+
+/** The original client's interval. */
+const BACKUP_MS = 3_600_000;
 
 /** Names of the original client. */
 export const lifetimeOptions = {
@@ -26,6 +30,7 @@ const isLifetime = (name: string): name is keyof typeof lifetimeOptions => Objec
 /** As the original client: `buffer-size` in MiB, lifetimes in seconds or with a unit. */
 export function splitOptions(options: readonly string[]): SplitOptions {
   let open: SplitOptions['open'] = {};
+  let backup: BackupPlan = { intervalMs: BACKUP_MS, skipTrash: false };
   const mount = options.filter((option) => {
     const [, name = '', value = ''] = /^([a-z-]+)=(.*)$/.exec(option) ?? [];
     const time = isLifetime(name) ? parseDuration(value) : undefined;
@@ -34,11 +39,14 @@ export function splitOptions(options: readonly string[]): SplitOptions {
     else if (isLifetime(name) && time !== undefined)
       open = { ...open, lifetimes: { ...open.lifetimes, [lifetimeOptions[name]]: time } };
     else if (name === 'atime-mode' && isAtimeMode(value)) open = { ...open, atimeMode: value };
+    else if (name === 'backup-meta' && parseDuration(value) !== undefined)
+      backup = { ...backup, intervalMs: parseDuration(value) ?? 0 };
+    else if (option === 'backup-skip-trash') backup = { ...backup, skipTrash: true };
     else if (option === 'no-bgjob') open = { ...open, backgroundJobs: false };
     else return true;
     return false;
   });
-  return { open, mount };
+  return { open: backup.intervalMs > 0 ? { ...open, backup } : open, mount };
 }
 
 /** What is empty is as the record says. */

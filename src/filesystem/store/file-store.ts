@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
-import { type FileCalls, Folders, replaceFile } from '../../base/atomic-file.ts';
+import { copyFile, type FileCalls, Folders, replaceFile } from '../../base/atomic-file.ts';
 import { type ErrorCode, FsError, fail } from '../../base/errors.ts';
 import { KiB } from '../../base/units.ts';
 import { listFolder } from './list-folder.ts';
@@ -82,13 +82,32 @@ export class FileStore implements ObjectStore {
     }
   }
 
+  async putFile(key: string, file: FileHandle, size: number): Promise<void> {
+    checkKey(key);
+    const path = join(this.#bucket, key);
+    const folder = dirname(path);
+    try {
+      await this.#folders.ensure(folder);
+      await copyFile(path, this.#temporaryOf(path), file, size, FILE_MODE);
+      await this.#folders.sync(folder);
+    } catch (thrown) {
+      // Somebody removed a folder that was there: made again by the next attempt.
+      this.#folders.forget(folder);
+      throw this.#translate('put', key, thrown);
+    }
+  }
+
   /** The hidden name is the original client's: its gc knows left-overs of a crash by it. */
   async #replace(path: string, parts: readonly Buffer[], withFolder: boolean, signal?: AbortSignal): Promise<void> {
-    const name = basename(path).slice(0, MAX_NAME_IN_TEMPORARY);
-    const temporary = join(dirname(path), `.jfs.${name}.tmp.${this.#temporaryId}-${++this.#temporaries}`);
+    const temporary = this.#temporaryOf(path);
     signal?.throwIfAborted();
     if (this.#files !== undefined) return this.#files.replace({ path, temporary, parts, mode: FILE_MODE, withFolder });
     return replaceFile(path, temporary, parts, { mode: FILE_MODE, signal });
+  }
+
+  #temporaryOf(path: string): string {
+    const name = basename(path).slice(0, MAX_NAME_IN_TEMPORARY);
+    return join(dirname(path), `.jfs.${name}.tmp.${this.#temporaryId}-${++this.#temporaries}`);
   }
 
   async delete(key: string): Promise<void> {

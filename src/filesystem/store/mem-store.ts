@@ -1,4 +1,5 @@
 // Objects in memory, for tests and trial runs: shared by all openings of one bucket name in a process, gone with it.
+import type { FileHandle } from 'node:fs/promises';
 import { fail } from '../../base/errors.ts';
 import { checkKey, missing } from './object-name.ts';
 import type { ObjectInfo, ObjectStore } from './store.ts';
@@ -55,6 +56,12 @@ export class MemStore implements ObjectStore {
     if (used > this.#bucket.capacity)
       throw fail('store-full', `put ${key}: no space left in ${this.description} for ${bytes.length} bytes`);
     this.#bucket.objects.set(key, { bytes, mtime: Date.now() });
+  }
+
+  async putFile(key: string, file: FileHandle, size: number): Promise<void> {
+    const bytes = Buffer.alloc(size);
+    const { bytesRead } = await file.read(bytes, 0, size, 0);
+    await this.put(key, [bytes.subarray(0, bytesRead)]);
   }
 
   async delete(key: string): Promise<void> {

@@ -1,4 +1,5 @@
 // A store that tries again what may work the next time: only store-unavailable, never a missing object or a full store.
+import type { FileHandle } from 'node:fs/promises';
 import { hasCode } from '../../base/errors.ts';
 import { counter } from '../../base/metrics.ts';
 import { type RetryPolicy, retry } from '../../base/retry.ts';
@@ -38,6 +39,10 @@ export class RetryingStore implements ObjectStore {
   /** Every attempt sends the same buffers: an object key never has two contents. */
   put(key: string, parts: readonly Buffer[], signal?: AbortSignal): Promise<void> {
     return retry(() => this.#store.put(key, parts, signal), this.#policy, signal);
+  }
+
+  putFile(key: string, file: FileHandle, size: number): Promise<void> {
+    return retry(() => this.#store.putFile(key, file, size), this.#policy);
   }
 
   delete(key: string): Promise<void> {

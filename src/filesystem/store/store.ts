@@ -1,4 +1,5 @@
 // Bytes under a key. Keys are relative to the bucket and include the volume name ("demo/chunks/0/0/1_0_4194304").
+import type { FileHandle } from 'node:fs/promises';
 
 export interface ObjectInfo {
   readonly key: string;
@@ -24,6 +25,8 @@ export interface ObjectStore {
   get(key: string, signal?: AbortSignal, maxBytes?: number): Promise<Buffer>;
   /** Durable when it resolves; replaces atomically. Parts are written one after the other. Rejects store-full. */
   put(key: string, parts: readonly Buffer[], signal?: AbortSignal): Promise<void>;
+  /** The first `size` bytes of an open file, for what is too long for memory; otherwise like put. */
+  putFile(key: string, file: FileHandle, size: number): Promise<void>;
   /** A missing object is success. */
   delete(key: string): Promise<void>;
   head(key: string): Promise<ObjectInfo | undefined>;
