@@ -1,6 +1,6 @@
 // `npm run bench`: the original client and ours on the same machine in one run, workload by workload in turn, so that
 // whatever else the machine does meets both. Everything lies in memory; what is measured is the clients.
-// Options: --rounds N, --only WORKLOAD[,...], --rsa BITS, --seq MIB.
+// Options: --rounds N, --only WORKLOAD[,...], --rsa BITS, --seq MIB; --scale and what scale.ts takes.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -11,6 +11,7 @@ import { runOk } from '../harness/program.ts';
 import { Temp } from '../harness/temp.ts';
 import { root } from '../harness/tools.ts';
 import { type Client, JuicefsClient, OursClient } from './clients.ts';
+import { scale } from './scale.ts';
 import { defaults, type Sizes } from './sizes.ts';
 import { Table } from './table.ts';
 import type { Figures } from './workloads.ts';
@@ -26,6 +27,10 @@ const { values: flags } = parseArgs({
     only: { type: 'string' },
     rsa: { type: 'string', default: '2048' },
     seq: { type: 'string' },
+    scale: { type: 'boolean', default: false },
+    entries: { type: 'string', default: '1000,100000,1000000' },
+    tree: { type: 'string', default: '100000' },
+    'juicefs-up-to': { type: 'string', default: '100000' },
   },
 });
 
@@ -111,6 +116,11 @@ function alone(): void {
 
 alone();
 if (existsSync(MEMORY)) process.env['TMPDIR'] = MEMORY;
+if (flags.scale) {
+  const entries = flags.entries.split(',').map(Number);
+  await scale({ entries, tree: Number(flags.tree), only: flags.only, juicefsUpTo: Number(flags['juicefs-up-to']) });
+  process.exit();
+}
 const temp = new Temp();
 try {
   const seq = flags.seq === undefined ? {} : { seqMiB: Number(flags.seq) };

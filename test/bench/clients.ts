@@ -22,6 +22,7 @@ export interface Usage {
   /** MiB, peak of the largest process and proportional set size of all. */
   readonly peak: number;
   readonly pss: number;
+  readonly resident: number;
 }
 
 export interface Client {
@@ -123,7 +124,7 @@ export class JuicefsClient implements Client {
   }
 }
 
-const nothing: Usage = { cpu: 0, peak: 0, pss: 0 };
+const nothing: Usage = { cpu: 0, peak: 0, pss: 0, resident: 0 };
 
 function usageOf(pids: readonly number[]): Usage {
   const total = { ...nothing };
@@ -132,6 +133,7 @@ function usageOf(pids: readonly number[]): Usage {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     total.cpu += (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS_PER_S;
     total.peak += kibOf(textOf(pid, 'status'), 'VmHWM') / 1024;
+    total.resident += kibOf(textOf(pid, 'status'), 'VmRSS') / 1024;
     total.pss += kibOf(textOf(pid, 'smaps_rollup'), 'Pss') / 1024;
   }
   return total;

@@ -18,30 +18,62 @@ export type RemoveSlice = (id: SliceId, size: number) => Promise<void>;
 const PARALLEL = 8;
 /** Rows per look at a table. */
 const PAGE = 1000n;
+/** Files that wait in memory, some MB; of those beyond only the database knows. */
+const MAX_WAITING = 16_384;
 /** delfile rows are left to the client that unlinked for this long (spec 5.13). */
 const GRACE_SECONDS = 3600n;
 const ANY_TIME = 1n << 62n;
 const POLL_MS = 200;
+/** Stands among the running for the look at the database: no inode has this number. */
+const REFILL = 0n;
 
 export class DataDeletion {
   readonly #engine: Engine;
   readonly #log: Log;
   readonly #removeSlice: RemoveSlice;
+  readonly #maxWaiting: number;
   readonly #waiting = new Set<Ino>();
   readonly #running = new Map<Ino, Promise<void>>();
+  /** More files were deleted than there is room for; and how far the pass over the database is that looks for them. */
+  #overflown = false;
+  #passedTo: Ino | undefined;
   #stopped = false;
 
-  constructor(engine: Engine, log: Log, removeSlice: RemoveSlice) {
+  constructor(engine: Engine, log: Log, removeSlice: RemoveSlice, maxWaiting = MAX_WAITING) {
     this.#engine = engine;
     this.#log = log;
     this.#removeSlice = removeSlice;
+    this.#maxWaiting = maxWaiting;
   }
 
   /** In the background. Rows remember what is to be done, so what does not fit into memory's time is not lost. */
   start(ino: Ino): void {
     if (this.#stopped || this.#running.has(ino)) return;
-    this.#waiting.add(ino);
+    if (this.#waiting.size < this.#maxWaiting) this.#waiting.add(ino);
+    else this.#overflown = true;
     this.#next();
+  }
+
+  /** What did not fit, and whatever else waits: doing it twice does no harm. */
+  #refill(): void {
+    if (this.#stopped || (this.#passedTo === undefined && !this.#overflown)) return;
+    if (this.#passedTo === undefined) this.#overflown = false;
+    const from = this.#passedTo ?? 0n;
+    const more = this.#engine
+      .view(() => waitingFiles(from, ANY_TIME))
+      .then((inodes) => {
+        this.#passedTo = inodes.length < PAGE ? undefined : inodes.at(-1);
+        for (const ino of inodes) this.start(ino);
+      })
+      .catch((thrown: unknown) => {
+        this.#passedTo = undefined;
+        this.#log.warn('data of deleted files is left to the hourly job', { reason: String(thrown) });
+      })
+      .then(() => {
+        this.#running.delete(REFILL);
+        this.#next();
+      });
+    this.#running.set(REFILL, more);
   }
 
   /** Waits until nothing is under way or waiting. */
@@ -72,6 +104,7 @@ export class DataDeletion {
         });
       this.#running.set(ino, done);
     }
+    if (this.#running.size === 0) this.#refill();
   }
 
   async #deleteFile(ino: Ino): Promise<void> {

@@ -91,3 +91,33 @@ test('two readers of one handle do not lose each other the way', async () => {
   const found = await Promise.all([all(vfs, handle, true, 100), all(vfs, handle, false, 300), all(vfs, handle, true)]);
   for (const each of found) assert.deepEqual(namesOf(each), ['.', '..', ...names]);
 });
+
+test('a large directory is read in pages, each once, and a listing holds no more than one of them', async () => {
+  const meta = new MemoryMeta();
+  const { attr } = await meta.create(caller, 1n, Buffer.from('00000'), 0o644, true);
+  for (let i = 1; i < 5_000; i++) meta.names.set(String(i).padStart(5, '0'), attr.ino);
+  const asked: number[] = [];
+  const { readdir } = meta;
+  meta.readdir = async (ino, after, limit, plus) => {
+    const page = await readdir.call(meta, ino, after, limit, plus);
+    asked.push(page.length);
+    return page;
+  };
+  meta.readdirAt = () => Promise.reject(new Error('counted by the database'));
+  const vfs = new VolumeVfs({ meta, pages: new MemoryPages(4096), root: 1n, log: silent });
+  const handle = await vfs.opendir(caller, 1n);
+  let [seen, offset] = [0, 0n];
+  for (let room = 0; room < 100; ) {
+    room = 100;
+    await vfs.readdir(caller, 1n, handle, offset, false, ({ nextOffset }) => {
+      if (room === 0) return false;
+      room--;
+      seen++;
+      offset = nextOffset;
+      return true;
+    });
+  }
+  assert.equal(seen, 5_002);
+  assert.ok(Math.max(...asked) <= 256, 'entries in memory');
+  assert.ok(asked.length <= 5_000 / 256 + 3, `${asked.length} pages`);
+});
