@@ -27,6 +27,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   load: () => import('./load.ts'),
   mount: () => import('./mount.ts'),
   'mount-keeper': () => import('./mount-keeper.ts'),
+  quota: () => import('./quota.ts'),
   restore: () => import('./restore.ts'),
   rmr: () => import('./rmr.ts'),
   status: () => import('./status.ts'),

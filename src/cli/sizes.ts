@@ -4,12 +4,13 @@ import { fail } from '../base/errors.ts';
 const units = { K: 1n << 10n, M: 1n << 20n, G: 1n << 30n, T: 1n << 40n, P: 1n << 50n } as const;
 type Unit = keyof typeof units;
 
-/** Bytes of "64K", "4MiB", "10G"; a bare number counts `bare`. */
+/** Bytes of "64K", "4MiB", "1.5G"; a bare number counts `bare`. */
 export function parseSize(flag: string, text: string, bare: Unit): bigint {
-  const match = /^(\d{1,15})(?:([KMGTP])(?:i?B)?)?$/i.exec(text.trim());
+  const match = /^(\d{1,15})(?:\.(\d{1,3}))?(?:([KMGTP])(?:i?B)?)?$/i.exec(text.trim());
   if (match === null) throw fail('bad-input', `${flag} ${JSON.stringify(text)}: wanted a size like 4M`);
-  const unit = (match[2] ?? bare).toUpperCase() as Unit;
-  return BigInt(match[1] ?? '0') * units[unit];
+  const unit = (match[3] ?? bare).toUpperCase() as Unit;
+  const thousandths = BigInt(`${match[1]}${(match[2] ?? '').padEnd(3, '0')}`);
+  return (thousandths * units[unit]) / 1000n;
 }
 
 export function parseCount(flag: string, text: string): bigint {

@@ -141,3 +141,21 @@ export const rebuildDirStats = (ino: Ino): Change =>
      ON CONFLICT (inode) DO NOTHING`,
     ...Array.from({ length: 5 }, () => ino),
   );
+
+/** Of every directory, as found: for a volume that did not keep them. */
+export const recountDirStats = (): Change[] => {
+  const late = (column: string): string =>
+    `(SELECT COALESCE(SUM(u.${column}), 0) FROM pageseal_usage u WHERE u.inode = p.inode)`;
+  return [
+    change('DELETE FROM jfs_dir_stats'),
+    change(
+      `INSERT INTO jfs_dir_stats (inode, data_length, used_space, used_inodes)
+       SELECT p.inode, COALESCE(SUM(${NODE_LENGTH}), 0) - ${late('length')},
+         COALESCE(SUM(CASE WHEN n.inode IS NULL THEN 0 ELSE ${NODE_SPACE} END), 0) - ${late('space')},
+         COUNT(n.inode) - ${late('inodes')}
+       FROM jfs_node p LEFT JOIN jfs_edge e ON e.parent = p.inode LEFT JOIN jfs_node n ON n.inode = e.inode
+       WHERE p.type = 2 AND p.inode <> ? GROUP BY p.inode`,
+      TRASH,
+    ),
+  ];
+};
