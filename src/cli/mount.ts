@@ -68,7 +68,7 @@ export function register(program: Command): void {
     .option('--atime-mode <mode>', 'what reading does to atime: noatime, relatime or strictatime', 'noatime')
     .option('--backup-meta <time>', 'how often the metadata is copied into the store; 0 is never', '1h')
     .option('--backup-skip-trash', 'without what lies in the trash')
-    .option('--no-bgjob', 'leave the hourly clean-up of the volume to other mounts');
+    .option('--no-bgjob', 'leave hourly clean-up and background compaction to other mounts');
   addOriginalMountFlags(command);
   addKeyOptions(command).addHelpText('after', MOUNT_EXAMPLES).action(mount);
 }

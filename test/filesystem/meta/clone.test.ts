@@ -198,6 +198,27 @@ test('limits: of the volume, and of the directory that it is to hang in', async 
   assert.deepEqual(violations(volume.file), []);
 });
 
+test('limits of users and groups: what is cloned counts for who owns it', async () => {
+  const volume = await TestVolume.make(temp);
+  volume.change(`UPDATE jfs_setting SET value = json_set(value, '$.UserGroupQuota', json('true'))`);
+  const first = await volume.open();
+  const source = await tree(first);
+  await first.clone({ caller: root, preserve: true, source, parent: ROOT, name: bytes('kept') });
+  await first.close();
+  assert.deepEqual(violations(volume.file), []);
+  const used = (id: number): unknown =>
+    volume.rows(`SELECT used_inodes FROM jfs_user_group_quota WHERE qtype = 1 AND qkey = ${id}`);
+  assert.deepEqual([used(0), used(7)], [[[507n]], [[2n]]]);
+  volume.change('UPDATE jfs_user_group_quota SET max_inodes = 600 WHERE qtype = 1 AND qkey = 0');
+  const meta = await volume.open();
+  const args = { caller: root, preserve: true, source, parent: ROOT, name: bytes('more') };
+  await assert.rejects(meta.clone(args), is('EDQUOT'));
+  await assert.rejects(meta.lookup(root, ROOT, bytes('more')), is('ENOENT'));
+  await meta.close();
+  assert.deepEqual([used(0), volume.rows('jfs_detached_node')], [[[507n]], []]);
+  assert.deepEqual(violations(volume.file), []);
+});
+
 test('an interrupted clone is unseen, and goes as garbage, which its maker then cannot attach', async () => {
   const volume = await TestVolume.make(temp, { trashDays: 1 });
   const meta = await volume.open();
