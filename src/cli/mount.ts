@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
 import { MiB } from '../base/units.ts';
-import { parseDuration } from '../config/duration.ts';
+import { parseDuration, parseHeartbeat } from '../config/duration.ts';
 import { isBackupInterval } from '../config/mount-options.ts';
 import type { Handoff } from '../keeper/handoff.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
@@ -28,6 +28,7 @@ export interface MountFlags extends KeyFlags {
   readonly entryCache: string;
   readonly dirEntryCache: string;
   readonly negativeEntryCache: string;
+  readonly heartbeat: string;
   readonly backupMeta: string;
   readonly backupSkipTrash?: boolean;
   /** Commander's form of --no-bgjob. */
@@ -66,6 +67,7 @@ export function register(program: Command): void {
     .option('--dir-entry-cache <time>', 'the same for names of directories', '1s')
     .option('--negative-entry-cache <time>', 'the same for names that are not there', '0s')
     .option('--atime-mode <mode>', 'what reading does to atime: noatime, relatime or strictatime', 'noatime')
+    .option('--heartbeat <time>', 'how often the session is renewed; others end one that missed five', '12s')
     .option('--backup-meta <time>', 'how often the metadata is copied into the store; 0 is never', '1h')
     .option('--backup-skip-trash', 'without what lies in the trash')
     .option('--no-bgjob', 'leave hourly clean-up and background compaction to other mounts');
@@ -121,6 +123,7 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
   const own = [
     `buffer-size=${parseSize('--buffer-size', flags.bufferSize, 'M') / BigInt(MiB)}`,
     ...lifetimes(flags),
+    `heartbeat=${heartbeat(flags.heartbeat)}`,
     `atime-mode=${atimeMode(flags.atimeMode)}`,
     ...backups(flags),
     ...(flags.bgjob ? [] : ['no-bgjob']),
@@ -152,6 +155,11 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
 function atimeMode(mode: string): string {
   if (['noatime', 'relatime', 'strictatime'].includes(mode)) return mode;
   throw fail('bad-input', `--atime-mode ${mode}: wanted noatime, relatime or strictatime`);
+}
+
+function heartbeat(time: string): string {
+  if (parseHeartbeat(time) !== undefined) return time;
+  throw fail('bad-input', `--heartbeat ${time}: wanted a length of time from 1s to 1h`);
 }
 
 function lifetimes(flags: MountFlags): string[] {

@@ -9,7 +9,7 @@ const mountIsSoAlready = [
 
 /** Tuning of parts that work differently here, or are not there yet. */
 const mountWithoutEffect = [
-  '--readdir-cache', '--open-cache <time>', '--open-cache-limit <count>', '--heartbeat <time>',
+  '--readdir-cache', '--open-cache <time>', '--open-cache-limit <count>',
   '--skip-dir-mtime <time>', '--skip-dir-nlink <count>', '--fast-statfs', '--sort-dir',
   '--cache-dir <dir>', '--cache-size <MiB>', '--cache-mode <mode>', '--cache-items <count>', '--cache-partial-only',
   '--cache-large-write', '--cache-eviction <policy>', '--cache-scan-interval <time>', '--cache-expire <time>',

@@ -13,3 +13,12 @@ export function parseDuration(text: string): number | undefined {
     total += Number(count) * (milliseconds[unit] ?? 0);
   return total <= MAX_MS ? Math.round(total) : undefined;
 }
+
+const SHORTEST_HEARTBEAT_MS = 1000;
+const LONGEST_HEARTBEAT_MS = 3_600_000;
+
+/** How often a session is renewed: often enough to notice the dead, seldom enough to cost nothing. */
+export function parseHeartbeat(text: string): number | undefined {
+  const ms = parseDuration(text);
+  return ms === undefined || ms < SHORTEST_HEARTBEAT_MS || ms > LONGEST_HEARTBEAT_MS ? undefined : ms;
+}

@@ -1,7 +1,7 @@
 // Mount flags of a PV or StorageClass against an allow-list. What the original client knows and has no meaning here is
 // accepted and named; anything else is refused, so that a flag somebody relies on is never dropped unseen.
 import { fail } from '../base/errors.ts';
-import { parseDuration } from './duration.ts';
+import { parseDuration, parseHeartbeat } from './duration.ts';
 
 export interface MountOptions {
   readonly readOnly: boolean;
@@ -17,6 +17,7 @@ const forWorker: Readonly<Record<string, (value: string) => boolean>> = {
   'buffer-size': (value) => /^[0-9]{1,6}$/.test(value),
   ledger: (value) => value === 'strict' || value === 'lenient',
   'atime-mode': (value) => ['noatime', 'relatime', 'strictatime'].includes(value),
+  heartbeat: (value) => parseHeartbeat(value) !== undefined,
   'backup-meta': isBackupInterval,
   'attr-cache': isDuration,
   'entry-cache': isDuration,
@@ -44,7 +45,7 @@ const withoutMeaning: ReadonlySet<string> = new Set([
   'verify-cache-checksum', 'prefetch', 'max-uploads', 'max-deletes', 'max-downloads', 'max-readahead', 'io-retries',
   'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'readdir-cache',
   'enable-xattr', 'no-usage-report',
-  'no-syslog', 'heartbeat', 'metrics', 'log', 'log-level', 'verbose', 'debug',
+  'no-syslog', 'metrics', 'log', 'log-level', 'verbose', 'debug',
   'fast-statfs', 'transport', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
 ]); // biome-ignore format: a table reads better than a column
 

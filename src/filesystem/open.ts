@@ -169,13 +169,18 @@ function openMetadata(
   readOnly: boolean,
   log: Log,
 ): Promise<OpenedMeta> {
-  const { mountPoint = '', sessionId } = options;
+  const { mountPoint = '', sessionId, heartbeatMs, onSession } = options;
   return openMeta({
     engine,
     readOnly,
     log,
     backgroundJobs: options.backgroundJobs !== false,
-    session: { mountPoint, ...(sessionId !== undefined && { sid: sessionId }) },
+    session: {
+      mountPoint,
+      ...(sessionId !== undefined && { sid: sessionId }),
+      ...(heartbeatMs !== undefined && { heartbeatMs }),
+      ...(onSession && { onChange: onSession }),
+    },
     removeSlice: (id, size) => pages.remove(id, size),
   });
 }

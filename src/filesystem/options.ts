@@ -33,6 +33,10 @@ export interface OpenOptions {
   /** Mount point for the session row, and the session a successor goes on with. */
   readonly mountPoint?: string;
   readonly sessionId?: bigint;
+  /** How often the session is renewed; 12 seconds where absent. */
+  readonly heartbeatMs?: number | undefined;
+  /** The session goes on under another number, since somebody ended it. */
+  readonly onSession?: (sid: bigint) => void;
   readonly marks?: UncommittedMarks;
   /** Handles of an earlier epoch belong to a predecessor (worker restarts under one mount count up from 0). */
   readonly epoch?: number;

@@ -1,6 +1,6 @@
 // Settings and `-o` options as filesystem/open.ts and fuse/ want them.
 import { MiB } from '../../base/units.ts';
-import { parseDuration } from '../../config/duration.ts';
+import { parseDuration, parseHeartbeat } from '../../config/duration.ts';
 import type { BackupPlan } from '../../filesystem/backup/backup.ts';
 import { type AtimeMode, atimeModes } from '../../filesystem/meta/atime.ts';
 import type { OpenOptions } from '../../filesystem/options.ts';
@@ -8,7 +8,10 @@ import type { Lifetimes } from '../../filesystem/vfs/lifetimes.ts';
 import type { WorkerSettings } from '../../keeper/handoff.ts';
 
 export interface SplitOptions {
-  readonly open: Pick<OpenOptions, 'cacheBytes' | 'ledger' | 'backgroundJobs' | 'lifetimes' | 'atimeMode' | 'backup'>;
+  readonly open: Pick<
+    OpenOptions,
+    'cacheBytes' | 'ledger' | 'backgroundJobs' | 'lifetimes' | 'atimeMode' | 'heartbeatMs' | 'backup'
+  >;
   /** For fuse/mount-options.ts, which refuses what it does not know. */
   readonly mount: readonly string[];
 }
@@ -39,6 +42,8 @@ export function splitOptions(options: readonly string[]): SplitOptions {
     else if (isLifetime(name) && time !== undefined)
       open = { ...open, lifetimes: { ...open.lifetimes, [lifetimeOptions[name]]: time } };
     else if (name === 'atime-mode' && isAtimeMode(value)) open = { ...open, atimeMode: value };
+    else if (name === 'heartbeat' && parseHeartbeat(value) !== undefined)
+      open = { ...open, heartbeatMs: parseHeartbeat(value) };
     else if (name === 'backup-meta' && parseDuration(value) !== undefined)
       backup = { ...backup, intervalMs: parseDuration(value) ?? 0 };
     else if (option === 'backup-skip-trash') backup = { ...backup, skipTrash: true };

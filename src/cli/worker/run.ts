@@ -99,6 +99,9 @@ class Worker {
       ...(key && { key }),
       files: nativeFiles,
       ...(sessionId !== undefined && { sessionId }),
+      onSession: (sid) => {
+        this.#state.sessionId = sid;
+      },
       marks: marksIn(this.#state),
       epoch: this.#state.epoch,
     });

@@ -1,11 +1,14 @@
-// Unlinked files that somebody has open: a node with nlink 0 and a sustained row of the session. They go with the last
-// close, with the session, or for files of a predecessor when the kernel forgets the inode.
+// Unlinked files that somebody has open: a node with nlink 0 and a sustained row of each session that may have it open. A
+// row goes with the last close, with the session, or for files of a predecessor when the kernel forgets the inode; the
+// node goes with the last row. Who unlinks a file cannot know whether another mount has it open, so each mount of ours
+// gets a row, and drops it at its next heartbeat unless it has. The original client knows nothing of that: it looks after
+// what it unlinks itself, and takes a node away without asking for other rows, which then name nothing.
 import { nowNs } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
-import { type Change, change, type Engine, type Op, query, read, write } from '../sql/op.ts';
+import { type Change, change, type Engine, type Op, type Query, query, read, write } from '../sql/op.ts';
 import type { OpenFiles } from './context.ts';
 import { nodeDelta } from './outcome.ts';
-import { bigintAt } from './rows.ts';
+import { bigintAt, bytesAt } from './rows.ts';
 import { deleteNode, insertDelfile, nodeById } from './statements.ts';
 import type { Ino } from './types.ts';
 import type { Usage } from './usage.ts';
@@ -13,13 +16,51 @@ import type { UsageDelta } from './usage-rows.ts';
 
 /** Rows per look at a session's files. */
 const PAGE = 1000n;
+/** Rows given up at the same time: their transactions then share commits. */
+const PARALLEL = 64;
 
-export function* sustainedOf(sid: bigint): Op<Ino[]> {
+/** The first rows of a session behind an inode, in ascending order. */
+export function* sustainedOf(sid: bigint, after: Ino = 0n): Op<Ino[]> {
   const [inodes] = yield* read(
-    query('SELECT inode FROM jfs_sustained WHERE sid = ? ORDER BY id LIMIT ?', [sid, PAGE], (row) => bigintAt(row, 0)),
+    query(
+      'SELECT inode FROM jfs_sustained WHERE sid = ? AND inode > ? ORDER BY inode LIMIT ?',
+      [sid, after, PAGE],
+      (row) => bigintAt(row, 0),
+    ),
   );
   return inodes;
 }
+
+/** Written into the record of every session of ours. */
+export const OUR_MARK = '+pageseal';
+
+interface OtherSession {
+  readonly sid: bigint;
+  readonly looksAfterFiles: boolean;
+}
+
+export const otherSessions = (sid: bigint): Query<OtherSession> =>
+  query('SELECT sid, BYTES(info) FROM jfs_session2 WHERE sid <> ? ORDER BY sid', [sid], (row) => ({
+    sid: bigintAt(row, 0),
+    looksAfterFiles: versionOf(bytesAt(row, 1)).endsWith(OUR_MARK),
+  }));
+
+function versionOf(info: Buffer): string {
+  try {
+    const { Version } = JSON.parse(info.toString()) as { Version?: unknown };
+    return typeof Version === 'string' ? Version : '';
+  } catch {
+    return ''; // of a client that keeps something else there
+  }
+}
+
+/** Whether a session that is still there keeps the file, too. A row without its session keeps nothing. */
+const otherKeepers = (sid: bigint, ino: Ino): Query<bigint> =>
+  query(
+    'SELECT s.sid FROM jfs_session2 s WHERE s.sid <> ? AND EXISTS (SELECT 1 FROM jfs_sustained u WHERE u.sid = s.sid AND u.inode = ?) LIMIT 1',
+    [sid, ino],
+    (row) => bigintAt(row, 0),
+  );
 
 const deleteSustained = (sid: bigint, ino: Ino): Change =>
   change('DELETE FROM jfs_sustained WHERE sid = ? AND inode = ?', sid, ino);
@@ -28,7 +69,7 @@ const deleteSustained = (sid: bigint, ino: Ino): Change =>
 export const moveSustained = (from: bigint, to: bigint): Change =>
   change('UPDATE jfs_sustained SET sid = ? WHERE sid = ?', to, from);
 
-/** The file's node becomes a delfile row; `deleted` may then delete its data. Fine when it is gone already. */
+/** With the last row the node becomes a delfile row; `deleted` may then delete its data. Fine when it is gone already. */
 export async function dropSustained(
   engine: Engine,
   usage: Usage,
@@ -37,9 +78,9 @@ export async function dropSustained(
   deleted: (ino: Ino) => void,
 ): Promise<void> {
   const dropped = await engine.run(function* (): Op<UsageDelta | undefined> {
-    const [[attr]] = yield* read(nodeById(ino, true));
+    const [[attr], others] = yield* read(nodeById(ino, true), otherKeepers(sid, ino));
     // With a name it is no longer ours to delete: another client may have restored it.
-    if (attr === undefined || attr.nlink > 0) {
+    if (attr === undefined || attr.nlink > 0 || others.length > 0) {
       yield* write(deleteSustained(sid, ino));
       return undefined;
     }
@@ -51,6 +92,23 @@ export async function dropSustained(
   if (dropped === undefined) return;
   usage.applied([dropped]);
   deleted(ino);
+}
+
+/** At each heartbeat: of the rows that other mounts wrote for this session, those of files that are not open here go. */
+export async function dropUnneeded(
+  engine: Engine,
+  sid: bigint,
+  files: OpenFileTable,
+  drop: (ino: Ino) => Promise<void>,
+): Promise<void> {
+  let after: Ino | undefined = 0n;
+  while (after !== undefined) {
+    const from: Ino = after;
+    const inodes = await engine.view(() => sustainedOf(sid, from));
+    const unneeded = inodes.filter((ino) => !files.needs(ino));
+    while (unneeded.length > 0) await Promise.all(unneeded.splice(0, PARALLEL).map(drop));
+    after = inodes.at(-1);
+  }
 }
 
 /**
@@ -77,6 +135,13 @@ export class OpenFileTable implements OpenFiles {
 
   isOpen(ino: Ino): boolean {
     return this.#successor || this.#counts.has(ino) || this.#sustained.has(ino);
+  }
+
+  /** Another mount unlinked the file. Answers whether it stays for a handle here, and then goes with the last one. */
+  needs(ino: Ino): boolean {
+    if (!this.#successor && !this.#counts.has(ino)) return this.#sustained.has(ino);
+    this.#sustained.add(ino);
+    return true;
   }
 
   /** Handles may all have been closed while the unlink was under way. */

@@ -2,6 +2,7 @@
 // gone. Makes changes and effects only; the entry itself, the checks and the parent are the caller's.
 import { type Change, type Flight, read } from '../sql/op.ts';
 import { deleteXattrs } from './namespace-statements.ts';
+import { otherSessions } from './open-files.ts';
 import { type Effects, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
 import { inTrash, isTrash } from './permission.ts';
 import { dropPendingTree, pendingTree } from './quota-rows.ts';
@@ -54,7 +55,7 @@ export function* remove(env: NamespaceEnv, directory: Attr, name: Buffer, node: 
       return node.type === NodeType.directory ? yield* settled(directory, node, removal) : removal;
     }
   }
-  if (node.type !== NodeType.directory) return removeLink(env, directory, node);
+  if (node.type !== NodeType.directory) return yield* removeLink(env, directory, node);
   return yield* settled(directory, node, removeDirectory(directory, node));
 }
 
@@ -92,7 +93,7 @@ const removeDirectory = (directory: Attr, node: Attr): Removal => ({
   effects: { usage: [leaving(directory, node), gone(node)] },
 });
 
-function removeLink(env: NamespaceEnv, directory: Attr, node: Attr): Removal {
+function* removeLink(env: NamespaceEnv, directory: Attr, node: Attr): Generator<Flight, Removal, unknown> {
   const usage = [leaving(directory, node)];
   const now = env.now();
   if (node.nlink > 1)
@@ -104,14 +105,19 @@ function removeLink(env: NamespaceEnv, directory: Attr, node: Attr): Removal {
     const rest = node.type === NodeType.symlink ? [deleteSymlink(node.ino)] : [];
     return { changes: [...deleteNode(node.ino), ...rest], effects: { usage: [...usage, gone(node)] } };
   }
-  if (env.sid !== 0n && env.isOpen(node.ino))
+  // Who else has it open is not known here: every other mount of ours is asked to look, at its next heartbeat.
+  const [sessions] = yield* read(otherSessions(env.sid));
+  const keepers = sessions.filter(({ looksAfterFiles }) => looksAfterFiles).map(({ sid }) => sid);
+  const own = env.sid !== 0n && env.isOpen(node.ino);
+  if (own) keepers.push(env.sid);
+  if (keepers.length > 0)
     return {
       changes: [
         updateNode(node.ino, { nlink: 0, ctime: now }),
         deleteXattrs(node.ino),
-        insertSustained(env.sid, node.ino),
+        ...keepers.map((sid) => insertSustained(sid, node.ino)),
       ],
-      effects: { usage, sustained: node.ino },
+      effects: { usage, ...(own ? { sustained: node.ino } : {}) },
     };
   return {
     changes: [...deleteNode(node.ino), insertDelfile(node.ino, node.length, now)],

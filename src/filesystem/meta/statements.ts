@@ -105,9 +105,9 @@ export const deleteSymlink = (ino: Ino): Change => change('DELETE FROM jfs_symli
 export const insertDelfile = (ino: Ino, length: bigint, now: bigint): Change =>
   change('INSERT INTO jfs_delfile (inode, length, expire) VALUES (?, ?, ?)', ino, length, now / 1_000_000_000n);
 
-/** An unlinked file that this session has open. */
+/** An unlinked file that a session may have open. The row may be there from a time before the file got a name again. */
 export const insertSustained = (sid: bigint, ino: Ino): Change =>
-  change('INSERT INTO jfs_sustained (sid, inode) VALUES (?, ?)', sid, ino);
+  change('INSERT INTO jfs_sustained (sid, inode) VALUES (?, ?) ON CONFLICT (sid, inode) DO NOTHING', sid, ino);
 
 export const insertDirStats = (ino: Ino): Change =>
   change('INSERT INTO jfs_dir_stats (inode, data_length, used_space, used_inodes) VALUES (?, 0, 0, 0)', ino);

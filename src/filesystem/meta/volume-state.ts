@@ -9,7 +9,7 @@ import type { MetaContext } from './context.ts';
 import { IdBatches, INODE_BATCH, SLICE_BATCH } from './counters.ts';
 import { DataDeletion, type RemoveSlice } from './delete-data.ts';
 import { HourlyJobs, type Job } from './jobs.ts';
-import { dropSustained, OpenFileTable, sustainedOf } from './open-files.ts';
+import { dropSustained, dropUnneeded, OpenFileTable, sustainedOf } from './open-files.ts';
 import { readSetting } from './read-setting.ts';
 import { type Outcome, type Reply, underRequest } from './request.ts';
 import { endDeadSessions, endStaleSessions, HEARTBEAT_MS, Session, type SessionOptions } from './session.ts';
@@ -194,16 +194,20 @@ export class VolumeState implements MetaContext {
       this.#beating = this.#beat().finally(() => {
         if (this.#heartbeat !== undefined) this.#schedule();
       });
-    }, HEARTBEAT_MS).unref();
+    }, this.#session?.heartbeatMs ?? HEARTBEAT_MS).unref();
   }
 
   /** Renews the session, then looks at what other clients changed. Never rejects. */
   async #beat(): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return;
     try {
-      await this.#session?.renew();
+      await session.renew();
       await this.#reload();
       await this.usage.refresh();
-      await endStaleSessions(this.engine, this.usage, this.sid, this.log, (ino) => this.deletion.start(ino));
+      const { sid, heartbeatMs } = session;
+      await dropUnneeded(this.engine, sid, this.files, (ino) => this.#dropSustained(ino));
+      await endStaleSessions(this.engine, this.usage, sid, heartbeatMs, this.log, (ino) => this.deletion.start(ino));
     } catch (thrown) {
       this.log.warn('heartbeat failed', { reason: String(thrown) });
     }

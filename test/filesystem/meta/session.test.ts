@@ -176,7 +176,7 @@ test('a stale session is ended by others: locks, unlinked files, row', async () 
     () => 0n,
   );
   const deleted: bigint[] = [];
-  await endStaleSessions(engine, usage, 0n, quiet, (ino) => deleted.push(ino));
+  await endStaleSessions(engine, usage, 0n, 12_000, quiet, (ino) => deleted.push(ino));
   await usage.close();
   assert.deepEqual(deleted, [attr.ino]);
   for (const table of ['jfs_session2', 'jfs_sustained', 'jfs_flock', 'jfs_plock'])
@@ -185,7 +185,7 @@ test('a stale session is ended by others: locks, unlinked files, row', async () 
   assert.equal(volume.counters()['totalInodes'], 0n);
   // Elected a moment ago: nobody else does it now.
   volume.change('INSERT INTO jfs_session2 VALUES (99, 1, NULL)');
-  await endStaleSessions(engine, usage, 0n, quiet, () => undefined);
+  await endStaleSessions(engine, usage, 0n, 12_000, quiet, () => undefined);
   assert.equal(volume.rows('jfs_session2').length, 1);
   await engine.close();
 });
