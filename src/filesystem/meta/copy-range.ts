@@ -15,7 +15,7 @@ import { bytesAt, numberAt } from './rows.ts';
 import { decodeSlices, encodeSlices, hole } from './slices.ts';
 import { nodeById, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeFlag, NodeType, type Slice } from './types.ts';
-import { growthOf } from './usage.ts';
+import { fileGrowth } from './usage.ts';
 
 /** Chunk rows of the source in one call, 16 GiB of data, and records for the target: who wants more calls again. */
 const MAX_ROWS = 256;
@@ -49,7 +49,7 @@ export function copyRange(
     const length = larger(to.length, target.offset + copied);
     const parents = yield* directoriesOf(to);
     const before = yield* read(...records.chunks.map((indx) => recordCount(to.ino, indx)));
-    yield* ctx.usage.checkGrowth(parents, growthOf(to.length, length));
+    yield* ctx.usage.checkGrowth(parents, fileGrowth(to, length));
     const now = nowNs();
     yield* write(...records.changes(), updateNode(to.ino, { length, mtime: now, ctime: now }));
     return {

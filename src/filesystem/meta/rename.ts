@@ -5,7 +5,7 @@ import { type Change, change, must, type Op, read, write } from '../sql/op.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { ancestors, childrenOf, lockedChildren, treeUsage } from './namespace-statements.ts';
 import { type Done, done, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
-import { checkInto, checkLoose, checkOutOf, checkSticky, isTrash } from './permission.ts';
+import { checkInto, checkLoose, checkOutOf, checkSticky, inTrash, isTrash } from './permission.ts';
 import { anyQuota, pendingBelow, type Used } from './quota-rows.ts';
 import { type Removal, remove } from './removal.ts';
 import { deleteEdge, type Edge, edgeByName, nodeById, touch, updateNode } from './statements.ts';
@@ -103,6 +103,8 @@ function* replace(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: read
   yield* write(
     ...inOrder(replaced.changes, sourceUpdate(env, source, from, to), source, target),
     ...(targetEdge === undefined ? [] : [deleteEdge(newParent, newName, targetEdge.ino)]),
+    // It has lost its sums, and what comes may be just what is pending to have gone from it: they begin before it comes.
+    ...(inTrash(to) ? [rebuildDirStats(to.ino)] : []),
     moveEdge(args, source.ino),
     // A directory lost its sums when it went into the trash.
     ...(isTrash(from.ino) && isDirectory(source) ? [rebuildDirStats(source.ino)] : []),
