@@ -12,6 +12,7 @@ interface Flags {
   readonly trashDays?: string;
   readonly bucket?: string;
   readonly dirStats?: string | true;
+  readonly userGroupQuota?: string | true;
   readonly enableAcl?: string | true;
   readonly encryptSecret?: true;
   readonly minClientVersion?: string;
@@ -57,6 +58,7 @@ export function register(program: Command): void {
     .option('--trash-days <days>', 'how long removed files are kept; 0 deletes them at once')
     .option('--bucket <place>', 'where the objects are from now on; they have to be there')
     .option('--dir-stats [yes]', 'keep sums per directory, which quotas need (true or false)')
+    .option('--user-group-quota [yes]', 'keep accounts of users and groups (true or false)')
     .option('--enable-acl [yes]', 'POSIX access lists; cannot be turned off again')
     .option('--encrypt-secret', 'seal credentials of the store that lie in the record in clear')
     .option('--min-client-version <version>', 'refuse older clients; "" takes the bound away')
@@ -110,6 +112,9 @@ function changeOf(flags: Flags): ConfigChange {
     ...(trashDays !== undefined && { trashDays: Number(parseCount('--trash-days', trashDays)) }),
     ...(bucket !== undefined && { bucket }),
     ...(flags.dirStats !== undefined && { dirStats: yesOrNo('--dir-stats', flags.dirStats) }),
+    ...(flags.userGroupQuota !== undefined && {
+      userGroupQuota: yesOrNo('--user-group-quota', flags.userGroupQuota),
+    }),
     ...(flags.enableAcl !== undefined && { enableAcl: yesOrNo('--enable-acl', flags.enableAcl) }),
     ...(flags.encryptSecret === true && { encryptSecret: true }),
     ...(minClientVersion !== undefined && { minClientVersion }),

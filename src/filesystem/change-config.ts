@@ -5,10 +5,12 @@ import { nowNs } from '../base/clock.ts';
 import { FsError, fail } from '../base/errors.ts';
 import { type Changed, type ConfigChange, changedRecord, type FieldChange } from './config-fields.ts';
 import { readStatus } from './describe.ts';
+import { type Account, enableAccount } from './enable-accounts.ts';
 import { normaliseStore } from './format-record.ts';
 import { newDirectory } from './meta/new-directory.ts';
 import { readSetting, settingText } from './meta/read-setting.ts';
 import { bigintAt } from './meta/rows.ts';
+import { completeTables } from './meta/schema.ts';
 import { parseRecord, printRecord, type Setting } from './meta/setting.ts';
 import { insertNode, nodeById } from './meta/statements.ts';
 import { ROOT, TRASH } from './meta/types.ts';
@@ -35,6 +37,9 @@ export interface ConfigChanged {
   readonly notes: readonly string[];
 }
 
+/** What has to be counted when it is turned on. */
+const accounts: readonly Account[] = ['DirStats', 'UserGroupQuota'];
+
 /** Objects of the volume that a moved bucket must have. */
 const SAMPLES = 8;
 
@@ -50,10 +55,15 @@ export async function changeConfig(options: ChangeOptions): Promise<ConfigChange
     if (planned.changes.length === 0) return summary(planned, []);
     if (options.force !== true) await check(options, before, planned);
     const changed = await engine.run(() => apply(wanted), { durable: true });
+    const notes: string[] = [];
+    if (accounts.some((account) => changed.changes.some(({ name }) => name === account))) await completeTables(engine);
+    for (const account of accounts)
+      if (changed.changes.some(({ name, to }) => name === account && to === true))
+        notes.push(...(await enableAccount(engine, account)));
     const [live = 0n] = await engine.view(function* () {
       return (yield* read(liveSessions(BigInt(Math.floor(Date.now() / 1000)))))[0];
     });
-    return summary(changed, notesFor(changed, live));
+    return summary(changed, [...notesFor(changed, live), ...notes]);
   } finally {
     await engine.close();
   }
@@ -172,7 +182,5 @@ function notesFor({ changes }: Changed, live: bigint): string[] {
   if (live > 0n && names.has('Bucket'))
     notes.push('mounts that are up keep to the old place until they are mounted again');
   else if (live > 0n) notes.push('mounts that are up follow with their next heartbeat, within 12 seconds');
-  if (names.has('DirStats') && changes.some(({ name, to }) => name === 'DirStats' && to === true))
-    notes.push('sums of directories that changed meanwhile are wrong until fsck has counted again');
   return notes;
 }

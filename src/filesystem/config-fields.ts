@@ -19,6 +19,7 @@ export interface ConfigChange {
   readonly trashDays?: number;
   readonly bucket?: string;
   readonly dirStats?: boolean;
+  readonly userGroupQuota?: boolean;
   /** Cannot be taken back. */
   readonly enableAcl?: boolean;
   /** Seal credentials that lie in clear. */
@@ -65,6 +66,7 @@ export function changedRecord(text: string, record: SettingRecord, change: Confi
   set('TrashDays', days(change.trashDays));
   set('Bucket', change.bucket);
   set('DirStats', change.dirStats);
+  set('UserGroupQuota', change.userGroupQuota);
   if (change.enableAcl === false && setting.enableAcl)
     throw fail('refused', 'config --enable-acl=false: access lists cannot be turned off again');
   if (change.enableAcl === true && !setting.enableAcl) {

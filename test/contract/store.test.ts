@@ -1,6 +1,6 @@
 // What every object store promises, over each of them.
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, open as openFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -34,6 +34,19 @@ for (const [name, open] of Object.entries(stores)) {
       assert.equal((await store.get('v/chunks/0/0/1_0_6')).toString(), 'abcdef');
       await store.put('v/empty', []);
       assert.equal((await store.get('v/empty')).length, 0);
+    });
+
+    test('takes what an open file holds, as much as is said', async () => {
+      const store = await open();
+      const file = join(folder, `source-${Math.random()}`);
+      const bytes = Buffer.alloc(700_000, 'bytes of a file ');
+      await writeFile(file, bytes);
+      const handle = await openFile(file);
+      await store.putFile('v/meta/whole', handle, bytes.length);
+      await store.putFile('v/meta/part', handle, 5);
+      await handle.close();
+      assert.ok((await store.get('v/meta/whole')).equals(bytes));
+      assert.equal((await store.get('v/meta/part')).toString(), 'bytes');
     });
 
     test('replaces an object as a whole', async () => {

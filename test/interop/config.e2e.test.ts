@@ -30,6 +30,7 @@ describe('config', needs('juicefs', 'openssl'), () => {
     const changes = [
       ['--capacity', '5', '--inodes', '1000', '--trash-days', '3'], ['--capacity', '0'], ['--trash-days', '0', '--yes'],
       ['--enable-acl', '--yes'], ['--trash-days', '7'], ['--min-client-version', '1.3.0'], ['--inodes', '0'],
+      ['--user-group-quota'],
     ];
     for (const name of ['trash0'] as const) {
       const theirs = copyVolume(temp, name);
