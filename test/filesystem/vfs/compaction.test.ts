@@ -45,6 +45,11 @@ async function make(trashDays: number) {
       database.close();
       return Number(row?.['n']);
     },
+    change(sql: string): void {
+      const database = new DatabaseSync(file);
+      database.exec(sql);
+      database.close();
+    },
     /** Nothing wrong, and nothing in the store that nobody refers to. */
     async check(): Promise<void> {
       assert.deepEqual(violations(file), []);
@@ -127,6 +132,34 @@ test('a read of many records has them compacted, unless the mount is read-only o
     await fs.close();
     if (how !== '') assert.equal(records(volume, 'SUM'), before);
   }
+  await volume.check();
+});
+
+test('at 2500 records the next write waits until they are fewer, also on a mount that does no jobs', async () => {
+  const volume = await make(0);
+  const first = await volume.serve({ backgroundJobs: false });
+  const { ino, handle } = await create(first);
+  await first.vfs.write(caller, ino, handle, 0n, Buffer.from('0123456789'));
+  await first.vfs.release(caller, ino, handle);
+  await first.close();
+  // The same bytes as often as it takes, as copied ranges would leave them.
+  const times = 2499;
+  volume.change(`UPDATE jfs_chunk SET slices = (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${times})
+    SELECT unhex(group_concat(hex(c.slices), '')) FROM n, jfs_chunk c); UPDATE jfs_chunk_ref SET refs = ${times}`);
+  assert.equal(records(volume), times);
+  const fs = await volume.serve({ backgroundJobs: false });
+  const again = await fs.vfs.open(caller, ino, RDWR);
+  for (const [at, text] of [
+    [3n, 'abc'],
+    [8n, 'def'],
+  ] as const) {
+    await fs.vfs.write(caller, ino, again.handle, at, Buffer.from(text));
+    await fs.vfs.fsync(caller, ino, again.handle);
+  }
+  assert.equal(records(volume), 2);
+  assert.equal((await contents(fs, ino)).toString(), '012abc67def');
+  await fs.vfs.release(caller, ino, again.handle);
+  await fs.close();
   await volume.check();
 });
 
