@@ -50,7 +50,7 @@ export async function adopt(options: AdoptOptions): Promise<AdoptReport> {
   const index = new SliceIndex();
   try {
     const { pageSize } = volume.setting;
-    await scanSlices(volume.engine, index);
+    await scanSlices(metaUrl, index);
     await scanLedger(volume.engine, index, pageSize);
     const { unledgered } = index.pageTotals(pageSize);
     let adopted = 0;
@@ -66,7 +66,7 @@ export async function adopt(options: AdoptOptions): Promise<AdoptReport> {
         return thrown instanceof Error ? thrown.message : String(thrown);
       }
     });
-    return { adopted, failures: bounded(failures), ...(await settle(volume, index, options.strict === true)) };
+    return { adopted, failures: bounded(failures), ...(await settle(volume, index, options)) };
   } finally {
     index.close();
     await volume.close();
@@ -120,10 +120,10 @@ async function isCounted({ engine }: OpenedVolume, { sliceId }: PagePlace): Prom
 async function settle(
   volume: OpenedVolume,
   index: SliceIndex,
-  strict: boolean,
+  { metaUrl, strict }: AdoptOptions,
 ): Promise<Pick<AdoptReport, 'left' | 'mode'>> {
   const { engine, setting, ours } = volume;
-  await scanSlices(engine, index);
+  await scanSlices(metaUrl, index);
   await scanLedger(engine, index, setting.pageSize);
   const { unledgered: left } = index.pageTotals(setting.pageSize);
   if (custodyOf(volume) === 'self-managed') return { left, mode: 'strict' };

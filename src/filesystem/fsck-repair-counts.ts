@@ -24,10 +24,10 @@ const run = (engine: Engine, changes: readonly Change[]): Promise<void> =>
   );
 
 /** Answers what had to stay as it is. */
-export async function repairReferences(engine: Engine, onRepair: OnRepair): Promise<string[]> {
+export async function repairReferences(engine: Engine, metaUrl: string, onRepair: OnRepair): Promise<string[]> {
   const index = new SliceIndex();
   try {
-    const scan = await scanSlices(engine, index);
+    const scan = await scanSlices(metaUrl, index);
     if (scan.zeroRows > 0) {
       await run(engine, [change('DELETE FROM jfs_chunk_ref WHERE chunkid = 0')]);
       onRepair('count of slice 0 removed');

@@ -75,7 +75,7 @@ async function repairAll(options: RepairOptions, onRepair: OnRepair): Promise<st
       refused.push(`counts of slices, sums and totals: ${others} clients have the volume mounted`);
       return refused;
     }
-    if (scope === undefined) refused.push(...(await repairReferences(engine, onRepair)));
+    if (scope === undefined) refused.push(...(await repairReferences(engine, options.metaUrl, onRepair)));
     await repairFigures(engine, setting.dirStats, wholeTree(options) ? undefined : scope, onRepair);
     return refused;
   } finally {

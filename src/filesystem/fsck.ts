@@ -105,7 +105,7 @@ async function checkPages({ engine, volume, scope, index, options }: PageCheck, 
   const { pageSize } = setting;
   const progress = options.progress ?? (() => undefined);
   const { findings, notes } = found;
-  findings.push(...sliceFindings(await scanSlices(engine, index, progress, scope), index, scope));
+  findings.push(...sliceFindings(await scanSlices(options.metaUrl, index, progress, scope), index, scope));
   let unledgered = 0;
   if (custodyOf(volume) !== 'unencrypted') {
     const ours = await hasOurTables(engine);

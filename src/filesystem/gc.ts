@@ -126,13 +126,13 @@ async function run(work: Work): Promise<Found> {
   const ledgerRows = (await hasOurTables(engine)) ? await countOrphanedLedgerRows(engine, pageSize) : 0;
   const index = new SliceIndex();
   try {
-    let scan = await scanSlices(engine, index, onProgress);
+    let scan = await scanSlices(options.metaUrl, index, onProgress);
     const { pending: pendingSlices } = index.totals();
     const notes = wrongCounts(scan, index);
     if (keyless !== undefined) {
       await refuseUnsafe(work, notes);
       await cleanRows(keyless, pageSize, onProgress);
-      scan = await scanSlices(engine, index, onProgress);
+      scan = await scanSlices(options.metaUrl, index, onProgress);
       await deletePending(keyless, index, options.threads ?? DEFAULT_THREADS);
     }
     const deletion: Deletion | undefined = keyless && {

@@ -1,11 +1,13 @@
-// Reads every row that names a slice, chunks, delayed deletions and counts, into an index, in one consistent view: on a
+// Reads every row that names a slice, chunks, delayed deletions and counts, into an index, of one moment: on a
 // volume in use nothing then looks wrong that is not.
+import { setImmediate } from 'node:timers/promises';
 import type { OnProgress } from '../base/progress.ts';
 import { type Scope, scopeSql } from './fsck-checks.ts';
 import { bigintAt, bytesAt, numberAt } from './meta/rows.ts';
 import { decodeDeletedSlices, decodeSlices } from './meta/slices.ts';
 import type { SliceIndex } from './slice-index.ts';
-import { type Engine, type Flight, type Op, type Query, query, read } from './sql/op.ts';
+import { type Query, query, read, type Snapshot } from './sql/op.ts';
+import { openSnapshot } from './sql/open-engine.ts';
 
 /** Chunk rows per query: at most 2500 records of 24 bytes each, so tens of megabytes at the very worst. */
 const CHUNK_ROWS = 500;
@@ -23,58 +25,73 @@ interface Keyed {
 }
 
 /** Fills `index`, which is emptied first. With a scope by the chunks of files in it only. */
-export function scanSlices(
-  engine: Engine,
+export async function scanSlices(
+  metaUrl: string,
   index: SliceIndex,
   onProgress?: OnProgress,
   scope?: Scope,
 ): Promise<SliceScan> {
-  return engine.view(function* (): Op<SliceScan> {
-    index.clear();
-    const damaged: string[] = [];
-    let done = 0;
-    let zeroRows = 0;
-    const attempt = (work: () => void): void => {
-      try {
-        work();
-      } catch (thrown) {
-        damaged.push(thrown instanceof Error ? thrown.message : String(thrown));
-      }
-      onProgress?.(++done, undefined);
-    };
-    const chunkRows = (after: bigint, limit: number): Query<BytesRow> => chunksAfter(after, limit, scope);
-    yield* pages(chunkRows, CHUNK_ROWS, ({ what, bytes }) =>
-      attempt(() => {
-        for (const { id, size } of decodeSlices(bytes, what)) if (id !== 0n) index.addRecord(id, size);
-      }),
-    );
-    if (scope !== undefined) return { damaged, zeroRows };
-    yield* pages(delayedRows, CHUNK_ROWS, ({ what, bytes }) =>
-      attempt(() => {
-        for (const { id, size } of decodeDeletedSlices(bytes, what)) if (id !== 0n) index.addDelayed(id, size);
-      }),
-    );
-    yield* pages(countRows, COUNT_ROWS, ({ key, size, refs }) => {
-      if (key === 0n) zeroRows++;
-      else index.addCount(key, size, refs);
-    });
-    return { damaged, zeroRows };
+  const snapshot = await openSnapshot(metaUrl);
+  try {
+    return await scan(snapshot, index, onProgress, scope);
+  } finally {
+    await snapshot.close();
+  }
+}
+
+async function scan(
+  snapshot: Snapshot,
+  index: SliceIndex,
+  onProgress: OnProgress | undefined,
+  scope: Scope | undefined,
+): Promise<SliceScan> {
+  index.clear();
+  const damaged: string[] = [];
+  let done = 0;
+  let zeroRows = 0;
+  const attempt = (work: () => void): void => {
+    try {
+      work();
+    } catch (thrown) {
+      damaged.push(thrown instanceof Error ? thrown.message : String(thrown));
+    }
+    onProgress?.(++done, undefined);
+  };
+  const chunkRows = (after: bigint, limit: number): Query<BytesRow> => chunksAfter(after, limit, scope);
+  await pages(snapshot, chunkRows, CHUNK_ROWS, ({ what, bytes }) =>
+    attempt(() => {
+      for (const { id, size } of decodeSlices(bytes, what)) if (id !== 0n) index.addRecord(id, size);
+    }),
+  );
+  if (scope !== undefined) return { damaged, zeroRows };
+  await pages(snapshot, delayedRows, CHUNK_ROWS, ({ what, bytes }) =>
+    attempt(() => {
+      for (const { id, size } of decodeDeletedSlices(bytes, what)) if (id !== 0n) index.addDelayed(id, size);
+    }),
+  );
+  await pages(snapshot, countRows, COUNT_ROWS, ({ key, size, refs }) => {
+    if (key === 0n) zeroRows++;
+    else index.addCount(key, size, refs);
   });
+  return { damaged, zeroRows };
 }
 
 /** Every row of a table, in order of its key. */
-function* pages<T extends Keyed>(
+async function pages<T extends Keyed>(
+  snapshot: Snapshot,
   page: (after: bigint, limit: number) => Query<T>,
   limit: number,
   each: (row: T) => void,
-): Generator<Flight, void, unknown> {
+): Promise<void> {
   for (let after = -1n; ; ) {
-    const [rows] = yield* read(page(after, limit));
+    const [rows] = await snapshot.view(() => read(page(after, limit)));
     for (const row of rows) {
       after = row.key;
       each(row);
     }
     if (rows.length < limit) return;
+    // Heartbeats and progress have their turn.
+    await setImmediate();
   }
 }
 

@@ -24,7 +24,7 @@ test('a file system is destroyed', needs('root', 'fuse', 'juicefs', 'the addon')
   };
   await refused(6, /1 clients have it mounted/, uuid, '--yes');
   await pageseal.umount(temp.at('mnt'));
-  await refused(8, /hint: --yes/, uuid);
+  await refused(8, /--yes goes ahead/, uuid);
   await refused(2, /its UUID is/, '6f0c1a52-3c1e-4b7d-9b0a-2f6f6f1f9d11', '--yes');
   assert.ok(existsSync(temp.at('objects/doomed/chunks')));
   const done = JSON.parse(await pageseal.ok(['destroy', metaUrl, uuid, '--yes', '--json'])) as object;
