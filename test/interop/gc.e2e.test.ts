@@ -1,6 +1,7 @@
 // Garbage as both clients count it: the same volumes, the same figures, and what one cleaned up is clean to the other.
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -119,3 +120,38 @@ for (const [name, hashPrefix] of volumes)
     assert.deepEqual(await both.juicefs.fsck(volume.metaUrl), []);
     assert.deepEqual(violations(volume.database, { original: true }), []);
   });
+
+test('gc takes nothing from mounts that are writing', needs('root', 'fuse', 'juicefs', 'the addon'), async (t) => {
+  const temp = makeTemp(t);
+  const [juicefs, pageseal] = [new Juicefs(temp), new Pageseal(temp)];
+  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+  await pageseal.format(metaUrl, 'busy', `${temp.at('objects')}/`, ['--trash-days', '0', '--block-size', '64K']);
+  const [ours, theirs] = [temp.at('ours'), temp.at('theirs')];
+  await pageseal.mount(metaUrl, ours);
+  await juicefs.mount(metaUrl, theirs);
+  const contents = new Map<string, Buffer>();
+  let running = true;
+  const write = async (): Promise<void> => {
+    for (let at = 0; running || at < 40; at++) {
+      const [path, body] = [join(at % 2 === 0 ? ours : theirs, `file ${at % 40}`), Buffer.alloc(100_000 + at, at)];
+      await writeFile(path, body);
+      contents.set(path, body);
+      if (at % 5 !== 4) continue;
+      await rm(path);
+      contents.delete(path);
+    }
+  };
+  const collect = async (): Promise<void> => {
+    for (let turn = 0; turn < 3; turn++) await pageseal.ok(['gc', metaUrl, '--delete', '--compact']);
+    running = false;
+  };
+  await Promise.all([write(), collect()]);
+  for (const [path, body] of contents) assert.deepEqual(await readFile(path), body, path);
+  await pageseal.umount(ours);
+  await juicefs.umount(theirs);
+  assert.match(await pageseal.ok(['fsck', metaUrl, '--deep']), /nothing is wrong/);
+  assert.deepEqual(await juicefs.fsck(metaUrl), []);
+  await pageseal.ok(['gc', metaUrl, '--delete', '--older-than', '0']);
+  assert.match(await juicefs.gc(metaUrl), / 0 pending delete .* 0 leaked .* 0 delfiles/);
+  assert.deepEqual(violations(temp.at('meta.db'), { original: true }), []);
+});
