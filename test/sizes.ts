@@ -28,4 +28,6 @@ export const sizes = {
   compactionRounds: size(60, 2_000),
   /** Operations on a volume with quotas, by two clients, accounts looked at after each. */
   quotaOperations: size(300, 4_000),
+  /** The same by two mounts of ours and one of the original client, each. */
+  quotaMix: size(150, 5_000),
 } as const;
