@@ -2,6 +2,7 @@
 // written some time after what they count, so they are compared only while nobody is at work, or when asked for.
 import { type Check, type Scope, scopeSql } from './fsck-checks.ts';
 import { treeUsage } from './meta/namespace-statements.ts';
+import { type OwnerCheck, OwnerKind, wrongOwners } from './meta/owner-rows.ts';
 import { bigintAt } from './meta/rows.ts';
 import { NODE_LENGTH, NODE_SPACE } from './meta/space.ts';
 import { type Ino, TRASH } from './meta/types.ts';
@@ -84,10 +85,19 @@ export async function wrongQuotas(engine: Engine, scope: Scope | undefined): Pro
   return wrong;
 }
 
-export function* usageOf(ino: Ino): Op<{ readonly space: bigint; readonly inodes: bigint }> {
+function* usageOf(ino: Ino): Op<{ readonly space: bigint; readonly inodes: bigint }> {
   const [[found]] = yield* read(treeUsage(ino));
   return { space: found?.space ?? 0n, inodes: found?.inodes ?? 0n };
 }
+
+export async function wrongOwnersOf(engine: Engine): Promise<OwnerCheck[]> {
+  const [found] = await engine.view(() => read(wrongOwners));
+  return found;
+}
+
+export const sayOwner = ({ kind, id, says, found }: OwnerCheck): string =>
+  `${kind === OwnerKind.user ? 'user' : 'group'} ${id} counts ${says?.space ?? 'no'} bytes and ${says?.inodes ?? 'no'} ` +
+  `inodes, and owns ${found.space} and ${found.inodes}`;
 
 export const sayQuota = ({ ino, counted, is }: QuotaUsage): string =>
   `quota of directory ${ino} counts ${counted.space} bytes and ${counted.inodes} inodes, it has ${is.space} and ${is.inodes}`;

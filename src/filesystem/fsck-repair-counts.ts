@@ -1,8 +1,11 @@
 // Counts made anew from what they count: references of slices, sums of directories, usage of quotas, totals. For volumes
 // that nobody else has mounted.
 import { rowsOf, type Scope } from './fsck-checks.ts';
-import { figureChecks, totalInodesSql, usageOf, usedSpaceSql, wrongQuotas } from './fsck-figures.ts';
+import { figureChecks, totalInodesSql, usedSpaceSql, wrongOwnersOf, wrongQuotas } from './fsck-figures.ts';
+import { recountOwners } from './meta/owner-rows.ts';
+import { recountQuota } from './meta/quota-rows.ts';
 import { bigintAt } from './meta/rows.ts';
+import type { Setting } from './meta/setting.ts';
 import { NODE_LENGTH, NODE_SPACE } from './meta/space.ts';
 import { addCounter } from './meta/statements.ts';
 import type { Ino } from './meta/types.ts';
@@ -72,25 +75,23 @@ function setReferences({ id, size, counted }: SliceUse, refs: number): Change {
 
 export async function repairFigures(
   engine: Engine,
-  dirStats: boolean,
+  setting: Pick<Setting, 'dirStats' | 'userGroupQuota'>,
   scope: Scope | undefined,
   onRepair: OnRepair,
 ): Promise<void> {
-  for (const check of figureChecks(dirStats)) {
+  for (const check of figureChecks(setting.dirStats)) {
     if (scope !== undefined && check.whole) continue;
     if (check.kind === 'wrong-space') await setTotal(engine, 'usedSpace', usedSpaceSql, onRepair, check);
     else if (check.kind === 'wrong-inodes') await setTotal(engine, 'totalInodes', totalInodesSql, onRepair, check);
     else await setSums(engine, check, scope, onRepair);
   }
   for (const { ino } of await wrongQuotas(engine, scope)) {
-    await engine.run(function* (): Op<void> {
-      const { space, inodes } = yield* usageOf(ino);
-      yield* write(
-        change('UPDATE jfs_dir_quota SET used_space = ?, used_inodes = ? WHERE inode = ?', space, inodes, ino),
-      );
-    });
+    await run(engine, [recountQuota(ino)]);
     onRepair(`quota of directory ${ino}: usage counted anew`);
   }
+  if (!setting.userGroupQuota || scope !== undefined || (await wrongOwnersOf(engine)).length === 0) return;
+  await run(engine, recountOwners());
+  onRepair('usage of users and groups counted anew');
 }
 
 type FigureCheck = ReturnType<typeof figureChecks>[number];

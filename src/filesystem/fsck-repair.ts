@@ -76,7 +76,7 @@ async function repairAll(options: RepairOptions, onRepair: OnRepair): Promise<st
       return refused;
     }
     if (scope === undefined) refused.push(...(await repairReferences(engine, options.metaUrl, onRepair)));
-    await repairFigures(engine, setting.dirStats, wholeTree(options) ? undefined : scope, onRepair);
+    await repairFigures(engine, setting, wholeTree(options) ? undefined : scope, onRepair);
     return refused;
   } finally {
     await engine.close();

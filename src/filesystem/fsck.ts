@@ -1,8 +1,8 @@
 // Checks a whole file system, or a part of it: the tree's shape, slices and their counts, ledger rows, objects, figures; on
 // demand also every page's contents. The check itself only reads, also of volumes in use (figures are then left out).
 import type { OnProgress } from '../base/progress.ts';
-import { type Found, runChecks, type Scope } from './fsck-checks.ts';
-import { figureChecks, sayQuota, wrongQuotas } from './fsck-figures.ts';
+import { bounded, type Found, runChecks, type Scope } from './fsck-checks.ts';
+import { figureChecks, sayOwner, sayQuota, wrongOwnersOf, wrongQuotas } from './fsck-figures.ts';
 import { objectFindings, objectsOfScope, pageFindings, scanLedger, sliceFindings } from './fsck-pages.ts';
 import { scopeOf } from './fsck-scope.ts';
 import { treeChecks } from './fsck-tree.ts';
@@ -88,6 +88,8 @@ async function checkFigures(
   else {
     const more = await runChecks(engine, figureChecks(setting.dirStats), scope);
     found.findings.push(...more.findings, ...(await wrongQuotas(engine, scope)).map(sayQuota));
+    if (setting.userGroupQuota && ours && scope === undefined)
+      found.findings.push(...bounded((await wrongOwnersOf(engine)).map(sayOwner)));
   }
 }
 

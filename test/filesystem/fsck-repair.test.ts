@@ -84,3 +84,20 @@ test('a part of a volume is checked and repaired by itself', async (t) => {
   await repair({ metaUrl, path: '/d', recursive: true });
   assert.equal(await findings('/', true), 2);
 });
+
+test('accounts of users and groups are counted anew where the volume keeps them', async (t) => {
+  const volume = copyVolume(makeTemp(t), 'trash0');
+  const { metaUrl } = volume;
+  // Brings our tables, which the accounts of clients at work are in.
+  await repair({ metaUrl });
+  damage(
+    volume.database,
+    `UPDATE jfs_setting SET value = json_set(value, '$.UserGroupQuota', json('true')) WHERE name = 'format';
+     INSERT INTO jfs_user_group_quota VALUES (1, 0, 1000, 0, 7, 7), (2, 77, -1, -1, 4096, 1)`,
+  );
+  const { findings } = await fsck({ metaUrl });
+  assert.match(findings.join('\n'), /^user 0 counts 7 bytes and 7 inodes, and owns \d+ and \d+$/m);
+  assert.match(findings.join('\n'), /^group 77 counts 4096 bytes and 1 inodes, and owns 0 and 0$/m);
+  assert.deepEqual((await repair({ metaUrl })).repairs, ['usage of users and groups counted anew']);
+  assert.deepEqual((await fsck({ metaUrl })).findings, []);
+});

@@ -85,7 +85,11 @@ export const liveSessions = (now: bigint): Query<bigint> =>
 export const allSessions: Query<bigint> = query('SELECT COUNT(*) FROM jfs_session2', [], (row) => bigintAt(row, 0));
 
 /** Rows with figures that nobody has added yet. */
-export const pendingUsage: Query<bigint> = query('SELECT COUNT(*) FROM pageseal_usage', [], (row) => bigintAt(row, 0));
+export const pendingUsage: Query<bigint> = query(
+  'SELECT (SELECT COUNT(*) FROM pageseal_usage) + (SELECT COUNT(*) FROM pageseal_owner_usage)',
+  [],
+  (row) => bigintAt(row, 0),
+);
 
 /** The same without one of them, which is the asking tool's own. */
 export const otherSessions = (sid: bigint, now: bigint): Query<bigint> =>

@@ -1,9 +1,12 @@
 // Clean-up of what nobody came to: expired trash, deleted files, lost and delayed slices.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { treeUsage } from '../../../src/filesystem/meta/namespace-statements.ts';
 import { hourName } from '../../../src/filesystem/meta/trash.ts';
 import { hourOf } from '../../../src/filesystem/meta/trash-expiry.ts';
 import { ROOT, TRASH } from '../../../src/filesystem/meta/types.ts';
+import { read } from '../../../src/filesystem/sql/op.ts';
+import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
 import { until } from '../../harness/program.ts';
 import { makeTemp } from '../../harness/temp.ts';
 import { root, TestVolume } from './volume.ts';
@@ -43,6 +46,30 @@ test('expired hours go with all below them, others stay; totals and references f
   for (const table of ['jfs_edge', 'jfs_chunk', 'jfs_chunk_ref']) assert.deepEqual(volume.rows(table), [], table);
   assert.deepEqual(volume.rows('SELECT inode FROM jfs_dir_stats'), [[ROOT]]);
   assert.deepEqual([volume.counters()['usedSpace'], volume.counters()['totalInodes']], [0n, 0n]);
+});
+
+test('directories of the trash that contain themselves end nothing but their own removal', async () => {
+  const volume = await TestVolume.make(temp);
+  const meta = await volume.open();
+  for (const each of ['a', 'b', 'c']) await meta.mkdir(root, ROOT, name(each), 0o755);
+  for (const each of ['a', 'b', 'c']) await meta.rmdir(root, ROOT, name(each));
+  const inodes = volume.rows('SELECT inode FROM jfs_node WHERE type = 2 AND inode BETWEEN 2 AND 1000 ORDER BY inode');
+  const [[a] = [], [b] = []] = inodes;
+  const old = hourName(BigInt(Date.now() - 27 * 3_600_000) * 1_000_000n);
+  volume.change(
+    `UPDATE jfs_edge SET name = CAST('${old}' AS BLOB) WHERE parent = ${TRASH};
+     INSERT INTO jfs_edge (parent, name, inode, type) VALUES (${a}, x'78', ${b}, 2), (${b}, x'79', ${a}, 2)`,
+  );
+  await meta.collect(() => undefined);
+  await meta.close();
+  assert.deepEqual(
+    volume.rows('SELECT inode FROM jfs_node WHERE type = 2 AND inode BETWEEN 2 AND 1000 ORDER BY inode'),
+    [[a], [b]],
+  );
+  const engine = await openEngine(volume.url);
+  const [[usage]] = await engine.view(() => read(treeUsage(a as bigint)));
+  await engine.close();
+  assert.equal(usage?.inodes, 2n);
 });
 
 test('deleted files an hour old, slices without references, and delayed slices', async () => {
