@@ -1,5 +1,5 @@
 // `pageseal clone SRC DST`: copies a file or a tree of a mount without its data, at once or not at all.
-import { accessSync, closeSync, constants, openSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, fsyncSync, openSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
@@ -81,6 +81,8 @@ async function flush(source: string): Promise<void> {
   const descriptor = openSync(place, constants.O_RDONLY);
   try {
     await native.syncfsAsync(descriptor);
+    // Not every kernel tells a mount's server of the call before.
+    if (kind.isFile()) fsyncSync(descriptor);
   } catch (error) {
     throw FsError.from(error, `write out what is not yet committed on the mount of ${source}`);
   } finally {
