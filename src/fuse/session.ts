@@ -109,6 +109,9 @@ class Session implements FuseSession {
     const notifier = new Notifier(descriptor, nodes);
     this.#notifier = notifier;
     this.#context = { vfs, nodes, notifier, privileges: new Privileges(vfs), agreed: () => this.#state };
+    vfs.onStale((ino) => {
+      if (this.#ending === undefined) notifier.inode(ino, 0, 0).catch(() => undefined); // gone with the connection
+    });
     const { promise, resolve, reject } = Promise.withResolvers<StopReason>();
     this.stopped = promise;
     this.#settle = { resolve, reject };

@@ -320,6 +320,10 @@ export class MemoryVfs implements Vfs {
     this.calls.push('fsyncdir');
   }
 
+  onStale(): void {
+    // Nobody else changes anything here.
+  }
+
   async getLock(): Promise<undefined> {
     this.calls.push('getLock');
   }

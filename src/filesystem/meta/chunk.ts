@@ -5,8 +5,8 @@ import { fail } from '../../base/errors.ts';
 import type { LedgerEntry } from '../../base/words.ts';
 import { type Change, change, type Op, type Query, query, read, write } from '../sql/op.ts';
 import type { MetaContext } from './context.ts';
-import type { ChunkGrowth, ChunkView, SliceCommit } from './meta.ts';
-import { chunkOf, larger, offsetOf } from './position.ts';
+import type { Appended, ChunkGrowth, ChunkView, SliceCommit } from './meta.ts';
+import { chunkOf, larger, offsetOf, posInChunk } from './position.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { bigintAt, bytesAt, numberAt } from './rows.ts';
 import { decodeSlices, encodeSlices, hole, RECORD } from './slices.ts';
@@ -47,8 +47,8 @@ export const zeroRowsBetween = (ino: Ino, first: number, last: number): Change =
     BigInt(last),
   );
 
-export const insertChunkRef = (id: SliceId, size: number): Change =>
-  change('INSERT INTO jfs_chunk_ref (chunkid, size, refs) VALUES (?, ?, 1)', id, BigInt(size));
+export const insertChunkRef = (id: SliceId, size: number, refs = 1): Change =>
+  change('INSERT INTO jfs_chunk_ref (chunkid, size, refs) VALUES (?, ?, ?)', id, BigInt(size), BigInt(refs));
 
 export const insertLedgerEntry = (entry: LedgerEntry): Change =>
   change(
@@ -139,6 +139,13 @@ export function checkFile(attr: Attr | undefined, ino: Ino, attempted: string): 
   if (attr.type !== NodeType.file) throw fail('EPERM', `${attempted} inode ${ino}: not a file`);
 }
 
+/** Records of slices that are committed, and what is known of the file then. */
+interface Commit {
+  readonly commits: readonly SliceCommit[];
+  /** Where the records go, once the file's length is known for certain. */
+  readonly place: (attr: Attr) => readonly SliceCommit[];
+}
+
 /**
  * All slices in one transaction. A commit that was sent but not answered is recognised by the chunk_ref rows of its ids,
  * not by its request: the same kernel request may commit different slices after a takeover.
@@ -149,35 +156,83 @@ export function commitSlices(
   commits: readonly SliceCommit[],
   grown?: (chunk: ChunkGrowth) => void,
 ): Promise<Attr> {
-  const ids = commits.map((commit) => commit.slice.id);
-  const chunks = perChunk(commits);
-  return ctx.write({}, attrReply, function* (): Op<Outcome<Attr>> {
-    const [[attr], ...refs] = yield* read(nodeById(ino, true), ...ids.map(refOf));
-    checkFile(attr, ino, 'write to');
-    if (ids.length > 0 && refs.every((rows) => rows.length > 0)) return { answer: attr };
-    const length = commits.reduce((longest, commit) => larger(longest, endOf(commit)), attr.length);
-    const parents = yield* directoriesOf(attr);
-    const before = yield* read(...[...chunks.keys()].map((indx) => recordCount(ino, indx)));
-    yield* ctx.usage.checkGrowth(parents, fileGrowth(attr, length));
-    const mtime = commits.at(-1)?.mtime ?? attr.mtime;
-    // As on a local disk: the time of the newest change, not that of its commit, which nobody asked for.
-    const ctime = later(mtime, attr.ctime);
-    yield* write(
-      ...[...chunks].map(([indx, slices]) => appendSlices(ino, indx, slices)),
-      ...commits.map(({ slice }) => insertChunkRef(slice.id, slice.size)),
-      ...commits.flatMap((commit) => commit.ledger.map(insertLedgerEntry)),
-      updateNode(ino, { length, mtime, ctime }),
-    );
-    return {
-      answer: { ...attr, length, mtime, ctime },
-      usage: growthDeltas(attr, parents, length),
-      after: () => {
-        for (const [i, [indx, { length: added }]] of [...chunks].entries())
-          grown?.({ indx, records: (before[i]?.[0] ?? 0) + added, added });
-      },
-    };
+  return ctx.write({}, attrReply, () => commitOp(ctx, ino, { commits, place: () => commits }, grown));
+}
+
+/**
+ * The same for bytes that belong at the end of the file, wherever that is by now: other clients may have made it longer
+ * since they were written here. The node is locked when its length is looked at, so appends of all clients that do so lie
+ * one after the other, each slice in one piece. Where a slice crosses the end of a chunk it gets a record on either side.
+ */
+export async function commitAppended(
+  ctx: MetaContext,
+  ino: Ino,
+  commits: readonly SliceCommit[],
+  grown?: (chunk: ChunkGrowth) => void,
+): Promise<Appended> {
+  let records: readonly SliceCommit[] | undefined;
+  // Of runs that are begun again, the one that committed is the last to look.
+  const place = (attr: Attr): readonly SliceCommit[] => {
+    records = oneAfterTheOther(commits, attr.length);
+    return records;
+  };
+  const attr = await ctx.write({}, attrReply, () => commitOp(ctx, ino, { commits, place }, grown));
+  return { attr, records };
+}
+
+function oneAfterTheOther(commits: readonly SliceCommit[], start: bigint): SliceCommit[] {
+  let at = start;
+  return commits.flatMap((commit) => {
+    const { size } = commit.slice;
+    const records: SliceCommit[] = [];
+    for (let off = 0; off < size; ) {
+      const pos = posInChunk(at);
+      const len = Math.min(size - off, CHUNK_SIZE - pos);
+      records.push({ ...commit, indx: chunkOf(at), slice: { ...commit.slice, pos, off, len } });
+      off += len;
+      at += BigInt(len);
+    }
+    return records;
   });
 }
+
+function* commitOp(
+  ctx: MetaContext,
+  ino: Ino,
+  { commits, place }: Commit,
+  grown: ((chunk: ChunkGrowth) => void) | undefined,
+): Op<Outcome<Attr>> {
+  const ids = commits.map((commit) => commit.slice.id);
+  const [[attr], ...refs] = yield* read(nodeById(ino, true), ...ids.map(refOf));
+  checkFile(attr, ino, 'write to');
+  if (ids.length > 0 && refs.every((rows) => rows.length > 0)) return { answer: attr };
+  const records = place(attr);
+  const chunks = perChunk(records);
+  const length = records.reduce((longest, commit) => larger(longest, endOf(commit)), attr.length);
+  const parents = yield* directoriesOf(attr);
+  const before = yield* read(...[...chunks.keys()].map((indx) => recordCount(ino, indx)));
+  yield* ctx.usage.checkGrowth(parents, fileGrowth(attr, length));
+  const mtime = commits.at(-1)?.mtime ?? attr.mtime;
+  // As on a local disk: the time of the newest change, not that of its commit, which nobody asked for.
+  const ctime = later(mtime, attr.ctime);
+  yield* write(
+    ...[...chunks].map(([indx, slices]) => appendSlices(ino, indx, slices)),
+    ...commits.map(({ slice }) => insertChunkRef(slice.id, slice.size, recordsOf(slice.id, records))),
+    ...commits.flatMap((commit) => commit.ledger.map(insertLedgerEntry)),
+    updateNode(ino, { length, mtime, ctime }),
+  );
+  return {
+    answer: { ...attr, length, mtime, ctime },
+    usage: growthDeltas(attr, parents, length),
+    after: () => {
+      for (const [i, [indx, { length: added }]] of [...chunks].entries())
+        grown?.({ indx, records: (before[i]?.[0] ?? 0) + added, added });
+    },
+  };
+}
+
+const recordsOf = (id: SliceId, records: readonly SliceCommit[]): number =>
+  records.filter(({ slice }) => slice.id === id).length;
 
 export const refOf = (id: SliceId): Query<bigint> =>
   query('SELECT chunkid FROM jfs_chunk_ref WHERE chunkid = ?', [id], (row) => bigintAt(row, 0));

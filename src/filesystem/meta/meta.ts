@@ -29,6 +29,13 @@ export interface ChunkGrowth {
   readonly added: number;
 }
 
+/** Where bytes that were to go to the end of a file went. */
+export interface Appended {
+  readonly attr: Attr;
+  /** Undefined when they had been committed before, by a call whose answer was lost. */
+  readonly records: readonly SliceCommit[] | undefined;
+}
+
 /** A place in a file. */
 export interface Place {
   readonly ino: Ino;
@@ -113,6 +120,8 @@ export interface Meta {
     commits: readonly SliceCommit[],
     grown?: (chunk: ChunkGrowth) => void,
   ): Promise<Attr>;
+  /** The same for slices of appended bytes: they go to the end of the file, one after the other, wherever that is by now. */
+  commitAppended(ino: Ino, commits: readonly SliceCommit[], grown?: (chunk: ChunkGrowth) => void): Promise<Appended>;
   /** A slice id never used before, from this session's batch. */
   newSliceId(): Promise<SliceId>;
   /** Waits until everything committed so far survives a power cut. */

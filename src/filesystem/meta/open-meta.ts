@@ -4,7 +4,7 @@ import type { Log } from '../../base/log.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Engine, read } from '../sql/op.ts';
-import { chunkIndexes, commitSlices, readChunk } from './chunk.ts';
+import { chunkIndexes, commitAppended, commitSlices, readChunk } from './chunk.ts';
 import { type CloneArgs, type Cloned, clone } from './clone.ts';
 import { abandonOp, type CompactionMeta, type Replacement, replaceRecords } from './compaction.ts';
 import { copyRange } from './copy-range.ts';
@@ -23,7 +23,7 @@ import {
   locksOn,
   setLock,
 } from './locks.ts';
-import type { ChunkGrowth, ChunkView, Copied, Meta, Place, SliceCommit } from './meta.ts';
+import type { Appended, ChunkGrowth, ChunkView, Copied, Meta, Place, SliceCommit } from './meta.ts';
 import { Namespace } from './namespace.ts';
 import { readSetting } from './read-setting.ts';
 import { completeTables, hasOurTables } from './schema.ts';
@@ -202,6 +202,10 @@ class VolumeMeta extends Namespace implements OpenedMeta {
     grown?: (chunk: ChunkGrowth) => void,
   ): Promise<Attr> {
     return commitSlices(this.#state, ino, commits, grown);
+  }
+
+  commitAppended(ino: Ino, commits: readonly SliceCommit[], grown?: (chunk: ChunkGrowth) => void): Promise<Appended> {
+    return commitAppended(this.#state, ino, commits, grown);
   }
 
   newSliceId(): Promise<SliceId> {

@@ -3,6 +3,8 @@
 import type { FsError } from '../../base/errors.ts';
 import type { Caller, LedgerEntry, SliceId } from '../../base/words.ts';
 import type { SliceCommit } from '../meta/meta.ts';
+import { chunkOf, offsetOf, posInChunk } from '../meta/position.ts';
+import { CHUNK_SIZE } from '../meta/types.ts';
 import type { Slabs } from './slabs.ts';
 
 /** open: takes bytes. sealed: on its way, its bytes do not change any more. stored: durable under `entry`. */
@@ -13,10 +15,18 @@ interface DirtyPage {
   entry: LedgerEntry | undefined;
 }
 
-export class DirtySlice {
+/** Where a slice begins, and whether it belongs there or to the end of the file. */
+export interface Where {
   readonly indx: number;
-  /** Offset in the chunk. */
   readonly pos: number;
+  readonly appended: boolean;
+}
+
+export class DirtySlice {
+  /** Chunk and position where it begins. Bytes of an append may lie beyond the chunk's end, and may move: see writer.ts. */
+  indx: number;
+  pos: number;
+  readonly appended: boolean;
   readonly caller: Caller;
   readonly startedAt: number;
   /** Settles, never rejects, once the slice is committed or dropped. */
@@ -34,9 +44,10 @@ export class DirtySlice {
   readonly #pageSize: number;
   readonly #slabs: Slabs;
 
-  constructor(indx: number, pos: number, caller: Caller, pageSize: number, slabs: Slabs, now: number) {
-    this.indx = indx;
-    this.pos = pos;
+  constructor(at: Where, caller: Caller, pageSize: number, slabs: Slabs, now: number) {
+    this.indx = at.indx;
+    this.pos = at.pos;
+    this.appended = at.appended;
     // Without the kernel's request: a commit is nobody's answer, and an interrupted writer must not stop it.
     this.caller = { uid: caller.uid, gid: caller.gid, pid: caller.pid, umask: caller.umask };
     this.startedAt = now;
@@ -52,9 +63,35 @@ export class DirtySlice {
     return this.#len;
   }
 
-  /** Whether bytes at `pos` of the chunk may go in: not before what is sealed, not beyond the end. */
-  takes(pos: number): boolean {
+  get start(): bigint {
+    return offsetOf(this.indx, this.pos);
+  }
+
+  get end(): bigint {
+    return offsetOf(this.indx, this.pos + this.#len);
+  }
+
+  /** The end of the file is elsewhere than it was believed to be. */
+  moveTo(start: bigint): void {
+    this.indx = chunkOf(start);
+    this.pos = posInChunk(start);
+  }
+
+  /** Whether `len` bytes at `pos` of the chunk may go in: not before what is sealed, not beyond the end. */
+  takes(pos: number, len: number): boolean {
     if (this.frozen || pos < this.pos || pos > this.pos + this.#len) return false;
+    // What has its place must not move with what has none.
+    if (this.appended && pos + len > this.pos + this.#len) return false;
+    return this.#open(pos);
+  }
+
+  /** Whether bytes for the end of the file may go in, which is at `offset`. */
+  takesAppended(offset: bigint, len: number): boolean {
+    if (this.frozen || !this.appended || this.end !== offset || this.pos + this.#len + len > CHUNK_SIZE) return false;
+    return this.#open(this.pos + this.#len);
+  }
+
+  #open(pos: number): boolean {
     const page = this.pages[Math.floor((pos - this.pos) / this.#pageSize)];
     return page === undefined || page.state === 'open';
   }

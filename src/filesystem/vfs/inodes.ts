@@ -4,11 +4,10 @@ import { later } from '../../base/clock.ts';
 import { type FsError, fail } from '../../base/errors.ts';
 import { Mutex } from '../../base/mutex.ts';
 import type { Ino } from '../../base/words.ts';
-import type { Meta } from '../meta/meta.ts';
+import type { Meta, SliceCommit } from '../meta/meta.ts';
 import { larger } from '../meta/position.ts';
 import type { Attr } from '../meta/types.ts';
 import { ChunkViews } from './chunk-views.ts';
-import type { DirtySlice } from './dirty-slice.ts';
 import { Writer, type WriterOwner, type WriterParts } from './writer.ts';
 
 /** Inodes whose times at the last close are remembered, so that the kernel may keep its pages: some 2 MB. */
@@ -89,9 +88,14 @@ export class OpenInode implements WriterOwner {
     return changed;
   }
 
-  committed(attr: Attr, slices: readonly DirtySlice[]): void {
-    this.views.append(slices.map((slice) => slice.commit()));
+  committed(attr: Attr, commits: readonly SliceCommit[]): void {
+    this.views.append(commits);
     this.adopt(attr);
+  }
+
+  moved(attr: Attr): void {
+    this.adoptReshaped(attr);
+    this.#table.onStale(this.ino);
   }
 
   failed(error: FsError): void {
@@ -105,6 +109,8 @@ export class OpenInode implements WriterOwner {
 }
 
 export class Inodes {
+  /** The kernel's pages of an inode show what is not so. */
+  onStale: (ino: Ino) => void = () => undefined;
   /** Inodes whose data a predecessor lost, until every handle that may be concerned is gone. */
   readonly lost: Set<Ino>;
   readonly #open = new Map<Ino, OpenInode>();

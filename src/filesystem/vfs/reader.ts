@@ -87,12 +87,12 @@ export class Reader {
   #chunk(inode: OpenInode, view: View, range: Range, into: Piece[]): boolean {
     const { indx, from, to, signal } = range;
     const before = into.length;
-    const dirty = inode.writer.slicesOf(indx);
+    const dirty = inode.writer.layersOf(indx);
     if (dirty.length === 0) this.#committed(view, range, into);
     else
       for (const { pos, len, layer, skip } of paint(dirty, from, to)) {
         if (layer === undefined) this.#committed(view, { ...range, from: pos, to: pos + len }, into);
-        else this.#dirty(layer, skip, len, into, signal);
+        else this.#dirty(layer.slice, skip, len, into, signal);
       }
     for (let i = before; i < into.length; i++) {
       const piece = into[i];

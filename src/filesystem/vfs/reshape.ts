@@ -99,7 +99,7 @@ async function seekInChunk(inode: OpenInode, indx: number, from: number, data: b
   const view = inode.views.get(indx) ?? (await inode.views.load(indx));
   const to = Number(smaller(BigInt(CHUNK_SIZE), inode.length - offsetOf(indx, 0)));
   let found: number | undefined;
-  for (const segment of paint(inode.writer.slicesOf(indx), from, to)) {
+  for (const segment of paint(inode.writer.layersOf(indx), from, to)) {
     if (found !== undefined) break;
     let at = segment.pos;
     if (segment.layer !== undefined) {

@@ -41,14 +41,7 @@ export class Transfer {
   }
 
   /** Not async: the data has to be taken before the caller gets its promise. */
-  write(
-    caller: Caller,
-    ino: Ino,
-    id: HandleId,
-    offset: bigint,
-    data: Buffer,
-    placed = caller.request?.resent === true,
-  ): Promise<number> {
+  write(caller: Caller, ino: Ino, id: HandleId, offset: bigint, data: Buffer, placed = false): Promise<number> {
     try {
       const found = fileHandle(this.#core, caller, ino, id);
       if (!(found instanceof Promise)) return this.#write(caller, found, offset, data, placed);
@@ -66,11 +59,26 @@ export class Transfer {
     refuseLostLock(handle);
     tellLoss(handle, this.#core.inodes, 'write');
     tellErrors(handle, 'write');
-    // The kernel's idea of the end may lag behind ours; a request sent again must land where it did the first time.
-    const at = handle.append && !placed ? inode.length : offset;
+    const appends = handle.append && !placed;
+    if (appends && caller.request?.resent === true) return this.#appendAgain(caller, handle, offset, Buffer.from(data));
+    return this.#put(caller, handle, appends ? inode.length : offset, data, appends);
+  }
+
+  /**
+   * A process that died may have written it, where the kernel believes the end to have been. Unless it is there it goes to
+   * the end: an appended record is there twice, if another mount made the file longer meanwhile, but takes nobody's place.
+   */
+  async #appendAgain(caller: Caller, handle: FileHandle, offset: bigint, data: Buffer): Promise<number> {
+    const { inode } = handle;
+    const there = Buffer.concat(await this.#reader.read(inode, offset, data.length));
+    if (there.equals(data)) return data.length;
+    return this.#put(caller, handle, inode.length, data, true);
+  }
+
+  #put(caller: Caller, { inode }: FileHandle, at: bigint, data: Buffer, appends: boolean): Promise<number> {
     if (at < 0n || at + BigInt(data.length) > MAX_LENGTH)
       throw fail('EFBIG', `write to inode ${inode.ino} at ${at}: longest file is ${MAX_LENGTH} bytes`);
-    const wait = inode.writer.write(caller, at, data);
+    const wait = appends ? inode.writer.append(caller, at, data) : inode.writer.write(caller, at, data);
     if (wait === undefined) return Promise.resolve(data.length);
     return wait.then(() => data.length);
   }

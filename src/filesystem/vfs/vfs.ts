@@ -138,6 +138,8 @@ export interface Vfs {
   setxattr(caller: Caller, ino: Ino, name: string, value: Buffer, flags: number): Promise<void>;
   removexattr(caller: Caller, ino: Ino, name: string): Promise<void>;
 
+  /** `listener` hears of files whose pages the kernel must not keep, since what they show lies elsewhere now. */
+  onStale(listener: (ino: Ino) => void): void;
   statfs(caller: Caller): Promise<VolumeUsage>;
   /** Uploads and commits everything dirty of every file (syncfs, unmount, SIGTERM). Rejects with the first error. */
   flushAll(): Promise<void>;

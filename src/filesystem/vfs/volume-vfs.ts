@@ -259,6 +259,10 @@ export class VolumeVfs implements Vfs {
     );
   }
 
+  onStale(listener: (ino: Ino) => void): void {
+    this.#core.inodes.onStale = listener;
+  }
+
   statfs(_caller: Caller): Promise<VolumeUsage> {
     return this.#core.meta.statfs(this.root);
   }

@@ -1,18 +1,18 @@
 // The dirty data of one inode: takes writes into slices, sends pages up while writing goes on, commits slices in the order
 // they were begun. Pages are in the store before the metadata names them; what fails is dropped, reported and logged.
 import { nowNs } from '../../base/clock.ts';
-import { FsError, hasCode } from '../../base/errors.ts';
+import { FsError, fail, hasCode } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { counter } from '../../base/metrics.ts';
 import type { Mutex } from '../../base/mutex.ts';
 import type { Caller, Ino } from '../../base/words.ts';
-import type { ChunkGrowth, Meta } from '../meta/meta.ts';
-import { chunkOf, offsetOf, posInChunk } from '../meta/position.ts';
+import type { Appended, ChunkGrowth, Meta, SliceCommit } from '../meta/meta.ts';
+import { chunkOf, larger, posInChunk } from '../meta/position.ts';
 import { type Attr, CHUNK_SIZE } from '../meta/types.ts';
 import type { PageStore } from '../page/page-store.ts';
 import type { Compactions } from './compactions.ts';
 import type { DirtyFile, DirtyFiles } from './dirty-files.ts';
-import { DirtySlice } from './dirty-slice.ts';
+import { DirtySlice, type Where } from './dirty-slice.ts';
 import type { UncommittedMarks } from './marks.ts';
 import type { Slabs } from './slabs.ts';
 
@@ -43,10 +43,29 @@ export interface WriterOwner {
   readonly order: Mutex;
   /** Whether the mark of this inode stays although nothing of ours is dirty (a predecessor's loss not yet told). */
   readonly keepsMark: boolean;
-  committed(attr: Attr, slices: readonly DirtySlice[]): void;
+  committed(attr: Attr, commits: readonly SliceCommit[]): void;
+  /** Appended bytes came to lie elsewhere than readers of this mount were shown, or it is not known where. */
+  moved(attr: Attr): void;
   failed(error: FsError): void;
   /** The last dirty byte is gone. */
   clean(): void;
+}
+
+/** A slice where it shows in one chunk; it may begin before the chunk. */
+export interface DirtyLayer {
+  readonly pos: number;
+  readonly len: number;
+  readonly slice: DirtySlice;
+}
+
+/** Whether the bytes lie where this client showed them. */
+function landedAt(records: readonly SliceCommit[] | undefined, batch: readonly DirtySlice[]): boolean {
+  if (records === undefined) return false;
+  return batch.every((slice) =>
+    records.some(
+      ({ indx, slice: { id, pos, off } }) => id === slice.id && off === 0 && indx === slice.indx && pos === slice.pos,
+    ),
+  );
 }
 
 export class Writer implements DirtyFile {
@@ -74,34 +93,31 @@ export class Writer implements DirtyFile {
 
   /** One past the last dirty byte of the file; 0 when clean. */
   get end(): bigint {
-    let [indx, end] = [0, 0];
-    for (const slice of this.#slices) {
-      const to = slice.pos + slice.len;
-      if (slice.indx < indx || (slice.indx === indx && to <= end)) continue;
-      indx = slice.indx;
-      end = to;
-    }
-    return offsetOf(indx, end);
+    let end = 0n;
+    for (const slice of this.#slices) end = larger(end, slice.end);
+    return end;
   }
 
-  /** Dirty slices of a chunk, oldest first. */
-  slicesOf(indx: number): DirtySlice[] {
-    return this.#slices.length === 0 ? [] : this.#slices.filter((slice) => slice.indx === indx);
+  /** What is dirty in a chunk, oldest first. */
+  layersOf(indx: number): DirtyLayer[] {
+    const layers: DirtyLayer[] = [];
+    for (const slice of this.#slices) {
+      const { pos, len } = slice;
+      if (slice.indx === indx) layers.push({ pos, len, slice });
+      else if (slice.indx + 1 === indx && pos + len > CHUNK_SIZE) layers.push({ pos: pos - CHUNK_SIZE, len, slice });
+    }
+    return layers;
   }
 
   /** Indexes of chunks with dirty data, in no order and repeated. */
   chunks(): number[] {
-    return this.#slices.map((slice) => slice.indx);
+    return this.#slices.flatMap(({ indx, pos, len }) => (pos + len > CHUNK_SIZE ? [indx, indx + 1] : [indx]));
   }
 
   /** Takes a copy of `data` now; the promise (if any) is to be awaited before the write is answered. */
   write(caller: Caller, offset: bigint, data: Buffer): Promise<unknown> | undefined {
     if (data.length === 0) return undefined;
-    if (this.#slices.length === 0) {
-      this.#parts.marks.mark(this.#owner.ino);
-      this.#parts.dirtyFiles.add(this);
-    }
-    this.#mtime = nowNs();
+    this.#begin();
     let indx = chunkOf(offset);
     let pos = posInChunk(offset);
     for (let from = 0; from < data.length; indx++, pos = 0) {
@@ -112,19 +128,49 @@ export class Writer implements DirtyFile {
     return this.#backpressure();
   }
 
-  #put(caller: Caller, indx: number, pos: number, data: Buffer): void {
-    const { slabs, pages } = this.#parts;
-    const now = Date.now();
-    let slice = this.#writable(indx, pos, data.length);
-    if (slice === undefined) {
-      slice = new DirtySlice(indx, pos, caller, pages.pageSize, slabs, now);
-      this.#slices.push(slice);
+  /**
+   * The same at the end of the file, which for this client is at `offset`. Each call's bytes stay together in one slice, also
+   * across the end of a chunk, for whoever else appends to the file at this time: see commitAppended.
+   */
+  append(caller: Caller, offset: bigint, data: Buffer): Promise<unknown> | undefined {
+    if (data.length === 0) return undefined;
+    if (data.length > CHUNK_SIZE) throw fail('EINVAL', `append ${data.length} bytes in one piece`);
+    this.#begin();
+    const open = this.#slices.findLast((slice) => slice.appended);
+    const slice = open?.takesAppended(offset, data.length)
+      ? open
+      : this.#add(caller, { indx: chunkOf(offset), pos: posInChunk(offset), appended: true });
+    if (open !== undefined && open !== slice) this.#freeze(open);
+    this.#fill(slice, slice.pos + slice.len, data);
+    return this.#backpressure();
+  }
+
+  #begin(): void {
+    if (this.#slices.length === 0) {
+      this.#parts.marks.mark(this.#owner.ino);
+      this.#parts.dirtyFiles.add(this);
     }
+    this.#mtime = nowNs();
+  }
+
+  #put(caller: Caller, indx: number, pos: number, data: Buffer): void {
+    const slice = this.#writable(indx, pos, data.length) ?? this.#add(caller, { indx, pos, appended: false });
+    this.#fill(slice, pos, data);
+  }
+
+  #add(caller: Caller, at: Where): DirtySlice {
+    const { slabs, pages } = this.#parts;
+    const slice = new DirtySlice(at, caller, pages.pageSize, slabs, Date.now());
+    this.#slices.push(slice);
+    return slice;
+  }
+
+  #fill(slice: DirtySlice, pos: number, data: Buffer): void {
     slice.put(pos, data);
-    slice.touchedAt = now;
+    slice.touchedAt = Date.now();
     slice.mtime = this.#mtime;
     this.#sendFull(slice);
-    if (slice.pos + slice.len === CHUNK_SIZE) this.#freeze(slice);
+    if (slice.pos + slice.len >= CHUNK_SIZE) this.#freeze(slice);
   }
 
   /** The slice that may take these bytes: nothing newer may lie over them, since slices paint in their order. */
@@ -132,8 +178,10 @@ export class Writer implements DirtyFile {
     let seen = 0;
     for (let i = this.#slices.length - 1; i >= 0; i--) {
       const slice = this.#slices[i];
-      if (slice === undefined || slice.indx !== indx) continue;
-      if (slice.takes(pos)) return slice;
+      if (slice === undefined) continue;
+      if (slice.indx + 1 === indx && slice.overlaps(pos + CHUNK_SIZE, len)) return undefined;
+      if (slice.indx !== indx) continue;
+      if (slice.takes(pos, len)) return slice;
       if (slice.overlaps(pos, len)) return undefined;
       if (!slice.frozen && ++seen >= OPEN_SLICES) this.#freeze(slice);
     }
@@ -224,6 +272,8 @@ export class Writer implements DirtyFile {
     const batch: DirtySlice[] = [];
     for (const slice of this.#slices) {
       if (!slice.ready || batch.length >= MAX_COMMIT) break;
+      const last = batch.at(-1);
+      if (last !== undefined && last.appended !== slice.appended) break;
       batch.push(slice);
     }
     if (batch.length === 0) return this.#drop(this.#slices[0]);
@@ -233,14 +283,21 @@ export class Writer implements DirtyFile {
   }
 
   async #commit(caller: Caller, batch: readonly DirtySlice[]): Promise<void> {
-    let attr: Attr;
+    let done: Appended;
     const chunks: ChunkGrowth[] = [];
     // A slice may have taken bytes after a later one had its last: the file's time must not go back.
     let mtime = this.#committed;
     for (const slice of batch) if (slice.mtime > mtime) mtime = slice.mtime;
     try {
       const commits = batch.map((slice) => ({ ...slice.commit(), mtime }));
-      attr = await this.#parts.meta.commitSlices(caller, this.#owner.ino, commits, (chunk) => chunks.push(chunk));
+      const { meta } = this.#parts;
+      const { ino } = this.#owner;
+      const grown = (chunk: ChunkGrowth): void => {
+        chunks.push(chunk);
+      };
+      done = batch[0]?.appended
+        ? await meta.commitAppended(ino, commits, grown)
+        : { attr: await meta.commitSlices(caller, ino, commits, grown), records: commits };
     } catch (thrown) {
       const error = FsError.from(thrown, `commit of inode ${this.#owner.ino}`);
       for (const slice of batch) {
@@ -251,12 +308,28 @@ export class Writer implements DirtyFile {
     }
     this.#committed = mtime;
     this.#slices.splice(0, batch.length);
-    this.#owner.committed(attr, batch);
+    if (landedAt(done.records, batch)) this.#owner.committed(done.attr, done.records ?? []);
+    else {
+      this.#owner.moved(done.attr);
+      this.#follow(done.attr.length);
+    }
     for (const slice of batch) slice.finish();
     this.#afterRemoval();
     // The writers of these slices have their answer; those of the next ones wait if a chunk has far too many records.
     for (const { indx, records, added } of chunks)
       await this.#parts.compactions?.appended(this.#owner.ino, indx, records, added);
+  }
+
+  /** What is still to be appended goes behind the new end; the commit will look again. */
+  #follow(length: bigint): void {
+    let end = length;
+    for (const slice of [...this.#slices]) {
+      if (slice.appended) {
+        this.#freeze(slice);
+        slice.moveTo(end);
+      }
+      end = larger(end, slice.end);
+    }
   }
 
   #drop(slice: DirtySlice | undefined): void {
@@ -267,7 +340,7 @@ export class Writer implements DirtyFile {
     dropped.inc();
     this.#parts.log.error('data lost: a slice could not be written', {
       inode: ino,
-      offset: offsetOf(slice.indx, slice.pos),
+      offset: slice.start,
       bytes: slice.len,
       code: slice.error.code,
       error: slice.error.message,

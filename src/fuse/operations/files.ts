@@ -75,7 +75,7 @@ export const write: Handler = async ({ vfs, nodes, privileges }, request) => {
   const flags = request.u32(20);
   const kill = (flags & WRITE_KILL_SUIDGID) !== 0;
   // Pages of a mapping are written back through any handle of the file, one that appends too.
-  const placed = request.resent || (flags & WRITE_CACHE) !== 0 || (request.u32(32) & O_APPEND) === 0;
+  const placed = (flags & WRITE_CACHE) !== 0 || (request.u32(32) & O_APPEND) === 0;
   const data = request.bytes(Size.writeIn, length);
   // The Vfs takes its copy before it returns the promise, so nothing may wait before this call.
   const writing = vfs.write(request, ino, request.u64(0), request.u64(8), data, placed);

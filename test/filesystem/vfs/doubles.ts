@@ -4,7 +4,15 @@ import type { Log } from '../../../src/base/log.ts';
 import type { Caller, Ino, LedgerEntry, SliceId } from '../../../src/base/words.ts';
 import { conflictOf, type LockRange, LockType, placeRange } from '../../../src/filesystem/meta/lock-ranges.ts';
 import type { HeldLocks, LockAnswer, LockFamily, LockRequest } from '../../../src/filesystem/meta/locks.ts';
-import type { ChunkView, Copied, CreateResult, Meta, Place, SliceCommit } from '../../../src/filesystem/meta/meta.ts';
+import type {
+  Appended,
+  ChunkView,
+  Copied,
+  CreateResult,
+  Meta,
+  Place,
+  SliceCommit,
+} from '../../../src/filesystem/meta/meta.ts';
 import { paint } from '../../../src/filesystem/meta/overlap.ts';
 import { chunkOf, larger, offsetOf, posInChunk, smaller } from '../../../src/filesystem/meta/position.ts';
 import { type Attr, type AttrChange, CHUNK_SIZE, type Dirent, type Slice } from '../../../src/filesystem/meta/types.ts';
@@ -189,6 +197,28 @@ export class MemoryMeta implements Meta {
       length = larger(length, offsetOf(commit.indx, commit.slice.pos + commit.slice.len));
     }
     return this.#set(ino, { length, mtime: commits.at(-1)?.mtime ?? 0n });
+  }
+
+  async commitAppended(ino: Ino, commits: readonly SliceCommit[]): Promise<Appended> {
+    await this.beforeCommit(ino, commits);
+    let { length } = this.node(ino).attr;
+    const records: SliceCommit[] = [];
+    for (const commit of commits)
+      for (let off = 0; off < commit.slice.size; ) {
+        const pos = posInChunk(length);
+        const len = Math.min(commit.slice.size - off, CHUNK_SIZE - pos);
+        records.push({ ...commit, indx: chunkOf(length), slice: { ...commit.slice, pos, off, len } });
+        off += len;
+        length += BigInt(len);
+      }
+    for (const { indx, slice, ledger } of records) {
+      this.#append(ino, indx, slice);
+      this.node(ino)
+        .chunks.get(indx)
+        ?.ledger.push(...ledger);
+    }
+    this.committed.push(...records);
+    return { attr: this.#set(ino, { length, mtime: commits.at(-1)?.mtime ?? 0n }), records };
   }
 
   async setLock(request: LockRequest): Promise<LockAnswer> {
