@@ -118,7 +118,7 @@ function attributes(a: Adapter): Operations {
       }),
     statfs: (_path: string, reply: Reply) =>
       a.run('statfs', reply, async () => {
-        const { totalBytes, usedBytes, totalInodes, usedInodes } = await vfs.statfs(caller);
+        const { totalBytes, usedBytes, totalInodes, usedInodes } = await vfs.statfs(caller, vfs.root);
         const clip = (value: bigint): number => Number(value < 0n ? 0n : value > 0xffff_ffffn ? 0xffff_ffffn : value);
         const free = clip((totalBytes - usedBytes) / STATFS_UNIT);
         const ffree = clip(totalInodes - usedInodes);

@@ -34,6 +34,11 @@ for (const [kind, limits, top, below] of [
       // Figures of others are read again every few seconds.
       await until('both agree', async () => (await statfs(ours)) === (await statfs(theirs)));
       assert.match(await statfs(ours), wanted);
+      for (const inside of ['inner', 'inner/file']) {
+        if (flags.length > 0) break;
+        const [own, other] = [join(ours, inside), join(theirs, inside)];
+        await until(`both agree on ${inside}`, async () => (await statfs(own)) === (await statfs(other)));
+      }
       await juicefs.umount(theirs);
       await pageseal.umount(ours);
     };
@@ -46,6 +51,7 @@ for (const [kind, limits, top, below] of [
     await agree(top, []);
     if (below === undefined) return;
     await juicefs.ok(['quota', 'set', metaUrl, '--path', '/inner', '--capacity', '1', '--inodes', '50']);
+    await agree(top, []);
     await agree(below, ['--subdir', 'inner']);
   });
 

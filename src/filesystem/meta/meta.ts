@@ -147,7 +147,8 @@ export interface Meta {
   readonly sessionId: bigint | undefined;
   onSessionLost(listener: () => void): void;
 
-  statfs(root: Ino): Promise<VolumeUsage>;
+  /** As seen from an inode; from `root` where no directory is known to be the one above it. */
+  statfs(ino: Ino, root?: Ino): Promise<VolumeUsage>;
   /** Flushes deltas, ends the session (unless `keepSession`: a successor will go on with it), closes the database. */
   close(options?: { readonly keepSession?: boolean }): Promise<void>;
 }

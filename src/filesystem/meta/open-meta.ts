@@ -265,8 +265,8 @@ class VolumeMeta extends Namespace implements OpenedMeta {
     this.#state.onSessionLost(listener);
   }
 
-  statfs(root: Ino): Promise<VolumeUsage> {
-    return this.#state.usage.statfs(root);
+  statfs(ino: Ino, root?: Ino): Promise<VolumeUsage> {
+    return this.#state.usage.statfs(ino, root);
   }
 
   close(options: { readonly keepSession?: boolean } = {}): Promise<void> {

@@ -202,12 +202,15 @@ export class Usage {
     clearTimeout(this.#timer);
   }
 
-  /** Capacity or 1 PiB doubled until at most 80 % is used; the smallest quota around `root` wins. */
-  async statfs(root: Ino): Promise<VolumeUsage> {
+  /**
+   * Capacity or 1 PiB doubled until at most 80 % is used; the smallest quota around `ino` wins, or around `root` when it
+   * has none.
+   */
+  async statfs(ino: Ino, root = ino): Promise<VolumeUsage> {
     const setting = this.#setting();
     // Read-only openings have no session, and perhaps not the tables of what is pending.
     const ours = this.#sid() !== 0n;
-    const { used, quotas } = await this.#engine.view(() => usageAt(root, ours));
+    const { used, quotas } = await this.#engine.view(() => usageAt([ino, root], ours));
     let usedBytes = positive(used.space);
     let usedInodes = positive(used.inodes);
     let totalBytes = setting.capacity;
@@ -231,12 +234,17 @@ export class Usage {
 const positive = (value: bigint): bigint => (value > 0n ? value : 0n);
 
 /** Totals of the volume, and the quotas above a directory, nearest first; with everything that is pending. */
-function* usageAt(root: Ino, ours: boolean): Op<{ readonly used: Used; readonly quotas: readonly QuotaRow[] }> {
-  const [above, [space = 0n], [inodes = 0n]] = yield* read(
-    quotasAbove(root),
+function* usageAt(
+  places: readonly [Ino, Ino],
+  ours: boolean,
+): Op<{ readonly used: Used; readonly quotas: readonly QuotaRow[] }> {
+  const [nearer, outer, [space = 0n], [inodes = 0n]] = yield* read(
+    quotasAbove(places[0]),
+    quotasAbove(places[1]),
     counterValue('usedSpace'),
     counterValue('totalInodes'),
   );
+  const above = nearer.length > 0 ? nearer : outer;
   if (!ours) return { used: { space, inodes }, quotas: above };
   const used = yield* volumeUsed();
   const pending = yield* read(...above.map(({ ino }) => pendingBelow(ino)));

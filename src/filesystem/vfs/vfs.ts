@@ -140,7 +140,8 @@ export interface Vfs {
 
   /** `listener` hears of files whose pages the kernel must not keep, since what they show lies elsewhere now. */
   onStale(listener: (ino: Ino) => void): void;
-  statfs(caller: Caller): Promise<VolumeUsage>;
+  /** As seen from an inode: quotas around it count. */
+  statfs(caller: Caller, ino: Ino): Promise<VolumeUsage>;
   /** Uploads and commits everything dirty of every file (syncfs, unmount, SIGTERM). Rejects with the first error. */
   flushAll(): Promise<void>;
 }

@@ -263,8 +263,8 @@ export class VolumeVfs implements Vfs {
     this.#core.inodes.onStale = listener;
   }
 
-  statfs(_caller: Caller): Promise<VolumeUsage> {
-    return this.#core.meta.statfs(this.root);
+  statfs(_caller: Caller, ino: Ino): Promise<VolumeUsage> {
+    return this.#core.meta.statfs(ino, this.root);
   }
 
   flushAll(): Promise<void> {
