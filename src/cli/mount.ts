@@ -24,6 +24,8 @@ export interface MountFlags extends KeyFlags {
   readonly storage?: string;
   readonly bufferSize: string;
   readonly atimeMode: string;
+  readonly enableCap?: boolean;
+  readonly enableSelinux?: boolean;
   readonly attrCache: string;
   readonly entryCache: string;
   readonly dirEntryCache: string;
@@ -70,6 +72,8 @@ export function register(program: Command): void {
     .option('--heartbeat <time>', 'how often the session is renewed; others end one that missed five', '12s')
     .option('--backup-meta <time>', 'how often the metadata is copied into the store; 0 is never', '1h')
     .option('--backup-skip-trash', 'without what lies in the trash')
+    .option('--enable-cap', 'keep capabilities of files (security.capability)')
+    .option('--enable-selinux', 'keep security.selinux')
     .option('--no-bgjob', 'leave hourly clean-up and background compaction to other mounts');
   addOriginalMountFlags(command);
   addKeyOptions(command).addHelpText('after', MOUNT_EXAMPLES).action(mount);
@@ -126,6 +130,8 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
     `heartbeat=${heartbeat(flags.heartbeat)}`,
     `atime-mode=${atimeMode(flags.atimeMode)}`,
     ...backups(flags),
+    ...(flags.enableCap ? ['enable-cap'] : []),
+    ...(flags.enableSelinux ? ['enable-selinux'] : []),
     ...(flags.bgjob ? [] : ['no-bgjob']),
   ];
   if (key?.kind === 'unlocked') throw fail('internal', 'mount: no flag gives an unlocked key');

@@ -43,7 +43,6 @@ const refused: Readonly<Record<string, string>> = {
   '--all-squash': noMapping,
   '--umask': 'the umask of the caller counts',
   '--update-fstab': 'write the line into /etc/fstab yourself',
-  '--enable-cap': 'extended attributes security.* are kept in any case',
   '--session': 'status lists every session; --json has all fields',
   '--more': 'status shows everything it knows',
 };

@@ -25,6 +25,9 @@ const forWorker: Readonly<Record<string, (value: string) => boolean>> = {
   'negative-entry-cache': isDuration,
 };
 
+/** And those without one. */
+const plain: ReadonlySet<string> = new Set(['no-bgjob', 'backup-skip-trash', 'enable-cap', 'enable-selinux']);
+
 function isDuration(value: string): boolean {
   return parseDuration(value) !== undefined;
 }
@@ -44,7 +47,7 @@ const withoutMeaning: ReadonlySet<string> = new Set([
   'cache-mode', 'cache-partial-only', 'cache-expire', 'cache-eviction', 'cache-scan-interval', 'free-space-ratio',
   'verify-cache-checksum', 'prefetch', 'max-uploads', 'max-deletes', 'max-downloads', 'max-readahead', 'io-retries',
   'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'readdir-cache',
-  'enable-xattr', 'no-usage-report',
+  'enable-xattr', 'enable-ioctl', 'no-usage-report',
   'no-syslog', 'metrics', 'log', 'log-level', 'verbose', 'debug',
   'fast-statfs', 'transport', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
 ]); // biome-ignore format: a table reads better than a column
@@ -63,7 +66,7 @@ export function parseMountOptions(flags: readonly string[]): MountOptions {
     const value = equals < 0 ? '' : item.slice(equals + 1);
     const wanted = forWorker[name];
     if (name === 'ro' || name === 'read-only') readOnly = true;
-    else if (name === 'no-bgjob' || name === 'backup-skip-trash') worker.push(name);
+    else if (plain.has(name)) worker.push(name);
     else if (name === 'subdir' && value !== '') subdir = value;
     else if (name === 'transport' && value !== 'kernel')
       throw fail('bad-input', 'mount option transport: volumes of pods need the ids of callers: wanted kernel');

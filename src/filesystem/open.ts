@@ -129,6 +129,7 @@ async function serve(options: OpenOptions, layers: Layers, opened: Opened): Prom
     ...(compactions && { compactions }),
     ...(options.marks && { marks: options.marks }),
     ...(options.epoch !== undefined && { epoch: options.epoch }),
+    ...(options.keptSecurity && { keptSecurity: options.keptSecurity }),
     ...(options.atimeMode && { atimeMode: options.atimeMode }),
     lifetimes: { ...usualLifetimes, ...options.lifetimes },
   });

@@ -7,6 +7,7 @@ import type { StoreSettings } from './store/store.ts';
 import type { Lifetimes } from './vfs/lifetimes.ts';
 import type { UncommittedMarks } from './vfs/marks.ts';
 import type { Vfs } from './vfs/vfs.ts';
+import type { SecurityAttribute } from './vfs/xattrs.ts';
 
 /** Where the private key comes from. Buffers are wiped once the key is open. */
 export type KeySource =
@@ -50,6 +51,8 @@ export interface OpenOptions {
   readonly lifetimes?: Partial<Lifetimes>;
   /** What looking at a node does to its atime; default: nothing. */
   readonly atimeMode?: AtimeMode;
+  /** Which of the attributes that the kernel looks for all the time are kept; default: none. */
+  readonly keptSecurity?: readonly SecurityAttribute[];
   /** Bytes of opened pages kept in memory. */
   readonly cacheBytes?: number;
 }

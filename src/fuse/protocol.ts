@@ -89,6 +89,7 @@ export const RELEASE_FLOCK_UNLOCK = 1 << 1;
 export const LockIn = { fh: 0, owner: 8, start: 16, end: 24, type: 32, pid: 36, flags: 40 } as const;
 export const LOCK_FLOCK = 1;
 
+export const O_TRUNC = 0o1000;
 /** Of the open file's flags as they are when it is written to. */
 export const O_APPEND = 0o2000;
 

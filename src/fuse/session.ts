@@ -212,7 +212,11 @@ class Session implements FuseSession {
           flags: request.u32(12),
           flags2: request.bodyLength >= 20 ? request.u32(16) : 0,
         },
-        { accessLists: vfs.accessLists, locks: !vfs.readOnly, refused2: withoutResend ? InitFlag2.HAS_RESEND : 0 },
+        {
+          accessLists: vfs.accessLists,
+          locks: !vfs.readOnly,
+          refused2: withoutResend ? InitFlag2.HAS_RESEND : 0,
+        },
       );
       this.#state = state;
       if (state !== undefined) this.#options.onNegotiated?.(state);

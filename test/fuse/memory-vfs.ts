@@ -38,6 +38,7 @@ const typeOf = new Map<number, NodeType>([
 export class MemoryVfs implements Vfs {
   readonly root: Ino;
   readonly accessLists = false;
+  readonly fileCapabilities = false;
   readonly readOnly = false;
   readonly nodes = new Map<Ino, Node>();
   /** Lookups the kernel holds, per inode. */

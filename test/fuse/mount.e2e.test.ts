@@ -246,7 +246,7 @@ room = mmap.mmap(-1, 1 << 20)`;
     );
     assert.equal(nodeOf('x').data.toString(), 'dat');
     const ioctl =
-      'import fcntl\ntry: fcntl.ioctl(os.open(sys.argv[1], 0), 0x6601, b"12345678")\nexcept OSError as e: print(e.errno)';
+      'import fcntl\ntry: fcntl.ioctl(os.open(sys.argv[1], 0), 0x66ff, b"12345678")\nexcept OSError as e: print(e.errno)';
     assert.equal((await python(ioctl, at('x'))).stdout.trim(), '25');
     await assert.rejects(python('os.open(sys.argv[1], os.O_TMPFILE | os.O_RDWR)', mounted.directory), /Errno 95/);
   });

@@ -246,7 +246,7 @@ test('an open whose set-id bits cannot be taken away leaves no handle behind', a
   const [{ attr }, first] = await vfs.create(request(new Uint8Array()), vfs.root, Buffer.from('a'), 0o644, 2);
   await vfs.release(request(new Uint8Array()), attr.ino, first.handle);
   const privileges = new Privileges(vfs);
-  privileges.drop = () => Promise.reject(new FsError('EIO', 'no metadata'));
+  privileges.lose = () => Promise.reject(new FsError('EIO', 'no metadata'));
   const notifier = { inode: async () => true };
   const context = { vfs, nodes: new NodeIds(vfs.root), privileges, notifier, agreed: () => undefined };
   const open = handlerOf(Opcode.OPEN);

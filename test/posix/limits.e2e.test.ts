@@ -39,3 +39,37 @@ test(
     assert.deepEqual(await juicefs.fsckTree(metaUrl), []);
   },
 );
+
+test(
+  'capabilities of files are kept where the mount says so, until the file is written to',
+  needs(...interopNeeds),
+  async (t) => {
+    const temp = makeTemp(t);
+    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const [disk, ours] = [temp.folder('disk'), temp.folder('ours')];
+    const pageseal = new Pageseal(temp);
+    chmodSync(temp.path, 0o755);
+    const right = await steps(disk, ['capabilities']);
+    assert.equal(right['capability after write'], 'ENODATA');
+    await pageseal.format(metaUrl, 'capable', `${temp.at('objects')}/`);
+    await pageseal.mount(metaUrl, ours, ['--enable-cap', '--enable-selinux']);
+    assert.deepEqual(await steps(ours, ['capabilities']), right);
+    await runOk('python3', [
+      '-c',
+      'import os, sys; os.setxattr(sys.argv[1], "security.selinux", b"a:b:c:s0")',
+      join(ours, 'capable-read'),
+    ]);
+    const rules = [join(import.meta.dirname, 'rules.py'), ours, 'killed'];
+    const killed = await runOk('python3', rules);
+    assert.equal(killed, await runOk('python3', [...rules.with(1, disk)]), 'set-id bits go as before');
+    await pageseal.umount(ours);
+    await pageseal.mount(metaUrl, ours);
+    const shown = await runOk('python3', [
+      '-c',
+      'import os, sys; print(os.listxattr(sys.argv[1]))',
+      join(ours, 'capable-read'),
+    ]);
+    assert.equal(shown.trim(), '[]', 'another mount shows neither');
+    await pageseal.umount(ours);
+  },
+);

@@ -1,6 +1,6 @@
 # Names, paths, link targets and extended attributes up to their limits and beyond. Prints what came of each step as JSON;
 # the same steps on the local disk say what is right.
-import errno, json, os, stat, sys
+import errno, json, os, stat, struct, sys
 
 results = {}
 
@@ -168,6 +168,19 @@ def attributes():
     before = times()
     put("user.later")
     step("the file is as it was", lambda: times() == before)
+
+
+def capabilities():
+    value = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)  # may bind low ports
+    get = lambda name: os.getxattr(name, "security.capability").hex()
+    for what, change in (("write", lambda name: open(name, "a").write("x") and None),
+                         ("truncate", lambda name: os.truncate(name, 0)), ("chown", lambda name: os.chown(name, 1, 1)),
+                         ("chmod", lambda name: os.chmod(name, 0o700)), ("read", lambda name: open(name).close())):
+        name = f"capable-{what}"
+        make(name)
+        step(f"capability, {what}", lambda: os.setxattr(name, "security.capability", value) or [get(name), os.listxattr(name)])
+        step(f"{what} a capable file", lambda: change(name))
+        step(f"capability after {what}", lambda: get(name))
 
 
 def large_attributes():

@@ -5,12 +5,13 @@ import type { BackupPlan } from '../../filesystem/backup/backup.ts';
 import { type AtimeMode, atimeModes } from '../../filesystem/meta/atime.ts';
 import type { OpenOptions } from '../../filesystem/options.ts';
 import type { Lifetimes } from '../../filesystem/vfs/lifetimes.ts';
+import type { SecurityAttribute } from '../../filesystem/vfs/xattrs.ts';
 import type { WorkerSettings } from '../../keeper/handoff.ts';
 
 export interface SplitOptions {
   readonly open: Pick<
     OpenOptions,
-    'cacheBytes' | 'ledger' | 'backgroundJobs' | 'lifetimes' | 'atimeMode' | 'heartbeatMs' | 'backup'
+    'cacheBytes' | 'ledger' | 'backgroundJobs' | 'lifetimes' | 'atimeMode' | 'keptSecurity' | 'heartbeatMs' | 'backup'
   >;
   /** For fuse/mount-options.ts, which refuses what it does not know. */
   readonly mount: readonly string[];
@@ -28,6 +29,13 @@ export const lifetimeOptions = {
 } as const satisfies Record<string, keyof Lifetimes>;
 
 const isAtimeMode = (value: string): value is AtimeMode => atimeModes.some((mode) => mode === value);
+/** The same. */
+const securityOptions = {
+  'enable-cap': 'security.capability',
+  'enable-selinux': 'security.selinux',
+} as const satisfies Record<string, SecurityAttribute>;
+
+const isSecurity = (name: string): name is keyof typeof securityOptions => Object.hasOwn(securityOptions, name);
 const isLifetime = (name: string): name is keyof typeof lifetimeOptions => Object.hasOwn(lifetimeOptions, name);
 
 /** As the original client: `buffer-size` in MiB, lifetimes in seconds or with a unit. */
@@ -47,6 +55,8 @@ export function splitOptions(options: readonly string[]): SplitOptions {
     else if (name === 'backup-meta' && parseDuration(value) !== undefined)
       backup = { ...backup, intervalMs: parseDuration(value) ?? 0 };
     else if (option === 'backup-skip-trash') backup = { ...backup, skipTrash: true };
+    else if (isSecurity(option))
+      open = { ...open, keptSecurity: [...(open.keptSecurity ?? []), securityOptions[option]] };
     else if (option === 'no-bgjob') open = { ...open, backgroundJobs: false };
     else return true;
     return false;

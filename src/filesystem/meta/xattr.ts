@@ -28,9 +28,6 @@ const XATTR_CREATE = 1;
 const XATTR_REPLACE = 2;
 const MODE_HIGH = 0o7000;
 
-/** What the kernel asks for on every write and exec, and nobody here sets: answered without a flight. */
-const unkept: ReadonlySet<string> = new Set(['security.capability', 'security.selinux']);
-
 const noSuch = (ino: Ino, name: string) =>
   fail('ENODATA', `attribute ${JSON.stringify(name)} of inode ${ino}: not set`);
 
@@ -48,7 +45,6 @@ function checkSupported(env: NamespaceEnv, name: string): void {
 
 export const getxattrOp = (env: NamespaceEnv, ino: Ino, name: string): (() => Op<Buffer>) => {
   checkSupported(env, name);
-  if (unkept.has(name)) throw noSuch(ino, name);
   return function* () {
     if (isAclXattr(name)) return toXattr(yield* ruleOf(ino, name));
     const text = 'SELECT BYTES(value) FROM jfs_xattr WHERE inode = ? AND name = ?';
@@ -89,7 +85,6 @@ export const setxattrOp = (
   flags: number,
 ): (() => Op<Done<void>>) => {
   checkSupported(env, name);
-  if (unkept.has(name)) throw notSupported(name);
   if (value.length > MAX_XATTR_VALUE)
     throw fail('ERANGE', `an attribute's value has at most ${MAX_XATTR_VALUE} bytes, this one has ${value.length}`);
   if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) !== 0) throw fail('EINVAL', `set attribute with flags ${flags}`);

@@ -13,6 +13,7 @@ import type { Inodes, OpenInode } from './inodes.ts';
 import type { Lifetimes } from './lifetimes.ts';
 import type { UncommittedMarks } from './marks.ts';
 import type { Entry, HandleId } from './vfs.ts';
+import type { SecurityAttribute } from './xattrs.ts';
 
 export interface Core {
   readonly meta: Meta;
@@ -27,6 +28,7 @@ export interface Core {
   readonly compactions: Compactions | undefined;
   readonly lifetimes: Lifetimes;
   readonly atimeMode: AtimeMode;
+  readonly keptSecurity: ReadonlySet<SecurityAttribute>;
   /** Inodes on which handles of a predecessor held locks that went with the session. */
   readonly lockLost: Set<Ino>;
   /** Counts this client's own changes: what was read before one may be shown no more. */

@@ -65,6 +65,8 @@ export interface Vfs {
   readonly readOnly: boolean;
   /** Whether the volume has access control lists, so that whoever checks permissions has to look at them. */
   readonly accessLists: boolean;
+  /** Whether files may have capabilities, so that whoever hands on a change of one has to take them away. */
+  readonly fileCapabilities: boolean;
   /** For how long the kernel may believe that a name is not there, milliseconds; absent: not at all. */
   readonly negativeTimeout?: number;
 

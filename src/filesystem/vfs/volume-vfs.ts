@@ -36,12 +36,16 @@ import type {
   VfsAttrChange,
   VolumeUsage,
 } from './vfs.ts';
+import type { SecurityAttribute } from './xattrs.ts';
+import * as xattrs from './xattrs.ts';
 
 export interface VfsOptions {
   readonly meta: Meta;
   readonly pages: PageStore;
   readonly root: Ino;
   readonly accessLists?: boolean;
+  /** Which of the attributes that the kernel looks for all the time are kept; default: none. */
+  readonly keptSecurity?: readonly SecurityAttribute[];
   readonly log: Log;
   readonly marks?: UncommittedMarks;
   readonly epoch?: number;
@@ -58,6 +62,7 @@ export class VolumeVfs implements Vfs {
   readonly root: Ino;
   readonly readOnly: boolean;
   readonly accessLists: boolean;
+  readonly fileCapabilities: boolean;
   readonly negativeTimeout: number;
   /** Inodes of which a predecessor lost data that was acknowledged. */
   readonly lostInodes: number;
@@ -71,6 +76,8 @@ export class VolumeVfs implements Vfs {
     this.root = root;
     this.readOnly = meta.readOnly;
     this.accessLists = options.accessLists === true;
+    const keptSecurity = new Set(options.keptSecurity);
+    this.fileCapabilities = keptSecurity.has('security.capability');
     this.negativeTimeout = lifetimes.negativeEntry;
     const slabs = new Slabs(pages.pageSize, options.dirtyBytes);
     const dirtyFiles = new DirtyFiles(slabs);
@@ -84,7 +91,7 @@ export class VolumeVfs implements Vfs {
     const { readOnly } = this;
     const { atimeMode = 'noatime' } = options;
     const tables = { marks, inodes, files, dirtyFiles, compactions, lockLost: new Set<Ino>() };
-    this.#core = { meta, pages, log, root, readOnly, lifetimes, atimeMode, ...tables, changes: 0 };
+    this.#core = { meta, pages, log, root, readOnly, lifetimes, atimeMode, keptSecurity, ...tables, changes: 0 };
     const reader = new Reader(pages, log);
     this.#transfer = new Transfer(this.#core, reader, new ReadAhead(reader, pages));
     this.#directories = new Directories(this.#core, epoch);
@@ -240,23 +247,19 @@ export class VolumeVfs implements Vfs {
   }
 
   getxattr(_caller: Caller, ino: Ino, name: string): Promise<Buffer> {
-    return this.#core.meta.getxattr(ino, name);
+    return xattrs.getxattr(this.#core, ino, name);
   }
 
   listxattr(_caller: Caller, ino: Ino): Promise<string[]> {
-    return this.#core.meta.listxattr(ino);
+    return xattrs.listxattr(this.#core, ino);
   }
 
-  async setxattr(caller: Caller, ino: Ino, name: string, value: Buffer, flags: number): Promise<void> {
-    await changing(this.#core, `set an extended attribute of inode ${ino}`, () =>
-      this.#core.meta.setxattr(caller, ino, name, value, flags),
-    );
+  setxattr(caller: Caller, ino: Ino, name: string, value: Buffer, flags: number): Promise<void> {
+    return xattrs.setxattr(this.#core, caller, ino, name, value, flags);
   }
 
-  async removexattr(caller: Caller, ino: Ino, name: string): Promise<void> {
-    await changing(this.#core, `remove an extended attribute of inode ${ino}`, () =>
-      this.#core.meta.removexattr(caller, ino, name),
-    );
+  removexattr(caller: Caller, ino: Ino, name: string): Promise<void> {
+    return xattrs.removexattr(this.#core, caller, ino, name);
   }
 
   onStale(listener: (ino: Ino) => void): void {

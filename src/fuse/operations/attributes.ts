@@ -43,7 +43,8 @@ async function apply(
     if (mode !== undefined) change.mode = mode;
   }
   if (change.mode !== undefined) privileges.changed(ino);
-  if ((valid & SetattrValid.KILL_SUIDGID) !== 0 && change.size !== undefined) await privileges.drop(caller, ino);
+  if (owner) await privileges.strip(caller, ino);
+  if (change.size !== undefined) await privileges.lose(caller, ino, (valid & SetattrValid.KILL_SUIDGID) !== 0);
   return vfs.setattr(caller, ino, change, handle);
 }
 

@@ -3,6 +3,7 @@ import { fail } from '../../base/errors.ts';
 import { MAX_WRITE } from '../negotiate.ts';
 import {
   O_APPEND,
+  O_TRUNC,
   OPEN_KILL_SUIDGID,
   RELEASE_FLOCK_UNLOCK,
   Size,
@@ -21,9 +22,10 @@ export const open: Handler = async (context, request) => {
   const { vfs, nodes, privileges } = context;
   const ino = nodes.toIno(request.node);
   const kill = (request.u32(4) & OPEN_KILL_SUIDGID) !== 0;
+  const changes = kill || (request.u32(0) & O_TRUNC) !== 0;
   const opened = await vfs.open(request, ino, request.u32(0));
   return dropped(
-    kill && privileges.drop(request, ino),
+    changes && privileges.lose(request, ino, kill),
     new Held(openBody(opened), () => letGo(context, request, ino, opened.handle)),
   );
 };
@@ -57,7 +59,7 @@ export const create: Handler = async (context, request) => {
     letGo(context, request, ino, opened.handle);
     vfs.forget(ino, 1n);
   });
-  return dropped(kill && privileges.drop(request, ino), held);
+  return dropped(kill && privileges.lose(request, ino, kill), held);
 };
 
 export const read: Handler = async ({ vfs, nodes }, request) => {
@@ -79,8 +81,9 @@ export const write: Handler = async ({ vfs, nodes, privileges }, request) => {
   const data = request.bytes(Size.writeIn, length);
   // The Vfs takes its copy before it returns the promise, so nothing may wait before this call.
   const writing = vfs.write(request, ino, request.u64(0), request.u64(8), data, placed);
-  if (!kill) return numberBody(await writing);
-  const [written] = await Promise.all([writing, privileges.drop(request, ino)]);
+  const losing = privileges.lose(request, ino, kill);
+  if (losing === false) return numberBody(await writing);
+  const [written] = await Promise.all([writing, losing]);
   return numberBody(written);
 };
 
@@ -121,7 +124,7 @@ async function copy({ vfs, nodes, privileges }: Context, request: KernelRequest)
 
 /** The kernel asks for no set-id bits to be dropped here, and leaves it to us (HANDLE_KILLPRIV_V2). */
 async function killed(request: KernelRequest, privileges: Privileges, ino: bigint): Promise<void> {
-  if (request.uid !== 0) await privileges.drop(request, ino);
+  await privileges.lose(request, ino, request.uid !== 0);
 }
 
 export const copyFileRange: Handler = async (context, request) => numberBody(Number(await copy(context, request)));

@@ -34,7 +34,7 @@ const shown = (flags: number, table: Table): number =>
   table.reduce((all, [node, kernel]) => ((flags & node) === 0 ? all : all | kernel), 0);
 
 function answer(room: number, value: number): Buffer {
-  const out = Buffer.alloc(Size.ioctlOut + Math.max(room, 4));
+  const out = Buffer.alloc(Size.ioctlOut + room);
   out.writeUInt32LE(value, Size.ioctlOut);
   return out;
 }
@@ -54,9 +54,9 @@ async function set({ vfs, nodes }: Context, request: KernelRequest): Promise<Buf
 export const ioctl: Handler = async (context, request) => {
   const command = request.u32(IoctlIn.command) & COMMAND;
   if (command === SETFLAGS) return set(context, request);
-  const table = command === GETFLAGS ? flagOf : command === FSGETXATTR ? xflagOf : undefined;
-  if (table === undefined) throw fail('ENOTTY', `ioctl ${request.u32(IoctlIn.command).toString(16)}: not known here`);
   const room = request.u32(IoctlIn.outSize);
+  const table = room < 4 ? undefined : command === GETFLAGS ? flagOf : command === FSGETXATTR ? xflagOf : undefined;
+  if (table === undefined) throw fail('ENOTTY', `ioctl ${request.u32(IoctlIn.command).toString(16)}: not known here`);
   const { attr } = await context.vfs.getattr(request, context.nodes.toIno(request.node), undefined);
   return answer(Math.min(room, MAX_ANSWER), shown(attr.flags, table));
 };

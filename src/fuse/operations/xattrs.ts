@@ -24,7 +24,7 @@ function checkNamespace(name: string): void {
   if (found === name) throw fail('EINVAL', `attribute ${JSON.stringify(name)}: a namespace without a name`);
 }
 
-export const setxattr: Handler = async ({ vfs, nodes, agreed }, request) => {
+export const setxattr: Handler = async ({ vfs, nodes, privileges, agreed }, request) => {
   const state = agreed();
   const long = state !== undefined && hasLongSetxattr(state);
   const header = long ? Size.setxattrExtIn : Size.setxattrIn;
@@ -35,6 +35,7 @@ export const setxattr: Handler = async ({ vfs, nodes, agreed }, request) => {
   // The one thing that the kernel leaves to us here: it knows the caller's groups, and says so.
   const killSgid = long && (request.u32(8) & SETXATTR_ACL_KILL_SGID) !== 0;
   await vfs.setxattr(killSgid ? stranger(request) : request, ino, name.text, value, request.u32(4));
+  privileges.changed(ino);
   return undefined;
 };
 

@@ -52,10 +52,9 @@ describe('attributes', () => {
     await assert.rejects(set('user.b', bytes('1'), 3), { code: 'ENODATA' });
     await set('user.c');
     await assert.rejects(set('user.c', bytes('1'), 3), { code: 'EEXIST' });
-    for (const name of [ACCESS_XATTR, DEFAULT_XATTR, 'system.other', 'security.capability'])
+    for (const name of [ACCESS_XATTR, DEFAULT_XATTR, 'system.other'])
       await assert.rejects(set(name), { code: 'ENOTSUP' }, name);
     await assert.rejects(volume.tree.getxattr(ino, ACCESS_XATTR), { code: 'ENOTSUP' });
-    await assert.rejects(volume.tree.getxattr(ino, 'security.capability'), { code: 'ENODATA' });
     await assert.rejects(volume.tree.setxattr(root, 999n, 'user.a', bytes('1'), 0), { code: 'ENOENT' });
   });
 });
