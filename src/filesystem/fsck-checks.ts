@@ -8,7 +8,7 @@ export const MOST_FINDINGS = 50;
 
 export type DamageKind =
   | 'entry-without-node' | 'entry-without-directory' | 'entry-in-no-directory' | 'wrong-entry-type' | 'no-entry'
-  | 'several-entries' | 'unreachable' | 'wrong-parent' | 'wrong-links' | 'wrong-directory-links' | 'link-without-target'
+  | 'bad-name' | 'several-entries' | 'unreachable' | 'wrong-parent' | 'wrong-links' | 'wrong-directory-links' | 'link-without-target'
   | 'stray-target' | 'stray-attribute' | 'stray-quota' | 'stray-sums' | 'stray-chunk' | 'stray-detached' | 'stray-sustained'
   | 'stray-delfile' | 'dead-session' | 'dead-lock' | 'behind-inodes' | 'behind-slices' | 'behind-sessions' | 'behind-trash'
   | 'wrong-space' | 'wrong-inodes' | 'wrong-sums' | 'missing-sums'; // biome-ignore format: a table reads better than a column

@@ -1,7 +1,7 @@
 // One repair for each kind of damage to the tree. A repair states what it did, or answers undefined when it left things as
 // they are. Statements take their figures from the rows at the moment they run.
 import type { DamageKind } from './fsck-checks.ts';
-import { Restorer } from './fsck-restore.ts';
+import { freeName, Restorer } from './fsck-restore.ts';
 import { childDirectories, edgesOf } from './fsck-tree.ts';
 import { shown } from './meta/names.ts';
 import { bigintAt, bytesAt } from './meta/rows.ts';
@@ -54,6 +54,7 @@ export class TreeRepairs {
       );
       return `entry of inode ${at(row, 0)}: type set to ${at(row, 2)}`;
     },
+    'bad-name': (row) => this.#rename(at(row, 0), at(row, 1), at(row, 2)),
     'several-entries': (row) => this.#oneEntry(at(row, 0)),
     unreachable: (row) => this.#openLoop(at(row, 0)),
     'stray-chunk': (row) => this.#strayData(at(row, 0)),
@@ -134,6 +135,16 @@ export class TreeRepairs {
     if (left.length > 0) return `inode ${ino}: an entry that lay in no directory removed, it has others`;
     const [type = 1n] = await this.#look(typeOf(ino));
     return `inode ${ino} put into ${await this.#restore.attach(ino, Number(type) as NodeType)}: its entry lay in no directory`;
+  }
+
+  /** A name that no client can ask for becomes one that says what it leads to. */
+  async #rename(parent: Ino, ino: Ino, edge: bigint): Promise<string> {
+    const name = await this.#engine.run(function* (): Op<string> {
+      const free = yield* freeName(parent, `#${ino}`);
+      yield* write(change('UPDATE jfs_edge SET name = ? WHERE id = ?', Buffer.from(free), edge));
+      return free;
+    });
+    return `entry of inode ${ino} in directory ${parent} renamed to ${name}`;
   }
 
   /** The entry that the directory itself knows of stays, else the oldest. */

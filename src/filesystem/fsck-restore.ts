@@ -124,7 +124,8 @@ export class Restorer {
   }
 }
 
-function* freeName(parent: Ino, wish: string): Op<string> {
+/** `wish`, or what comes nearest to it and is not there yet. */
+export function* freeName(parent: Ino, wish: string): Op<string> {
   for (let more = 0; more < MAX_NAMES; more++) {
     const name = more === 0 ? wish : `${wish}.${more}`;
     const [taken] = yield* read(edgeByName(parent, Buffer.from(name)));

@@ -1,7 +1,7 @@
 // The shape of the tree as the format demands it: entries, nodes, link counts, what hangs on nodes, counters. Questions to
 // the database only. Their order is that of repairs: what comes later relies on what came before.
 import type { Check } from './fsck-checks.ts';
-import { shown } from './meta/names.ts';
+import { MAX_NAME, shown } from './meta/names.ts';
 import { bigintAt, bytesAt } from './meta/rows.ts';
 import { TRASH } from './meta/types.ts';
 import type { Row } from './sql/op.ts';
@@ -86,6 +86,12 @@ const entryChecks: readonly Check[] = [
     sql: `SELECT e.inode AS subject, e.type AS said, n.type, e.id FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode
       WHERE e.type <> n.type`,
     say: (row) => `inode ${at(row, 0)} is of type ${at(row, 2)}, its entry says ${at(row, 1)}`,
+  },
+  {
+    kind: 'bad-name',
+    sql: `SELECT e.parent AS subject, e.inode, e.id, LENGTH(BYTES(e.name)) FROM jfs_edge e
+      WHERE LENGTH(BYTES(e.name)) = 0 OR LENGTH(BYTES(e.name)) > ${MAX_NAME}`,
+    say: (row) => `directory ${at(row, 0)} has an entry for inode ${at(row, 1)} with a name of ${at(row, 3)} bytes`,
   },
   {
     kind: 'several-entries',

@@ -73,6 +73,12 @@ export const damages: readonly Damage[] = [
     repaired: /an entry that lay in no directory removed/,
   },
   {
+    what: 'names that cannot be',
+    sql: `UPDATE jfs_edge SET name = x'' WHERE inode = 4; UPDATE jfs_edge SET name = zeroblob(256) WHERE inode = 5`,
+    findings: [/entry for inode 4 with a name of 0 bytes/, /entry for inode 5 with a name of 256 bytes/],
+    repaired: /entry of inode 4 in directory 2 renamed to #4/,
+  },
+  {
     what: 'a wrong type',
     sql: 'UPDATE jfs_edge SET type = 2 WHERE inode = 4',
     findings: [/inode 4 is of type 1, its entry says 2/, links],
