@@ -1,28 +1,35 @@
-// Counters of the process as plain numbers. The Prometheus library is loaded only when somebody asks for the text form:
-// most workers are never scraped, and it costs memory.
+// Counters of the process as plain numbers, and gauges that are asked when somebody looks. The Prometheus library is loaded
+// only when somebody asks for the text form: most workers are never scraped, and it costs memory.
 
 export interface Counter {
   inc(by?: number): void;
   readonly value: number;
 }
 
+/** How often something was done, and for how long in all. */
+export interface Timer {
+  add(milliseconds: number): void;
+}
+
+interface Label {
+  readonly name: string;
+  readonly value: string;
+}
+
 interface Series {
   readonly help: string;
   readonly label: string | undefined;
-  readonly values: Map<string, number>;
+  readonly values: Map<string, { value: number }>;
 }
 
 const series = new Map<string, Series>();
+const gauges = new Map<string, { readonly help: string; readonly read: () => number }>();
 
 /**
  * A counter under `name`; the same arguments answer the same counter. `label` is one name and value from a closed set
  * (metrics with unbounded labels grow for ever).
  */
-export function counter(
-  name: string,
-  help: string,
-  label?: { readonly name: string; readonly value: string },
-): Counter {
+export function counter(name: string, help: string, label?: Label): Counter {
   let found = series.get(name);
   if (found === undefined) {
     found = { help, label: label?.name, values: new Map() };
@@ -30,16 +37,43 @@ export function counter(
   }
   const { values } = found;
   const key = label?.value ?? '';
-  if (!values.has(key)) values.set(key, 0);
+  const cell = values.get(key) ?? { value: 0 };
+  values.set(key, cell);
   return {
-    inc: (by = 1) => void values.set(key, (values.get(key) ?? 0) + by),
+    inc: (by = 1) => {
+      cell.value += by;
+    },
     get value() {
-      return values.get(key) ?? 0;
+      return cell.value;
     },
   };
 }
 
-/** All counters in Prometheus' text format. */
+/** Two counters, `{name}_total` and `{name}_seconds_total`. */
+export function timer(name: string, help: string, label?: Label): Timer {
+  const count = counter(`${name}_total`, help, label);
+  const seconds = counter(`${name}_seconds_total`, `${help}: time they took`, label);
+  return {
+    add: (milliseconds) => {
+      count.inc();
+      seconds.inc(milliseconds / 1000);
+    },
+  };
+}
+
+/** Asked at each look; one of the same name takes its place. */
+export function gauge(name: string, help: string, read: () => number): void {
+  gauges.set(name, { help, read });
+}
+
+const MICROSECONDS_PER_S = 1_000_000;
+gauge('pageseal_process_resident_bytes', 'Memory of the process', () => process.memoryUsage.rss());
+gauge('pageseal_process_cpu_seconds', 'Processor time of the process so far', () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / MICROSECONDS_PER_S;
+});
+
+/** All counters and gauges in Prometheus' text format. */
 export async function exposition(): Promise<string> {
   const prom = await import('prom-client');
   const registry = new prom.Registry();
@@ -50,10 +84,11 @@ export async function exposition(): Promise<string> {
       labelNames: label === undefined ? [] : [label],
       registers: [registry],
     });
-    for (const [value, count] of values) {
-      if (label === undefined) metric.inc(count);
-      else metric.inc({ [label]: value }, count);
+    for (const [value, cell] of values) {
+      if (label === undefined) metric.inc(cell.value);
+      else metric.inc({ [label]: value }, cell.value);
     }
   }
+  for (const [name, { help, read }] of gauges) new prom.Gauge({ name, help, registers: [registry] }).set(read());
   return registry.metrics();
 }

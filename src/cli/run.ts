@@ -30,6 +30,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   quota: () => import('./quota.ts'),
   restore: () => import('./restore.ts'),
   rmr: () => import('./rmr.ts'),
+  stats: () => import('./stats.ts'),
   status: () => import('./status.ts'),
   summary: () => import('./summary.ts'),
   trash: () => import('./trash.ts'),

@@ -32,6 +32,7 @@ export class KernelRequest implements Caller {
   readonly pid: number;
   /** Mounts have default_permissions. */
   readonly vouched = true;
+  readonly since = performance.now();
   /** Set by the operations that carry one. */
   umask = 0;
   /** Set by the session where answers may be asked for again. */

@@ -17,6 +17,7 @@ import { Errno, InHeader, InitFlag2, Notify, Opcode } from './protocol.ts';
 import { type Answer, Held } from './reply.ts';
 import { KernelRequest, type Slab, slabOf } from './request.ts';
 import { maySpin, SpinPolicy } from './spin.ts';
+import { timerOf } from './timers.ts';
 
 /** Room the kernel wants for one request: the largest payload and a page for its headers. */
 const LARGEST = MAX_WRITE + 4096;
@@ -256,7 +257,10 @@ class Session implements FuseSession {
     if (errno !== 0 && answer instanceof Held) answer.undo();
     this.#active.delete(request.id);
     this.#notes?.clear(request.unique);
-    if (!waited) this.#control[0] = --this.#inFlight;
+    if (!waited) {
+      this.#control[0] = --this.#inFlight;
+      timerOf(request.opcode).add(performance.now() - request.since);
+    }
     if (this.#paused && this.#inFlight < MAX_IN_FLIGHT && this.#ending === undefined) {
       this.#paused = false;
       native.fuseRead(this.#channel, true);

@@ -27,6 +27,8 @@ export type WorkerMessage =
   | { readonly kind: 'ready' }
   /** Answer to a ping. */
   | { readonly kind: 'pong' }
+  /** Its counters in Prometheus' text format. */
+  | { readonly kind: 'metrics'; readonly text: string }
   /** The proof that was asked for holds. */
   | { readonly kind: 'proven' }
   /** Could not start. */
@@ -39,6 +41,8 @@ export type KeeperMessage =
   | { readonly kind: 'unlock' }
   /** Is it still there? */
   | { readonly kind: 'ping' }
+  /** What has it counted? */
+  | { readonly kind: 'metrics' }
   /** The descriptor is mounted: answer requests. */
   | { readonly kind: 'serve' }
   /** Flush, stop reading, end. keepSession: a successor goes on with it. */

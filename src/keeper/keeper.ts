@@ -20,6 +20,7 @@ import type {
   UnbindRequest,
   UnmountRequest,
 } from './messages.ts';
+import { metricsSocketOf } from './metrics-socket.ts';
 import { mounts, topMount } from './mountinfo.ts';
 import { ownerOf } from './owner.ts';
 import { connectionDigest, FailedKeys } from './proof.ts';
@@ -206,6 +207,7 @@ export class KeeperMounts {
           mountPoint: request.stagingPath || mountPoint,
           ownMounts: [mountPoint, this.#paths.root],
         }),
+        metricsSocket: metricsSocketOf(this.#options.runDirectory, mountPoint),
         over: (health) => log.error('volume is no longer served', { volume: volumeId, health }),
         ...deadlinesOf(this.#options),
       });

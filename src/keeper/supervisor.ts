@@ -1,7 +1,7 @@
 // Keeps one volume served: starts its worker, and another behind the same mount when it dies. It never mounts or unmounts;
 // when no worker comes up before the recovery deadline it gives up, and waiting callers get ENOTCONN.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FsError } from '../base/errors.ts';
+import { FsError, fail } from '../base/errors.ts';
 import { type Log, log } from '../base/log.ts';
 import { pauseMs } from '../base/retry.ts';
 import type { WorkerMessage } from './control.ts';
@@ -69,6 +69,13 @@ export class Supervisor {
   get restarts(): number {
     return this.#restarts;
   }
+  /** What the worker has counted: since it started, so that numbers fall back when it is replaced. */
+  metrics(): Promise<string> {
+    if (this.#worker === undefined)
+      return Promise.reject(fail('failed-precondition', 'statistics: no worker at the moment'));
+    return this.#worker.metrics();
+  }
+
   get pid(): number {
     return this.#worker?.pid ?? 0;
   }

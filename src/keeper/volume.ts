@@ -9,6 +9,7 @@ import { native } from '../native/native.ts';
 import { isVolume, MOUNT_TYPE, removeMount } from './bind.ts';
 import type { MountShape } from './control.ts';
 import { type Handoff, packHandoff } from './handoff.ts';
+import { MetricsSocket } from './metrics-socket.ts';
 import { topMount } from './mountinfo.ts';
 import { withoutPassword } from './records.ts';
 import { StateMemory } from './state.ts';
@@ -42,6 +43,8 @@ export interface VolumeOptions {
   /** Tests shorten it: how long the last flush may take, before unmounting and once more in the worker's own end. */
   readonly endDeadlineMs?: number;
   readonly hangDeadlineMs?: number;
+  /** Where whoever may asks for its counters. */
+  readonly metricsSocket: string;
 }
 
 export class Volume {
@@ -57,6 +60,7 @@ export class Volume {
   #fuse: number | undefined;
   #opened: Opened | undefined;
   #device = '';
+  #metrics: MetricsSocket | undefined;
 
   private constructor(options: VolumeOptions) {
     this.id = options.id;
@@ -92,6 +96,7 @@ export class Volume {
       volume.#opened = opened;
       volume.#mount(opened.mount, opened.name);
       await volume.#supervisor.serve();
+      volume.#metrics = new MetricsSocket(options.metricsSocket, () => volume.#supervisor.metrics());
       volume.#raiseReadAhead();
       return volume;
     } catch (error) {
@@ -143,6 +148,7 @@ export class Volume {
       if (!synced) log.error('worker does not answer: what it has not written yet may be lost', { volume: this.id });
       await removeMount(this.mountPoint, this.mountPoint, options.detach || !synced);
     }
+    this.#metrics?.close();
     await this.#supervisor.stop(false);
     this.#release();
     // The folder is the keeper's own: a file system of ours still mounted there is this volume's, and dead now.

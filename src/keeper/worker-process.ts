@@ -49,6 +49,7 @@ export class WorkerProcess {
   #ended: (WorkerMessage & { kind: 'ended' }) | undefined;
   readonly #seen = new Map<WorkerMessage['kind'], WorkerMessage>();
   #unanswered = 0;
+  readonly #askers: Pick<PromiseWithResolvers<string>, 'resolve' | 'reject'>[] = [];
   readonly #unlocked = Promise.withResolvers<void>();
 
   constructor(program: Program, state: number, fuse: number | undefined, owner: Owner | undefined) {
@@ -131,6 +132,15 @@ export class WorkerProcess {
     return this.#unanswered++;
   }
 
+  /** What it has counted. Who asks while an answer is on its way gets that one. */
+  metrics(): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const ask = this.#askers.length === 0;
+    this.#askers.push({ resolve, reject });
+    if (ask) this.send({ kind: 'metrics' });
+    return promise;
+  }
+
   kill(): void {
     if (this.#gone) return;
     try {
@@ -166,6 +176,10 @@ export class WorkerProcess {
       return;
     }
     if (message.kind === 'pong') this.#unanswered = 0;
+    if (message.kind === 'metrics') {
+      for (const { resolve } of this.#askers.splice(0)) resolve(message.text);
+      return;
+    }
     if (message.kind === 'unlocking') {
       void unlocking.run(() => this.#unlock());
       return;
@@ -189,6 +203,7 @@ export class WorkerProcess {
     this.#unlocked.resolve();
     this.#control.close();
     for (const [kind, { reject }] of this.#waiting) reject(endedBefore(kind, exit));
+    for (const { reject } of this.#askers.splice(0)) reject(endedBefore('asked', exit));
     return exit;
   }
 }

@@ -1,7 +1,7 @@
 // Counters and their text form.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { counter, exposition } from '../../src/base/metrics.ts';
+import { counter, exposition, gauge, timer } from '../../src/base/metrics.ts';
 
 test('counts, by label and without, and says so in Prometheus’ format', async () => {
   counter('test_plain_total', 'Plain').inc();
@@ -12,4 +12,18 @@ test('counts, by label and without, and says so in Prometheus’ format', async 
   assert.match(text, /# HELP test_plain_total Plain\n# TYPE test_plain_total counter\ntest_plain_total 3\n/);
   assert.match(text, /test_kinds_total\{kind="a"\} 1\n/);
   assert.match(text, /test_kinds_total\{kind="b"\} 0\n/);
+});
+
+test('timers count and sum up, gauges are asked when somebody looks', async () => {
+  const made = timer('test_work', 'Work', { name: 'kind', value: 'a' });
+  made.add(1500);
+  made.add(500);
+  let level = 1;
+  gauge('test_level', 'Level', () => level);
+  level = 7;
+  const text = await exposition();
+  assert.match(text, /test_work_total\{kind="a"\} 2\n/);
+  assert.match(text, /test_work_seconds_total\{kind="a"\} 2\n/);
+  assert.match(text, /# TYPE test_level gauge\ntest_level 7\n/);
+  assert.match(text, /pageseal_process_resident_bytes \d+/);
 });

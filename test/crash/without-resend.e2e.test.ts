@@ -27,6 +27,7 @@ describe('kill -9 of the worker, without resend', needs(...interopNeeds), () => 
       program: { file: process.execPath, args: ['--disable-warning=ExperimentalWarning', worker] },
       owner: undefined,
       mountPoint,
+      metricsSocket: temp.at('metrics.sock'),
       handoff: {
         settings: {
           purpose: 'serve',

@@ -64,6 +64,8 @@ describe('keeper', () => {
     assert.deepEqual(await node.keeper.mount(request), { fileSystemUuid, fileSystemName: 'vol' });
     const bind = { volumeId: 'v1', targetPath: node.target('a'), readOnly: false };
     assert.equal((await node.keeper.bind(bind)).existed, false);
+    const counted = await run(pagesealProgram, ['stats', node.target('a'), '--json', '-n', '1'], { env: temp.env });
+    assert.ok(Number((JSON.parse(counted.stdout) as { memoryBytes: number }).memoryBytes) > 0, counted.stderr);
     assert.equal((await node.keeper.bind(bind)).existed, true);
     await assert.rejects(node.keeper.bind({ ...bind, readOnly: true }), { code: 'conflict' });
     const readOnly = { ...bind, targetPath: node.target('ro'), readOnly: true };

@@ -12,7 +12,7 @@ import { ownerOf } from '../../keeper/owner.ts';
 import { Volume } from '../../keeper/volume.ts';
 import { native } from '../../native/native.ts';
 import { thisProgram } from '../program.ts';
-import { removeRecord, writeRecord } from './record.ts';
+import { metricsSocketOf, removeRecord, writeRecord } from './record.ts';
 
 /** Descriptor on which the keeper says how the start went. */
 const ANSWER = 3;
@@ -79,6 +79,7 @@ export async function keepOneMount(): Promise<void> {
       mountPoint,
       handoff,
       over: over.resolve,
+      metricsSocket: metricsSocketOf(mountPoint),
     });
     writeRecord(handoff.settings);
   } catch (thrown) {

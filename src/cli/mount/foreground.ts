@@ -2,6 +2,7 @@
 import { closeSync } from 'node:fs';
 import { FsError } from '../../base/errors.ts';
 import { log } from '../../base/log.ts';
+import { exposition } from '../../base/metrics.ts';
 import { openFileSystem } from '../../filesystem/open.ts';
 import type { FileSystem } from '../../filesystem/options.ts';
 import { mountFuseNative } from '../../fuse/fuse-native.ts';
@@ -9,12 +10,13 @@ import { mountFuse, raiseReadAhead, unmountFuse } from '../../fuse/mount.ts';
 import { type MountOptions, parseMountOptions } from '../../fuse/mount-options.ts';
 import { startSession } from '../../fuse/session.ts';
 import type { Handoff } from '../../keeper/handoff.ts';
+import { MetricsSocket } from '../../keeper/metrics-socket.ts';
 import { native } from '../../native/native.ts';
 import { nativeFiles } from '../worker/files.ts';
 import { keyOf } from '../worker/key.ts';
 import { openOptionsOf, splitOptions } from '../worker/options.ts';
 import { refuseOwnMounts } from '../worker/own-mounts.ts';
-import { removeRecord, writeRecord } from './record.ts';
+import { metricsSocketOf, removeRecord, writeRecord } from './record.ts';
 
 /** A mount that is up. */
 interface Mounted {
@@ -50,7 +52,8 @@ export async function mountInForeground(handoff: Handoff): Promise<void> {
   try {
     unmountOnSignal(mountPoint);
     writeRecord(settings);
-    await mounted.stopped;
+    const metrics = new MetricsSocket(metricsSocketOf(mountPoint), exposition);
+    await mounted.stopped.finally(() => metrics.close());
     await fileSystem.close();
     removeRecord(mountPoint);
   } catch (error) {

@@ -33,8 +33,13 @@ export function locateEntry(path: string): Located {
   return located;
 }
 
-function locateReal(path: string, real: string): Located {
+/** Where the whole of the volume that a path is on is mounted: binds show a part of the same superblock. */
+export function wholeMounts(path: string): string[] {
   const entries = mounts();
+  return wholesOf(entryOf(path, realPath(path), entries), entries).map((entry) => entry.path);
+}
+
+function entryOf(path: string, real: string, entries: MountEntry[]): MountEntry {
   const entry = mountOf(real, entries);
   if (entry === undefined || !isVolume(entry))
     throw fail(
@@ -44,9 +49,19 @@ function locateReal(path: string, real: string): Located {
         hint: 'for a path inside a volume give its META-URL first',
       },
     );
-  // Binds show a part of the same superblock; who mounted it is known by the place of the whole.
-  const whole = entries.filter(({ device, root }) => device === entry.device && root === '/');
-  const origin = whole.map(originOf).find((found) => found !== undefined);
+  return entry;
+}
+
+const wholesOf = (entry: MountEntry, entries: MountEntry[]): MountEntry[] =>
+  entries.filter(({ device, root }) => device === entry.device && root === '/');
+
+function locateReal(path: string, real: string): Located {
+  const entries = mounts();
+  const entry = entryOf(path, real, entries);
+  // Who mounted it is known by the place of the whole.
+  const origin = wholesOf(entry, entries)
+    .map(originOf)
+    .find((found) => found !== undefined);
   if (origin === undefined)
     throw fail('not-found', `find the volume of ${path}: who mounted ${entry.path} is not known here`, {
       hint: 'with its META-URL first the metadata itself is asked',

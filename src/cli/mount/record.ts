@@ -73,10 +73,14 @@ export function readRecord(mountPoint: string): MountRecord | undefined {
 
 /** With it go records of the dead that are mounted no more, and the folder with the last one. */
 export function removeRecord(mountPoint: string): void {
-  rmSync(fileOf(mountPoint), { force: true });
+  for (const file of [fileOf(mountPoint), metricsSocketOf(mountPoint)]) rmSync(file, { force: true });
   const folder = directoryOfRecords();
   try {
-    for (const name of readdirSync(folder)) if (isForgotten(join(folder, name))) rmSync(join(folder, name));
+    for (const name of readdirSync(folder))
+      if (name.endsWith('.json') && isForgotten(join(folder, name))) {
+        rmSync(join(folder, name));
+        rmSync(join(folder, name.replace(/json$/, 'sock')), { force: true });
+      }
     rmdirSync(folder);
   } catch {
     // other mounts, or another process did it
@@ -108,6 +112,9 @@ function directoryOfRecords(): string {
     ? '/run/pageseal-mounts'
     : `${process.env['XDG_RUNTIME_DIR'] ?? `/tmp/pageseal-${uid}`}/pageseal-mounts`;
 }
+
+/** Where the mount's counters are asked for. */
+export const metricsSocketOf = (mountPoint: string): string => fileOf(mountPoint).replace(/json$/, 'sock');
 
 const fileOf = (mountPoint: string): string =>
   join(directoryOfRecords(), `${createHash('sha256').update(mountPoint).digest('hex').slice(0, 32)}.json`);

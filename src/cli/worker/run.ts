@@ -5,6 +5,7 @@ import { release } from 'node:os';
 import { wipe } from '../../base/bytes.ts';
 import { FsError, fail } from '../../base/errors.ts';
 import { log } from '../../base/log.ts';
+import { exposition } from '../../base/metrics.ts';
 import { openFileSystem } from '../../filesystem/open.ts';
 import type { FileSystem } from '../../filesystem/options.ts';
 import { parseMountOptions } from '../../fuse/mount-options.ts';
@@ -153,8 +154,13 @@ class Worker {
   #received(message: KeeperMessage): void {
     if (message.kind === 'unlock') this.#mayUnlock.resolve();
     else if (message.kind === 'ping') void this.#control.send({ kind: 'pong' });
+    else if (message.kind === 'metrics') void this.#sendMetrics();
     else if (message.kind === 'serve') this.#serve.resolve();
     else void this.#stop(message.keepSession);
+  }
+
+  async #sendMetrics(): Promise<void> {
+    await this.#control.send({ kind: 'metrics', text: await exposition() });
   }
 
   async #stop(keepSession: boolean): Promise<void> {

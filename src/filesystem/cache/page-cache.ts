@@ -2,6 +2,7 @@
 // their memory waits for those that may still be copying (evicted.ts). Never touches a disk.
 import { sameBytes } from '../../base/bytes.ts';
 import { Lru } from '../../base/lru.ts';
+import { counter, gauge } from '../../base/metrics.ts';
 import type { SliceId } from '../../base/words.ts';
 import { EvictedPages } from './evicted.ts';
 
@@ -14,6 +15,9 @@ interface CachedPage {
   readonly tag: Buffer | undefined;
 }
 
+const hits = counter('pageseal_cache_hits_total', 'Pages found opened in memory');
+const hitBytes = counter('pageseal_cache_hit_bytes_total', 'Length of the pages found in memory');
+
 const weigh = ({ plain }: CachedPage): number => plain.length + ENTRY_BYTES;
 
 export class PageCache {
@@ -22,6 +26,7 @@ export class PageCache {
 
   constructor(limitBytes: number) {
     this.#pages = new Lru(limitBytes, weigh, (_, { plain }) => this.#evicted.add(plain));
+    gauge('pageseal_cache_bytes', 'Opened pages in memory', () => this.bytes);
   }
 
   /** Pages found from now on keep their bytes until the answer is called. */
@@ -38,6 +43,8 @@ export class PageCache {
     const page = this.#pages.get(`${sliceId}_${indx}`);
     if (page === undefined || page.plain.length !== length) return undefined;
     if (tag !== undefined && (page.tag === undefined || !sameBytes(tag, page.tag))) return undefined;
+    hits.inc();
+    hitBytes.inc(length);
     return page.plain;
   }
 

@@ -2,14 +2,15 @@
 // somebody else is never waited for in a statement but from a timer. Writes that are ready in one turn of the loop share
 // a transaction, a SAVEPOINT each, and are answered after its COMMIT.
 import { statSync } from 'node:fs';
-import { stat, statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { fail } from '../../base/errors.ts';
+import { type Timer, timer } from '../../base/metrics.ts';
 import { Checkpoints, FALLBACK_PAGES } from './checkpoint.ts';
 import type { Change, Engine, Flight, Op, Query, Row, RunOptions, SqlValue } from './op.ts';
 import { busyTooLong, fromSqlite, isBusy, isCannotOpen } from './sqlite-errors.ts';
+import { refuseUnsafePlace } from './sqlite-place.ts';
 import { WalSync } from './sqlite-sync.ts';
 
 export interface SqliteOptions {
@@ -30,18 +31,10 @@ const MAX_GROUP = 256;
 /** Distinct statement texts are a few hundred; lists of ids in texts could make more. */
 const MAX_STATEMENTS = 1000;
 
-/** Types of statfs(2) whose locks or shared memory SQLite cannot trust. */
-const refusedFileSystems: Readonly<Record<number, string>> = {
-  1702057286: 'FUSE',
-  26985: 'NFS',
-  4283649346: 'SMB',
-  4266872130: 'SMB',
-  20859: 'SMB',
-};
-
 interface Pending {
   readonly operation: () => Op<unknown>;
   readonly durable: boolean;
+  readonly since: number;
   readonly resolve: (value: never) => void;
   readonly reject: (reason: unknown) => void;
 }
@@ -67,27 +60,15 @@ export async function openSqlite(options: SqliteOptions): Promise<SqliteEngine> 
   }
 }
 
-async function refuseUnsafePlace(file: string): Promise<void> {
-  const folder = dirname(file);
-  const place = await statfs(folder).catch((cause: unknown) => {
-    throw fail('metadata-unavailable', `open metadata ${file}: folder ${folder} cannot be reached`, { cause });
-  });
-  const refused = refusedFileSystems[place.type];
-  if (refused === undefined) return;
-  throw fail(
-    'refused',
-    `open metadata ${file}: a SQLite database on ${refused} loses data, its locks do not hold there`,
-    {
-      hint: 'put the file on a local disk, or use PostgreSQL for several nodes',
-    },
-  );
-}
-
 const pause = (attempt: number): Promise<void> =>
   new Promise((resolve) => {
     if (attempt < IMMEDIATE_TRIES) setImmediate(resolve);
     else setTimeout(resolve, Math.min(BUSY_STEP_MS, 2 ** (attempt - IMMEDIATE_TRIES)));
   });
+
+const transactions = (value: string): Timer =>
+  timer('pageseal_metadata_transactions', 'Transactions of the metadata', { name: 'kind', value });
+const [reads, writes] = [transactions('read'), transactions('write')];
 
 export class SqliteEngine implements Engine {
   readonly description: string;
@@ -124,7 +105,7 @@ export class SqliteEngine implements Engine {
     if (this.#readOnly) return Promise.reject(fail('EROFS', `write to ${this.description}: opened read-only`));
     if (this.#closed) return Promise.reject(this.#closedError());
     return new Promise<R>((resolve, reject) => {
-      this.#queue.push({ operation, durable: options.durable === true, resolve, reject });
+      this.#queue.push({ operation, durable: options.durable === true, since: performance.now(), resolve, reject });
       if (this.#scheduled) return;
       this.#scheduled = true;
       setImmediate(() => {
@@ -135,7 +116,12 @@ export class SqliteEngine implements Engine {
 
   async view<R>(operation: () => Op<R>): Promise<R> {
     if (this.#closed) throw this.#closedError();
-    return this.#persist('read metadata', () => this.#view(operation));
+    const since = performance.now();
+    try {
+      return await this.#persist('read metadata', () => this.#view(operation));
+    } finally {
+      reads.add(performance.now() - since);
+    }
   }
 
   /** In one transaction, so that half a script is never left. */
@@ -186,7 +172,9 @@ export class SqliteEngine implements Engine {
 
   #answer(group: readonly Pending[], outcomes: readonly Outcome[]): void {
     const durable = group.some((pending) => pending.durable) ? this.sync() : undefined;
+    const now = performance.now();
     for (const [i, pending] of group.entries()) {
+      writes.add(now - pending.since);
       const outcome = outcomes[i];
       if (outcome === undefined) pending.reject(fail('internal', 'operation without outcome'));
       else if (!outcome.ok) pending.reject(outcome.reason);

@@ -1,7 +1,7 @@
 // A store that tries again what may work the next time: only store-unavailable, never a missing object or a full store.
 import type { FileHandle } from 'node:fs/promises';
 import { hasCode } from '../../base/errors.ts';
-import { counter } from '../../base/metrics.ts';
+import { counter, type Timer, timer } from '../../base/metrics.ts';
 import { type RetryPolicy, retry } from '../../base/retry.ts';
 import type { ListOptions, ObjectInfo, ObjectStore } from './store.ts';
 
@@ -12,6 +12,21 @@ export const storeRetry: RetryPolicy = {
   capMs: 3000,
   when: (thrown) => hasCode(thrown, 'store-unavailable'),
 };
+
+const requests = (value: string): Timer =>
+  timer('pageseal_store_requests', 'Requests to the object store', { name: 'method', value });
+const [gets, puts, deletes] = [requests('get'), requests('put'), requests('delete')];
+const gotBytes = counter('pageseal_store_read_bytes_total', 'Bytes of objects fetched');
+const putBytes = counter('pageseal_store_written_bytes_total', 'Bytes of objects stored');
+
+async function timed<T>(kind: Timer, work: () => Promise<T>): Promise<T> {
+  const start = performance.now();
+  try {
+    return await work();
+  } finally {
+    kind.add(performance.now() - start);
+  }
+}
 
 export class RetryingStore implements ObjectStore {
   readonly description: string;
@@ -33,12 +48,19 @@ export class RetryingStore implements ObjectStore {
   }
 
   get(key: string, signal?: AbortSignal, maxBytes?: number): Promise<Buffer> {
-    return retry(() => this.#store.get(key, signal, maxBytes), this.#policy, signal);
+    return timed(gets, async () => {
+      const object = await retry(() => this.#store.get(key, signal, maxBytes), this.#policy, signal);
+      gotBytes.inc(object.length);
+      return object;
+    });
   }
 
   /** Every attempt sends the same buffers: an object key never has two contents. */
   put(key: string, parts: readonly Buffer[], signal?: AbortSignal): Promise<void> {
-    return retry(() => this.#store.put(key, parts, signal), this.#policy, signal);
+    return timed(puts, async () => {
+      await retry(() => this.#store.put(key, parts, signal), this.#policy, signal);
+      for (const part of parts) putBytes.inc(part.length);
+    });
   }
 
   putFile(key: string, file: FileHandle, size: number): Promise<void> {
@@ -46,7 +68,7 @@ export class RetryingStore implements ObjectStore {
   }
 
   delete(key: string): Promise<void> {
-    return retry(() => this.#store.delete(key), this.#policy);
+    return timed(deletes, () => retry(() => this.#store.delete(key), this.#policy));
   }
 
   head(key: string): Promise<ObjectInfo | undefined> {

@@ -1,5 +1,6 @@
 // The Vfs over metadata and pages: puts the operation families together. No rule of its own.
 import type { Log } from '../../base/log.ts';
+import { gauge } from '../../base/metrics.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import type { AtimeMode } from '../meta/atime.ts';
 import type { Meta } from '../meta/meta.ts';
@@ -80,6 +81,7 @@ export class VolumeVfs implements Vfs {
     this.fileCapabilities = keptSecurity.has('security.capability');
     this.negativeTimeout = lifetimes.negativeEntry;
     const slabs = new Slabs(pages.pageSize, options.dirtyBytes);
+    gauge('pageseal_dirty_bytes', 'Written data in memory that is not committed', () => slabs.used);
     const dirtyFiles = new DirtyFiles(slabs);
     const lost = [...new Set(marks.inherited())];
     logInherited(lost, log);

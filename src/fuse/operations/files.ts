@@ -1,5 +1,6 @@
 // Open files: open, create, read, write, flush, fsync, release, fallocate, lseek, copy_file_range.
 import { fail } from '../../base/errors.ts';
+import { counter } from '../../base/metrics.ts';
 import { MAX_WRITE } from '../negotiate.ts';
 import {
   O_APPEND,
@@ -14,6 +15,9 @@ import { createBody, Held, longBody, numberBody, openBody } from '../reply.ts';
 import type { KernelRequest } from '../request.ts';
 import type { Context, Handler } from './handler.ts';
 import type { Privileges } from './privileges.ts';
+
+const readBytes = counter('pageseal_fuse_read_bytes_total', 'Bytes that reads answered');
+const writtenBytes = counter('pageseal_fuse_written_bytes_total', 'Bytes that writes brought');
 
 /** Pieces one writev takes (native/fuse.c). */
 const MAX_PIECES = 256;
@@ -67,6 +71,7 @@ export const read: Handler = async ({ vfs, nodes }, request) => {
   const pieces = await vfs.read(request, nodes.toIno(request.node), request.u64(0), request.u64(8), size);
   let total = 0;
   for (const piece of pieces) total += piece.length;
+  readBytes.inc(total);
   if (total > size) throw fail('EIO', `read of ${size} bytes answered ${total}`);
   return pieces.length <= MAX_PIECES ? pieces : Buffer.concat(pieces, total);
 };
@@ -79,6 +84,7 @@ export const write: Handler = async ({ vfs, nodes, privileges }, request) => {
   // Pages of a mapping are written back through any handle of the file, one that appends too.
   const placed = (flags & WRITE_CACHE) !== 0 || (request.u32(32) & O_APPEND) === 0;
   const data = request.bytes(Size.writeIn, length);
+  writtenBytes.inc(length);
   // The Vfs takes its copy before it returns the promise, so nothing may wait before this call.
   const writing = vfs.write(request, ino, request.u64(0), request.u64(8), data, placed);
   const losing = privileges.lose(request, ino, kill);
