@@ -20,6 +20,8 @@ export const sizes = {
   sources: size(40, 1_000),
   /** Calls on the regions of two files: copies, holes, seeks. */
   regionCalls: size(1_500, 100_000),
+  /** Dumps with some bytes changed. */
+  damagedDumps: size(60, 4_000),
   /** Random trees through dump and load of both clients. */
   dumpedTrees: size(1, 40),
   /** Operations of fsx, over all mounts. */

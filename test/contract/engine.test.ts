@@ -2,14 +2,27 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { fail, hasCode } from '../../src/base/errors.ts';
-import { change, type Engine, must, type Op, query, read, type SqlValue, write } from '../../src/filesystem/sql/op.ts';
-import { openEngine } from '../../src/filesystem/sql/open-engine.ts';
+import {
+  change,
+  type Engine,
+  must,
+  type Op,
+  query,
+  type Reader,
+  read,
+  type Snapshot,
+  type SqlValue,
+  write,
+} from '../../src/filesystem/sql/op.ts';
+import { openEngine, openSnapshot } from '../../src/filesystem/sql/open-engine.ts';
 import { makeTemp } from '../harness/temp.ts';
 
 interface Implementation {
   readonly name: string;
   /** A new, empty database; with the words of jfs_* and pageseal_* names unchanged or prefixed. */
   open(prefix: string): Promise<Engine>;
+  /** Of the database that was opened last. */
+  snapshot(prefix: string): Promise<Snapshot>;
 }
 
 const temp = makeTemp();
@@ -18,6 +31,7 @@ const implementations: readonly Implementation[] = [
   {
     name: 'sqlite',
     open: (prefix) => openEngine(`sqlite3://${temp.at(`${++files}.db`)}?table_prefix=${prefix}`, { create: true }),
+    snapshot: (prefix) => openSnapshot(`sqlite3://${temp.at(`${files}.db`)}?table_prefix=${prefix}`),
   },
 ];
 
@@ -25,13 +39,13 @@ const TABLE = 'CREATE TABLE IF NOT EXISTS jfs_thing (id BIGINT PRIMARY KEY NOT N
 const insert = (id: bigint, value: SqlValue = null) =>
   change('INSERT INTO jfs_thing (id, value) VALUES (?, ?)', id, value);
 const all = query('SELECT id, BYTES(value) FROM jfs_thing ORDER BY id', [], (row) => row);
-const ids = (engine: Engine): Promise<SqlValue[]> =>
+const ids = (engine: Reader): Promise<SqlValue[]> =>
   engine.view(function* () {
     const [rows] = yield* read(all);
     return rows.map(([id]) => id as SqlValue);
   });
 
-for (const { name, open } of implementations)
+for (const { name, open, snapshot } of implementations)
   suite(`engine ${name}`, () => {
     const withTable = async (prefix = ''): Promise<Engine> => {
       const engine = await open(prefix);
@@ -39,6 +53,30 @@ for (const { name, open } of implementations)
       await engine.execute(TABLE);
       return engine;
     };
+
+    test('a snapshot shows one moment, and keeps nobody from writing', async () => {
+      const engine = await withTable('p');
+      await engine.run(function* () {
+        yield* write(insert(1n));
+      });
+      const moment = await snapshot('p');
+      for (const id of [2n, 3n]) {
+        await engine.run(function* () {
+          yield* write(insert(id));
+        });
+        assert.deepEqual(await ids(moment), [1n]);
+      }
+      assert.deepEqual(await ids(engine), [1n, 2n, 3n]);
+      await assert.rejects(
+        moment.view(function* () {
+          yield* write(insert(4n));
+        }),
+        (error) => hasCode(error, 'internal'),
+      );
+      await moment.close();
+      await moment.close();
+      await engine.close();
+    });
 
     test('keeps 64-bit integers, bytes and texts as they are', async () => {
       const engine = await withTable();

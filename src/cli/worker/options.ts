@@ -1,6 +1,7 @@
 // Settings and `-o` options as filesystem/open.ts and fuse/ want them.
 import { MiB } from '../../base/units.ts';
 import { parseDuration, parseHeartbeat } from '../../config/duration.ts';
+import { isBackupInterval } from '../../config/mount-options.ts';
 import type { BackupPlan } from '../../filesystem/backup/backup.ts';
 import { type AtimeMode, atimeModes } from '../../filesystem/meta/atime.ts';
 import type { OpenOptions } from '../../filesystem/options.ts';
@@ -52,7 +53,7 @@ export function splitOptions(options: readonly string[]): SplitOptions {
     else if (name === 'atime-mode' && isAtimeMode(value)) open = { ...open, atimeMode: value };
     else if (name === 'heartbeat' && parseHeartbeat(value) !== undefined)
       open = { ...open, heartbeatMs: parseHeartbeat(value) };
-    else if (name === 'backup-meta' && parseDuration(value) !== undefined)
+    else if (name === 'backup-meta' && isBackupInterval(value))
       backup = { ...backup, intervalMs: parseDuration(value) ?? 0 };
     else if (option === 'backup-skip-trash') backup = { ...backup, skipTrash: true };
     else if (isSecurity(option))

@@ -152,7 +152,8 @@ function sliceOf(value: Json, what: string): Slice {
   const id = integerOf(fields['id'] ?? fields['chunkid'], `${what}: id`, MAX_ID);
   const slice = { pos: at('pos'), id, size: at('size'), off: at('off'), len: at('len') };
   const { pos, size, off, len } = slice;
-  const inside = pos + len <= CHUNK_SIZE && (id === 0n || (size >= 1 && size <= CHUNK_SIZE && off + len <= size));
+  const inside =
+    len >= 1 && pos + len <= CHUNK_SIZE && (id === 0n || (size >= 1 && size <= CHUNK_SIZE && off + len <= size));
   if (!inside) throw bad(what, 'a record inside its chunk and slice', `pos ${pos} size ${size} off ${off} len ${len}`);
   return slice;
 }

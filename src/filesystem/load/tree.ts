@@ -3,10 +3,10 @@
 import { fail } from '../../base/errors.ts';
 import { unescapeBytes } from '../dump/text.ts';
 import { addRuleOp, sameRule } from '../meta/acl-rows.ts';
-import { nodeTypeAt } from '../meta/rows.ts';
+import { bigintAt, nodeTypeAt } from '../meta/rows.ts';
 import { type Ino, NodeType, ROOT, TRASH } from '../meta/types.ts';
-import { type Engine, query, read } from '../sql/op.ts';
-import type { Batch } from './batch.ts';
+import { type Engine, type Query, query, read } from '../sql/op.ts';
+import type { Batch, KnownNode } from './batch.ts';
 import { attrOf, chunkOf, type LoadedAttr, nameOf, objectOf, ruleOf, targetOf, textOf } from './fields.ts';
 import type { JsonReader } from './json-reader.ts';
 import {
@@ -40,6 +40,13 @@ export interface TreeOptions {
   readonly owners: boolean;
   readonly progress: (done: number) => void;
 }
+
+/** Lengths of what is no file are not counted. */
+const nodeOf = (ino: Ino): Query<KnownNode> =>
+  query('SELECT type, length FROM jfs_node WHERE inode = ?', [ino], (row) => {
+    const type = nodeTypeAt(row, 0);
+    return { type, length: type === NodeType.file ? bigintAt(row, 1) : 0n };
+  });
 
 export type Usage = Omit<Sums, 'length'>;
 
@@ -132,8 +139,11 @@ export class TreeLoader {
   async #field(frame: Frame, key: string): Promise<void> {
     const reader = this.#reader;
     if (key === 'attr') {
-      frame.attr = this.#placed(frame, attrOf(await reader.value(), `entry at byte ${reader.position}`));
-      frame.again = await this.#isKnown(frame.attr);
+      const attr = this.#placed(frame, attrOf(await reader.value(), `entry at byte ${reader.position}`));
+      const known = await this.#known(attr);
+      // A dump that was not of one moment may say two lengths: the first counts.
+      frame.attr = { ...attr, ...known };
+      frame.again = known !== undefined;
       return;
     }
     if (key === 'chunks' || key === 'xattrs') return this.#list(frame, key);
@@ -165,19 +175,18 @@ export class TreeLoader {
   }
 
   /** A file may have several names. A directory has one: a second one fails when its row is written. */
-  async #isKnown({ ino, type }: LoadedAttr): Promise<boolean> {
-    if (type === NodeType.directory) return false;
+  async #known(attr: LoadedAttr): Promise<KnownNode | undefined> {
+    const { ino, type } = attr;
+    if (type === NodeType.directory) return undefined;
     const known =
-      this.#batch.pendingType(ino) ??
+      this.#batch.pendingNode(ino) ??
       (await this.#options.engine.view(function* () {
-        const [types] = yield* read(
-          query('SELECT type FROM jfs_node WHERE inode = ?', [ino], (row) => nodeTypeAt(row, 0)),
-        );
-        return types[0];
+        const [nodes] = yield* read(nodeOf(ino));
+        return nodes[0];
       }));
-    if (known === undefined) this.#batch.noteNode(ino, type);
-    else if (known !== type) throw this.#reader.fail(`inode ${ino} is there twice, as different things,`);
-    return known !== undefined;
+    if (known === undefined) this.#batch.noteNode(attr);
+    else if (known.type !== type) throw this.#reader.fail(`inode ${ino} is there twice, as different things,`);
+    return known;
   }
 
   async #list(frame: Frame, key: 'chunks' | 'xattrs'): Promise<void> {

@@ -1,0 +1,24 @@
+// What a worker makes of the options it is told.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { splitOptions } from '../../../src/cli/worker/options.ts';
+import { parseMountOptions } from '../../../src/config/mount-options.ts';
+
+const HOUR = 3_600_000;
+
+test('backups are made every hour, at the interval that is said, or not at all', () => {
+  assert.deepEqual(splitOptions([]).open.backup, { intervalMs: HOUR, skipTrash: false });
+  const told = splitOptions(['backup-meta=8h', 'backup-skip-trash', 'noatime']);
+  assert.deepEqual(told.open.backup, { intervalMs: 8 * HOUR, skipTrash: true });
+  assert.deepEqual(told.mount, ['noatime']);
+  assert.equal(splitOptions(['backup-meta=0']).open.backup, undefined);
+  // Left to whoever refuses what it does not know.
+  for (const bad of ['backup-meta=10s', 'backup-meta=often'])
+    assert.deepEqual(splitOptions([bad]), { open: { backup: { intervalMs: HOUR, skipTrash: false } }, mount: [bad] });
+});
+
+test('volumes of pods take the same options', () => {
+  const told = parseMountOptions(['backup-meta=30m,backup-skip-trash']);
+  assert.deepEqual(told.worker, ['backup-meta=30m', 'backup-skip-trash']);
+  assert.throws(() => parseMountOptions(['backup-meta=1s']), { code: 'bad-input' });
+});
