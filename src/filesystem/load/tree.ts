@@ -263,8 +263,11 @@ export class TreeLoader {
     if (ino === ROOT || ino === TRASH) return;
     add(this.total, space, 1n);
     if (!this.#options.owners) return;
-    addOwner(this.users, attr.uid, space);
-    addOwner(this.groups, attr.gid, space);
+    // Links and special files count nothing for their owners, who have rows all the same.
+    const counts = isDirectory || type === NodeType.file;
+    const used = counts ? { space, inodes: 1n } : { space: 0n, inodes: 0n };
+    addOwner(this.users, attr.uid, used);
+    addOwner(this.groups, attr.gid, used);
   }
 
   /** Directories in the trash have no sums: they came there empty. */
@@ -292,8 +295,8 @@ function add(usage: Usage, space: bigint, inodes: bigint): void {
   usage.inodes += inodes;
 }
 
-function addOwner(owners: Map<bigint, Usage>, id: bigint, space: bigint): void {
+function addOwner(owners: Map<bigint, Usage>, id: bigint, { space, inodes }: Usage): void {
   const usage = owners.get(id) ?? { space: 0n, inodes: 0n };
-  add(usage, space, 1n);
+  add(usage, space, inodes);
   owners.set(id, usage);
 }

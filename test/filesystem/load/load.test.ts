@@ -111,6 +111,26 @@ describe('load counts for itself', () => {
     assert.equal(summary.inodes, 6n);
   });
 
+  test('what users and groups own, links and special files not counted, hard links once', async () => {
+    const { file: path } = await load(
+      dump(
+        {
+          a: file(10, [5], { uid: 7, gid: 8 }),
+          b: file(10, [5], { uid: 7, gid: 8 }),
+          l: { attr: attr(15, 'symlink', { uid: 9 }), symlink: 'x' },
+          d: directory(12, { f: { attr: attr(16, 'fifo', { uid: 7 }) } }),
+        },
+        { Setting: { ...setting, UserGroupQuota: true }, UserQuotas: { 7: { maxSpace: 4096, maxInodes: 0 } } },
+      ),
+    );
+    assert.deepEqual(violations(path), []);
+    assert.deepEqual(rows(path, 'SELECT * FROM jfs_user_group_quota WHERE qtype = 1 ORDER BY qkey'), [
+      [1n, 0n, -1n, -1n, 4096n, 1n],
+      [1n, 7n, 4096n, 0n, 4096n, 1n],
+      [1n, 9n, -1n, -1n, 0n, 0n],
+    ]);
+  });
+
   test('ids go on above those of the bucket, the counters and the ledger', async () => {
     mkdirSync(`${bucket}loaded/chunks/0/4`, { recursive: true });
     writeFileSync(`${bucket}loaded/chunks/0/4/4711_0_10`, '');
