@@ -31,6 +31,24 @@ export const damages: readonly Damage[] = [
     repaired: /file 4 made again around its data/,
   },
   {
+    what: 'a file with two names lost its node',
+    sql: `INSERT INTO jfs_edge (parent, name, inode, type) VALUES (1, x'78', 4, 1); DELETE FROM jfs_node WHERE inode = 4`,
+    findings: [/entry for inode 4, which does not exist: "/, /inode 4 has data, and is no file/, totals, sums],
+    repaired: /file 4 made again around its data/,
+  },
+  {
+    what: 'a symbolic link lost its node',
+    sql: 'DELETE FROM jfs_node WHERE type = 3',
+    findings: [/entry for inode 8, which does not exist: "link"/, /a link target is kept for inode 8/, totals, sums],
+    repaired: /symbolic link 8 made again/,
+  },
+  {
+    what: 'the root lost its node',
+    sql: 'DELETE FROM jfs_node WHERE inode = 1',
+    findings: [/entry in directory 1, which does not exist/],
+    repaired: /directory 1 made again, in its place/,
+  },
+  {
     what: 'a directory lost its node',
     sql: 'DELETE FROM jfs_node WHERE inode = 2',
     findings: [
