@@ -91,6 +91,24 @@ test('a key in the metadata opens the volume, and so does the same one from outs
   await again.close();
 });
 
+test('a volume that an older version wrote is read by its ledger, and gets the tables it lacks when it is written', async () => {
+  const volume = await format({ kind: 'self-managed' });
+  const key = () => pem(rightKey);
+  const first = await volume.open({ key: key() });
+  await write(first, 'file', Buffer.from('bytes'));
+  await first.close();
+  const database = new DatabaseSync(volume.database);
+  database.exec('DROP TABLE pageseal_owner_usage');
+  const tables = "SELECT name FROM sqlite_master WHERE name = 'pageseal_owner_usage'";
+  for (const readOnly of [true, false]) {
+    const again = await volume.open({ key: key(), readOnly });
+    assert.equal(String(await read(again, 'file')), 'bytes');
+    await again.close();
+    assert.equal(database.prepare(tables).all().length, readOnly ? 0 : 1);
+  }
+  database.close();
+});
+
 test('an unencrypted volume wants no key, and a key wants an encrypted one', async () => {
   const volume = await format({ kind: 'none' });
   const fs = await volume.open();

@@ -83,21 +83,23 @@ const laterColumns: readonly (readonly [table: string, column: string, definitio
 ];
 
 const columnsOfNode = query("SELECT name FROM pragma_table_info('jfs_node')", [], (row) => textAt(row, 0));
-/** The newest of our tables. */
-const ourTables = query(
-  "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'pageseal_owner_usage'",
-  [],
-  (row) => textAt(row, 0),
-);
+const tableNamed = (name: string) =>
+  query("SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?", [name], (row) => textAt(row, 0));
 
-/** Whether our tables are there: volumes of the original client get them with the first writing mount. */
-export const hasOurTables = async (engine: Reader): Promise<boolean> => {
+const hasTable = async (engine: Reader, name: string): Promise<boolean> => {
   const found = await engine.view(function* () {
-    const [tables] = yield* read(ourTables);
+    const [tables] = yield* read(tableNamed(name));
     return tables;
   });
   return found.length > 0;
 };
+
+/**
+ * Whether our tables are there: volumes of the original client get them with the first writing mount. Those that came
+ * later may be missing where only an older version has written; who only reads can do without them.
+ */
+export const hasOurTables = (engine: Reader): Promise<boolean> => hasTable(engine, 'pageseal_usage');
+const NEWEST = 'pageseal_owner_usage';
 
 /** Before a writing mount: what a volume of an older release, or of the original client, lacks is added. */
 export async function completeTables(engine: Engine): Promise<void> {
@@ -106,7 +108,7 @@ export async function completeTables(engine: Engine): Promise<void> {
     return new Set(names);
   });
   const missing = laterColumns.filter(([, column]) => !columns.has(column));
-  if (missing.length === 0 && (await hasOurTables(engine))) return;
+  if (missing.length === 0 && (await hasTable(engine, NEWEST))) return;
   const alter = missing.map(([table, column, type]) => `ALTER TABLE \`${table}\` ADD COLUMN \`${column}\` ${type};`);
   await engine.execute(alter.join('\n'));
   await createTables(engine);
