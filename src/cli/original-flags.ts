@@ -43,6 +43,7 @@ const refused: Readonly<Record<string, string>> = {
   '--all-squash': noMapping,
   '--umask': 'the umask of the caller counts',
   '--update-fstab': 'write the line into /etc/fstab yourself',
+  '--evict': 'there is no disk cache to evict from',
   '--session': 'status lists every session; --json has all fields',
   '--more': 'status shows everything it knows',
 };

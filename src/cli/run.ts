@@ -13,6 +13,7 @@ interface CommandFile {
 
 /** To add a command: its file, and its line here. */
 const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
+  bench: () => import('./bench.ts'),
   clone: () => import('./clone.ts'),
   compact: () => import('./compact.ts'),
   config: () => import('./config.ts'),
@@ -36,6 +37,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   trash: () => import('./trash.ts'),
   umount: () => import('./umount.ts'),
   version: () => import('./version.ts'),
+  warmup: () => import('./warmup.ts'),
   worker: () => import('./worker.ts'),
 };
 
