@@ -1,6 +1,15 @@
 // `pageseal rmr` on a mount in use: what it removed is gone there too, links are not followed, and both clients' checks agree.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
@@ -25,6 +34,7 @@ test('trees go, on the mount too', options, async (t) => {
   }
   symlinkSync('three', `${mountPoint}/link`);
 
+  const open = openSync(`${mountPoint}/two/a/7`, 'r');
   assert.match(await pageseal.ok(['rmr', `${mountPoint}/one`]), /44 entries removed/);
   assert.deepEqual(
     JSON.parse(await pageseal.ok(['rmr', '--skip-trash', '--threads', '4', '--json', `${mountPoint}/two/`])),
@@ -34,6 +44,9 @@ test('trees go, on the mount too', options, async (t) => {
   // The kernel may believe names for as long as the mount told it.
   await until('the mount shows it', () => !['one', 'two', 'link'].some((name) => existsSync(`${mountPoint}/${name}`)));
   assert.deepEqual(readdirSync(`${mountPoint}/three/a/b`), ['c']);
+  // A file that the mount has open stays until its last close.
+  assert.equal(readFileSync(open, 'utf8'), 'file 7');
+  closeSync(open);
 
   for (const [path, said] of [
     [mountPoint, /something is mounted there|root of a volume/],
