@@ -27,8 +27,9 @@ export async function readLibraryTree(vfs: Vfs, top: Ino, prefix = ''): Promise<
     if (attr.type !== NodeType.directory) return;
     const children: { name: Buffer; ino: Ino }[] = [];
     const handle = await vfs.opendir(caller, ino);
-    await vfs.readdir(caller, ino, handle, 0n, true, ({ name, ino: child, entry }) => {
-      if (entry !== undefined) children.push({ name, ino: child });
+    await vfs.readdir(caller, ino, handle, 0n, true, ({ name, ino: child }) => {
+      // Files with several names come without attributes: those cost another look.
+      if (!/^\.\.?$/.test(name.toString('latin1'))) children.push({ name, ino: child });
       return true;
     });
     await vfs.releasedir(caller, ino, handle);
