@@ -52,8 +52,11 @@ for (const way of ways)
     const differences = treeDifferences(before, after).filter((line) => !/^\/(sub(\/deep)?)?: mtime/.test(line));
     assert.deepEqual(differences, []);
     assert.deepEqual(await juicefs.fsck(metaUrl), []);
+    if (restorer !== pageseal) {
+      // It leaves directories without their sums.
+      await pageseal.ok(['fsck', metaUrl, '--repair', '--sync-dir-stat']);
+    }
     assert.match(await pageseal.ok(['fsck', metaUrl, '--deep']), /nothing is wrong/);
-    if (restorer !== pageseal) return; // it leaves directories without their sums
     assert.deepEqual(await juicefs.fsckTree(metaUrl), []);
     assert.deepEqual(violations(temp.at('meta.db'), { original: true }), []);
 

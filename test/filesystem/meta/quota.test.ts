@@ -121,7 +121,7 @@ test('users and groups: files and directories count for them, links and the tras
   const two = await make(theirs, shared, 'two', user(2, 7));
   await assert.rejects(make(ours, shared, 'three', user(3, 7)), over);
   const four = await make(ours, shared, 'four', user(2, 8));
-  await assert.rejects(theirs.setattr(root, four, { gid: 7 }), over, 'what changes hands too');
+  await assert.rejects(theirs.setattr(user(2, 7), four, { gid: 7 }), over, 'what changes hands too');
   await theirs.setattr(root, two, { gid: 8 });
   await ours.setattr(root, four, { gid: 7, uid: 5 });
   assert.deepEqual(await close(), []);
