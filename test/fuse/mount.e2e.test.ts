@@ -264,6 +264,21 @@ room = mmap.mmap(-1, 1 << 20)`;
     assert.equal((await fs.stat(at('tool'))).mode & 0o7777, 0o755);
   });
 
+  test('so do copied ranges and fallocate', async () => {
+    for (const name of ['from', 'into']) {
+      await fs.writeFile(at(name), 'some bytes');
+      await fs.chown(at(name), 55, 55);
+      await fs.chmod(at(name), 0o4755);
+    }
+    const open = 'os.setuid(55); a, b = os.open(sys.argv[1], 2), os.open(sys.argv[2], 2)';
+    await python(`${open}\nos.copy_file_range(a, b, 4, 5, 0)`, at('from'), at('into'));
+    assert(vfs.calls.includes('copy 4'));
+    assert.equal(await fs.readFile(at('into'), 'utf8'), 'byte bytes');
+    assert.deepEqual([nodeOf('from').attr.mode, nodeOf('into').attr.mode], [0o4755, 0o755]);
+    await python(`${open}\nos.posix_fallocate(a, 0, 100)`, at('from'), at('into'));
+    assert.equal(nodeOf('from').attr.mode, 0o755);
+  });
+
   test('a shared mapping reaches the file', async () => {
     await fs.writeFile(at('mapped'), Buffer.alloc(8192));
     const script = `import mmap
