@@ -1,5 +1,6 @@
 // Opcode to operation. What is not here is answered with an errno of its own, ENOSYS for the unknown: the kernel then
 // stops asking and does without.
+import { fail, hasCode } from '../base/errors.ts';
 import * as attributes from './operations/attributes.ts';
 import * as directories from './operations/directories.ts';
 import * as files from './operations/files.ts';
@@ -11,12 +12,20 @@ import * as volume from './operations/volume.ts';
 import * as xattrs from './operations/xattrs.ts';
 import { Errno, OPCODES, Opcode } from './protocol.ts';
 
+/** An inode that is gone: the kernel then looks names up again, where it was only that it believed them too long. */
+const byInode =
+  (handler: Handler): Handler =>
+  (context, request) =>
+    handler(context, request).catch((thrown: unknown) => {
+      throw hasCode(thrown, 'ENOENT') ? fail('ESTALE', thrown.message, { cause: thrown }) : thrown;
+    });
+
 const handlers: readonly (Handler | undefined)[] = (() => {
   const table: (Handler | undefined)[] = new Array(OPCODES).fill(undefined);
   table[Opcode.LOOKUP] = names.lookup;
-  table[Opcode.GETATTR] = attributes.getattr;
-  table[Opcode.SETATTR] = attributes.setattr;
-  table[Opcode.READLINK] = attributes.readlink;
+  table[Opcode.GETATTR] = byInode(attributes.getattr);
+  table[Opcode.SETATTR] = byInode(attributes.setattr);
+  table[Opcode.READLINK] = byInode(attributes.readlink);
   table[Opcode.SYMLINK] = names.symlink;
   table[Opcode.MKNOD] = names.mknod;
   table[Opcode.MKDIR] = names.mkdir;
@@ -25,29 +34,29 @@ const handlers: readonly (Handler | undefined)[] = (() => {
   table[Opcode.RENAME] = names.rename;
   table[Opcode.RENAME2] = names.rename2;
   table[Opcode.LINK] = names.link;
-  table[Opcode.OPEN] = files.open;
+  table[Opcode.OPEN] = byInode(files.open);
   table[Opcode.CREATE] = files.create;
-  table[Opcode.READ] = files.read;
-  table[Opcode.WRITE] = files.write;
-  table[Opcode.FLUSH] = files.flush;
-  table[Opcode.FSYNC] = files.fsync;
+  table[Opcode.READ] = byInode(files.read);
+  table[Opcode.WRITE] = byInode(files.write);
+  table[Opcode.FLUSH] = byInode(files.flush);
+  table[Opcode.FSYNC] = byInode(files.fsync);
   table[Opcode.RELEASE] = files.release;
-  table[Opcode.FALLOCATE] = files.fallocate;
-  table[Opcode.LSEEK] = files.lseek;
+  table[Opcode.FALLOCATE] = byInode(files.fallocate);
+  table[Opcode.LSEEK] = byInode(files.lseek);
   table[Opcode.GETLK] = locks.getlk;
   table[Opcode.SETLK] = locks.setlk;
   table[Opcode.SETLKW] = locks.setlkw;
   table[Opcode.COPY_FILE_RANGE] = files.copyFileRange;
   table[Opcode.COPY_FILE_RANGE_64] = files.copyFileRange64;
-  table[Opcode.OPENDIR] = directories.opendir;
+  table[Opcode.OPENDIR] = byInode(directories.opendir);
   table[Opcode.READDIR] = directories.readdir;
   table[Opcode.READDIRPLUS] = directories.readdirplus;
   table[Opcode.RELEASEDIR] = directories.releasedir;
   table[Opcode.FSYNCDIR] = directories.fsyncdir;
-  table[Opcode.SETXATTR] = xattrs.setxattr;
-  table[Opcode.GETXATTR] = xattrs.getxattr;
-  table[Opcode.LISTXATTR] = xattrs.listxattr;
-  table[Opcode.REMOVEXATTR] = xattrs.removexattr;
+  table[Opcode.SETXATTR] = byInode(xattrs.setxattr);
+  table[Opcode.GETXATTR] = byInode(xattrs.getxattr);
+  table[Opcode.LISTXATTR] = byInode(xattrs.listxattr);
+  table[Opcode.REMOVEXATTR] = byInode(xattrs.removexattr);
   table[Opcode.IOCTL] = ioctl;
   table[Opcode.STATFS] = volume.statfs;
   table[Opcode.SYNCFS] = volume.flushAll;

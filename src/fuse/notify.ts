@@ -9,10 +9,10 @@ import type { NodeIds } from './nodes.ts';
 import { EXPIRE_ONLY, Notify } from './protocol.ts';
 
 const writeTo = promisify(write);
-const HEADER = 16;
+export const NOTIFY_HEADER = 16;
 
 function message(code: number, length: number): Buffer {
-  const out = Buffer.alloc(HEADER + length);
+  const out = Buffer.alloc(NOTIFY_HEADER + length);
   out.writeUInt32LE(out.length, 0);
   out.writeInt32LE(code, 4);
   return out;
@@ -20,18 +20,18 @@ function message(code: number, length: number): Buffer {
 
 export function invalidInode(node: bigint, offset: number, length: number): Buffer {
   const out = message(Notify.INVAL_INODE, 24);
-  out.writeBigUInt64LE(node, HEADER);
-  out.writeBigInt64LE(BigInt(offset), HEADER + 8);
-  out.writeBigInt64LE(BigInt(length), HEADER + 16);
+  out.writeBigUInt64LE(node, NOTIFY_HEADER);
+  out.writeBigInt64LE(BigInt(offset), NOTIFY_HEADER + 8);
+  out.writeBigInt64LE(BigInt(length), NOTIFY_HEADER + 16);
   return out;
 }
 
 export function invalidEntry(parent: bigint, name: Buffer, expireOnly: boolean): Buffer {
   const out = message(Notify.INVAL_ENTRY, 16 + name.length + 1);
-  out.writeBigUInt64LE(parent, HEADER);
-  out.writeUInt32LE(name.length, HEADER + 8);
-  out.writeUInt32LE(expireOnly ? EXPIRE_ONLY : 0, HEADER + 12);
-  name.copy(out, HEADER + 16);
+  out.writeBigUInt64LE(parent, NOTIFY_HEADER);
+  out.writeUInt32LE(name.length, NOTIFY_HEADER + 8);
+  out.writeUInt32LE(expireOnly ? EXPIRE_ONLY : 0, NOTIFY_HEADER + 12);
+  name.copy(out, NOTIFY_HEADER + 16);
   return out;
 }
 

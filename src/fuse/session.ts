@@ -10,7 +10,7 @@ import { EdgeLog } from './edge-log.ts';
 import { type InFlightLog, InFlightNotes } from './inflight.ts';
 import { hasExpireOnly, hasResend, initBody, MAX_WRITE, type NegotiatedState, negotiate } from './negotiate.ts';
 import { NodeIds } from './nodes.ts';
-import { Notifier } from './notify.ts';
+import { invalidInode, NOTIFY_HEADER, Notifier } from './notify.ts';
 import type { Context } from './operations/handler.ts';
 import { Privileges } from './operations/privileges.ts';
 import { Errno, InHeader, InitFlag2, Notify, Opcode } from './protocol.ts';
@@ -109,7 +109,14 @@ class Session implements FuseSession {
     const nodes = new NodeIds(vfs.root);
     const notifier = new Notifier(descriptor, nodes);
     this.#notifier = notifier;
-    this.#context = { vfs, nodes, notifier, privileges: new Privileges(vfs), agreed: () => this.#state };
+    this.#context = {
+      vfs,
+      nodes,
+      notifier,
+      privileges: new Privileges(vfs),
+      agreed: () => this.#state,
+      forgetAttributes: (ino) => this.#forgetAttributes(nodes.toNode(ino)),
+    };
     vfs.onStale((ino) => {
       if (this.#ending === undefined) notifier.inode(ino, 0, 0).catch(() => undefined); // gone with the connection
     });
@@ -143,6 +150,11 @@ class Session implements FuseSession {
   #resend(): void {
     const errno = native.fuseReply(this.#channel, 0, 0, Notify.RESEND);
     if (errno !== 0) this.#options.log.error('the kernel refused to send requests again', { errno });
+  }
+
+  #forgetAttributes(node: bigint): void {
+    // Pages are left alone, so no lock is waited for. ENOENT: interrupted, and the kernel let go of the inode.
+    native.fuseReply(this.#channel, 0, 0, Notify.INVAL_INODE, invalidInode(node, -1, 0).subarray(NOTIFY_HEADER));
   }
 
   #disown(notes: InFlightNotes): void {

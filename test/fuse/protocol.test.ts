@@ -119,6 +119,7 @@ suite('requests', () => {
               notifier: { inode: async () => true },
               privileges: new Privileges(vfs),
               agreed: () => undefined,
+              forgetAttributes: () => undefined,
             },
             one,
           );
@@ -248,7 +249,14 @@ test('an open whose set-id bits cannot be taken away leaves no handle behind', a
   const privileges = new Privileges(vfs);
   privileges.lose = () => Promise.reject(new FsError('EIO', 'no metadata'));
   const notifier = { inode: async () => true };
-  const context = { vfs, nodes: new NodeIds(vfs.root), privileges, notifier, agreed: () => undefined };
+  const context = {
+    vfs,
+    nodes: new NodeIds(vfs.root),
+    privileges,
+    notifier,
+    agreed: () => undefined,
+    forgetAttributes: () => undefined,
+  };
   const open = handlerOf(Opcode.OPEN);
   const body = Buffer.alloc(8);
   body.writeUInt32LE(2, 0);

@@ -9,6 +9,8 @@ export interface GeneratorOptions {
   readonly mounts: number;
   /** Only the mount whose turn it is; what another one holds is left alone. */
   readonly turns?: boolean;
+  /** Orders that are for the first mount only: what another one is known to do wrong. */
+  readonly firstOnly?: (order: Order, model: PosixModel) => boolean;
   /** Orders that these mounts cannot be given. */
   readonly without?: readonly OrderName[];
   /** Everything happens below this directory. */
@@ -87,6 +89,7 @@ export class Generator {
       if (nodes.includes(node) && (how !== 'r' || TOUCHING_NAMES.has(order.op))) needed.add(m);
     if (order.op === 'hold' && order.how !== 'r')
       for (const { node, m } of this.#model.slots.values()) if (nodes.includes(node)) needed.add(m);
+    if (this.#options.firstOnly?.(order, this.#model)) needed.add(0);
     if (needed.size > 1) return undefined;
     const [m = order.m] = needed;
     return { ...order, m };

@@ -12,6 +12,8 @@ import type { PosixNode } from './posix-node.ts';
 import { Random } from './random.ts';
 
 const script = fileURLToPath(new URL('client.py', import.meta.url));
+/** Far above what any order takes. */
+const HANG_MS = 120_000;
 /** Orders shown of a run that went wrong. */
 const SHOWN = 60;
 
@@ -28,7 +30,9 @@ export class ModelClient {
 
   async ask(order: object): Promise<Answer> {
     this.#child.stdin.write(`${JSON.stringify(order)}\n`);
-    const { value, done } = await this.#answers.next();
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error(`no answer to ${JSON.stringify(order)}`)), HANG_MS);
+    const { value, done } = await Promise.race([this.#answers.next(), late]).finally(() => clearTimeout(timer));
     if (done) throw new Error(`the client ended at ${JSON.stringify(order)}`);
     return JSON.parse(value) as Answer;
   }
@@ -82,7 +86,8 @@ export class Judge {
   }
 
   async step(order: Order): Promise<void> {
-    const answer = await this.client.ask(order);
+    const answer = await this.client.ask(order).catch((error: unknown) => this.#refuse([String(error)]));
+    if (answer === undefined) return;
     this.#steps++;
     const said = JSON.stringify(answer.v)?.slice(0, 200);
     const line = `${this.#steps}: ${JSON.stringify(order)} -> ${answer.e} ${said}`;
@@ -105,6 +110,7 @@ export class Judge {
   /** Everything is synced, and every mount shows the model's tree. */
   async barrier(): Promise<void> {
     await this.client.ask({ op: 'sync' });
+    this.model.synced();
     for (const m of this.#options.tops.keys()) {
       const { e, v } = await this.client.ask({ m, op: 'tree' });
       this.#log.push(`${this.#steps}: tree of mount ${m}`);

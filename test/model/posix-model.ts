@@ -28,6 +28,8 @@ export interface Expected {
 }
 
 export interface ModelOptions {
+  /** Mounts that move the times of a file once more when data goes up that was written through an open file. */
+  readonly lateTimes?: readonly number[];
   /** A client may leave a directory's times as they are when it changed them just before (the original's default). */
   readonly lazyDirectories?: boolean;
 }
@@ -44,8 +46,8 @@ const SETUID = 0o4000;
 const SETGID = 0o2000;
 const MAX_NAME = 255;
 const KEEP_SIZE = 1;
-const PUNCH = 2;
-const ZERO = 0x10;
+/** Punch a hole, or zero a range. */
+const CLEARS = 0x12;
 const NOREPLACE = 1;
 const EXCHANGE = 2;
 
@@ -87,6 +89,10 @@ export class PosixModel {
     found.push([path, from]);
     for (const [name, node] of from.entries) this.walk(node, path === '' ? name : `${path}/${name}`, found);
     return found;
+  }
+
+  synced(): void {
+    for (const { node } of this.slots.values()) node.late = false;
   }
 
   /** The node of a path, symbolic links not followed; undefined where there is none. */
@@ -295,8 +301,9 @@ export class PosixModel {
       const node = this.#file(p, how !== 'r');
       this.slots.set(slot, { node, how, m });
     },
-    heldWrite: ({ slot, how, at, len, seed }) => {
+    heldWrite: ({ slot, how, at, len, seed, m }) => {
       const { node } = this.#slot(slot);
+      node.late ||= this.#options.lateTimes?.includes(m) === true && len > 0;
       this.#put(node, how === 'a' ? node.content.length : at, pattern(seed, len));
     },
     heldRead: ({ slot, at, len }) => this.#slot(slot).node.content.digestOfPart(at, len),
@@ -308,7 +315,10 @@ export class PosixModel {
     heldTruncate: ({ slot, len }) => this.#resize(this.#slot(slot).node, len),
     heldChmod: ({ slot, mode }) => this.#chmod(this.#slot(slot).node, mode),
     heldSync: () => undefined,
-    drop: ({ slot }) => void this.slots.delete(slot),
+    drop: ({ slot }) => {
+      this.#slot(slot).node.late = false;
+      this.slots.delete(slot);
+    },
   };
 
   #withXattr(path: string, name: string, code: ErrnoCode): PosixNode {
@@ -320,7 +330,7 @@ export class PosixModel {
   #fallocate(node: PosixNode, mode: number, at: number, len: number): void {
     const { content } = node;
     const end = at + len;
-    if ((mode & (PUNCH | ZERO)) !== 0) content.zero(at, Math.min(end, content.length));
+    if ((mode & CLEARS) !== 0) content.zero(at, Math.min(end, content.length));
     if ((mode & KEEP_SIZE) === 0 && end > content.length) {
       content.truncate(end);
       node.touch(this.#now, 'mtime', 'ctime');

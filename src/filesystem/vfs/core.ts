@@ -6,6 +6,7 @@ import type { AtimeMode } from '../meta/atime.ts';
 import type { Meta } from '../meta/meta.ts';
 import { type Attr, NodeType, TRASH } from '../meta/types.ts';
 import type { PageStore } from '../page/page-store.ts';
+import type { Believed, StaleOnce } from './believed.ts';
 import type { Compactions } from './compactions.ts';
 import type { DirtyFiles } from './dirty-files.ts';
 import { type FileHandle, type Handles, O } from './handles.ts';
@@ -27,6 +28,8 @@ export interface Core {
   readonly dirtyFiles: DirtyFiles;
   readonly compactions: Compactions | undefined;
   readonly lifetimes: Lifetimes;
+  readonly believed: Believed;
+  readonly staleOnce: StaleOnce;
   readonly atimeMode: AtimeMode;
   readonly keptSecurity: ReadonlySet<SecurityAttribute>;
   /** Inodes on which handles of a predecessor held locks that went with the session. */
@@ -68,8 +71,10 @@ function shown(core: Core, attr: Attr, trashed: number): Attr {
 
 function entryWith(core: Core, attr: Attr, since: number, trashed: number): Entry {
   const { lifetimes } = core;
+  const current = core.inodes.current(attr, since);
+  core.believed.tell(current);
   return {
-    attr: shown(core, core.inodes.current(attr, since), trashed),
+    attr: shown(core, current, trashed),
     entryTimeout: attr.type === NodeType.directory ? lifetimes.directoryEntry : lifetimes.entry,
     attrTimeout: lifetimes.attr,
   };

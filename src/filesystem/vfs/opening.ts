@@ -30,6 +30,9 @@ export async function open(core: Core, caller: Caller, ino: Ino, flags: number):
   try {
     const since = core.inodes.now;
     const attr = await core.meta.getattr(ino);
+    const deleted = attr.nlink === 0 || attr.parent > TRASH;
+    if (deleted && core.inodes.get(ino) === undefined && core.staleOnce.first(ino))
+      throw fail('ESTALE', `open inode ${ino}: it is deleted, and its name may lead elsewhere by now`);
     checkOpen(attr, flags);
     if ((flags & O.accessMode) !== O.writeOnly && (flags & O.noAtime) === 0) await accessed(core, ino, attr);
     return await opened(core, caller, attr, since, flags);
@@ -48,7 +51,12 @@ async function opened(core: Core, caller: Caller, attr: Attr, since: number, fla
     throw thrown;
   }
   const handle = newFileHandle(core, inode, core.files.newId(flags, false), flags, false);
-  return { handle: handle.id, keepCache: keepCache && (flags & O.truncate) === 0, directIo: false };
+  return {
+    handle: handle.id,
+    keepCache: keepCache && (flags & O.truncate) === 0,
+    directIo: false,
+    attributesChanged: core.believed.otherwise(core.inodes.current(attr, since)),
+  };
 }
 
 export async function create(

@@ -23,6 +23,8 @@ export interface Opened {
   /** The kernel may keep its pages: mtime and ctime are what they were at the last close. */
   readonly keepCache: boolean;
   readonly directIo: boolean;
+  /** The kernel may believe attributes that are no longer so, and is to forget them before it hears of the handle. */
+  readonly attributesChanged?: boolean;
 }
 
 export interface DirectoryEntry {

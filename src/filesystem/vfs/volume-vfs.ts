@@ -7,6 +7,7 @@ import type { Meta } from '../meta/meta.ts';
 import type { PageStore } from '../page/page-store.ts';
 import { accessed } from './accessed.ts';
 import * as attributes from './attributes.ts';
+import { Believed, StaleOnce } from './believed.ts';
 import type { Compactions } from './compactions.ts';
 import { copyRange } from './copy.ts';
 import { type Core, changing } from './core.ts';
@@ -93,7 +94,8 @@ export class VolumeVfs implements Vfs {
     const { readOnly } = this;
     const { atimeMode = 'noatime' } = options;
     const tables = { marks, inodes, files, dirtyFiles, compactions, lockLost: new Set<Ino>() };
-    this.#core = { meta, pages, log, root, readOnly, lifetimes, atimeMode, keptSecurity, ...tables, changes: 0 };
+    const telling = { lifetimes, believed: new Believed(lifetimes.attr), staleOnce: new StaleOnce() };
+    this.#core = { meta, pages, log, root, readOnly, atimeMode, keptSecurity, ...telling, ...tables, changes: 0 };
     const reader = new Reader(pages, log);
     this.#transfer = new Transfer(this.#core, reader, new ReadAhead(reader, pages));
     this.#directories = new Directories(this.#core, epoch);

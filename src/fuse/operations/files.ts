@@ -28,6 +28,7 @@ export const open: Handler = async (context, request) => {
   const kill = (request.u32(4) & OPEN_KILL_SUIDGID) !== 0;
   const changes = kill || (request.u32(0) & O_TRUNC) !== 0;
   const opened = await vfs.open(request, ino, request.u32(0));
+  if (opened.attributesChanged) context.forgetAttributes(ino);
   return dropped(
     changes && privileges.lose(request, ino, kill),
     new Held(openBody(opened), () => letGo(context, request, ino, opened.handle)),

@@ -1,5 +1,5 @@
 // What every operation is given and answers.
-import type { Vfs } from '../../filesystem/vfs/vfs.ts';
+import type { Ino, Vfs } from '../../filesystem/vfs/vfs.ts';
 import type { NegotiatedState } from '../negotiate.ts';
 import type { NodeIds } from '../nodes.ts';
 import type { Notifier } from '../notify.ts';
@@ -12,6 +12,8 @@ export interface Context {
   readonly nodes: NodeIds;
   readonly privileges: Privileges;
   readonly notifier: Pick<Notifier, 'inode'>;
+  /** At once, for an inode of which a request is being handled: nothing in the kernel waits for another request then. */
+  forgetAttributes(ino: Ino): void;
   /** What kernel and session agreed on; undefined before the first request. */
   agreed(): NegotiatedState | undefined;
 }
