@@ -25,7 +25,7 @@ export function register(program: Command): void {
 }
 
 async function destroy(metaUrl: string, uuid: string, flags: Flags): Promise<void> {
-  const { checkDoomed, destroyVolume } = await import('../filesystem/destroy-volume.ts');
+  const { checkDoomed, destroyVolume } = await import('../filesystem/removal/destroy-volume.ts');
   const { setting } = await checkDoomed(metaUrl, uuid);
   const place = `${flags.bucket ?? setting.bucket}${setting.name}/`;
   if (!flags.yes) await askYes('destroy', `Destroy ${setting.name} for good, with every object in ${place}?`);

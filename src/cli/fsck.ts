@@ -2,9 +2,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { OnProgress } from '../base/progress.ts';
-import type { AdoptReport } from '../filesystem/adopt.ts';
-import type { FsckReport } from '../filesystem/fsck.ts';
-import type { RepairReport } from '../filesystem/fsck-repair.ts';
+import type { AdoptReport } from '../filesystem/fsck/adopt.ts';
+import type { FsckReport } from '../filesystem/fsck/fsck.ts';
+import type { RepairReport } from '../filesystem/fsck/repair.ts';
 import { toJson } from './json.ts';
 import { addKeyOptions, type KeyFlags, keyOfVolume } from './key-options.ts';
 import { showProgress } from './progress.ts';
@@ -67,8 +67,8 @@ async function check(metaUrl: string, flags: Flags): Promise<void> {
     ...(flags.deep && { deep: await keyOfVolume(metaUrl, flags) }),
   };
   const adopted = flags.adopt ? await adoptPages(metaUrl, flags, progress.on).finally(progress.end) : undefined;
-  const { fsck } = await import('../filesystem/fsck.ts');
-  const { repair } = await import('../filesystem/fsck-repair.ts');
+  const { fsck } = await import('../filesystem/fsck/fsck.ts');
+  const { repair } = await import('../filesystem/fsck/repair.ts');
   const report = await (flags.repair
     ? repair({ ...options, directoryMode: flags.repairDirMode })
     : fsck(options)
@@ -81,7 +81,7 @@ async function check(metaUrl: string, flags: Flags): Promise<void> {
 async function adoptPages(metaUrl: string, flags: Flags, progress: OnProgress): Promise<AdoptReport> {
   const { key } = await keyOfVolume(metaUrl, flags);
   if (key === undefined) throw fail('key-required', 'fsck --adopt: the volume has no key, or it was not given');
-  const { adopt } = await import('../filesystem/adopt.ts');
+  const { adopt } = await import('../filesystem/fsck/adopt.ts');
   return adopt({
     metaUrl,
     key,

@@ -1,7 +1,7 @@
 // `pageseal gc META-URL`: what takes space and belongs to no file. A dry run unless told to delete.
 import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
-import type { GcReport } from '../filesystem/gc.ts';
+import type { GcReport } from '../filesystem/gc/gc.ts';
 import { toJson } from './json.ts';
 import { addKeyOptions, type KeyFlags, keyOfVolume } from './key-options.ts';
 import { showProgress } from './progress.ts';
@@ -42,7 +42,7 @@ function ageFromEnvironment(): number | undefined {
 }
 
 async function collect(metaUrl: string, flags: Flags): Promise<void> {
-  const { collectGarbage } = await import('../filesystem/gc.ts');
+  const { collectGarbage } = await import('../filesystem/gc/gc.ts');
   const progress = await showProgress('rows and objects', flags.json);
   const olderThanSeconds = flags.olderThan ?? ageFromEnvironment();
   const report = await collectGarbage({

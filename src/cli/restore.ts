@@ -1,7 +1,7 @@
 // `pageseal restore META-URL HOUR...`: puts what the trash has of an hour back, as the original client's command of that
 // name; `pageseal trash restore` is the same.
 import type { Command } from 'commander';
-import type { Restored } from '../filesystem/trash-restore.ts';
+import type { Restored } from '../filesystem/trash/restore.ts';
 import { toJson } from './json.ts';
 import { showProgress } from './progress.ts';
 import { parseThreads } from './sizes.ts';
@@ -37,7 +37,7 @@ export function addRestore(parent: Command): void {
 async function restore(metaUrl: string, hours: string[], flags: Flags): Promise<void> {
   const threads = parseThreads(flags.threads);
   const { openKeyless } = await import('../filesystem/without-key.ts');
-  const { findHour, restoreHour } = await import('../filesystem/trash-restore.ts');
+  const { findHour, restoreHour } = await import('../filesystem/trash/restore.ts');
   const volume = await openKeyless(metaUrl);
   try {
     // All or nothing as far as typing goes: an hour that is not there is told before anything moves.

@@ -29,7 +29,7 @@ async function remove([first = '', ...rest]: string[], flags: Flags): Promise<vo
   const metaUrl = first.includes('://') ? first : undefined;
   const paths = metaUrl === undefined ? [first, ...rest] : rest;
   if (paths.length === 0) throw fail('bad-input', 'rmr: a path is missing after the META-URL');
-  const { removePaths } = await import('../filesystem/remove-paths.ts');
+  const { removePaths } = await import('../filesystem/removal/remove-paths.ts');
   const { locateEntry } = await import('./mount/locate.ts');
   // All are found before the first goes.
   const places = paths.map((path) => (metaUrl === undefined ? locateEntry(path) : { metaUrl, path }));

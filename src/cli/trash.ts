@@ -2,7 +2,7 @@
 // good before its time.
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
-import type { HourInfo, TrashedEntry } from '../filesystem/trash-list.ts';
+import type { HourInfo, TrashedEntry } from '../filesystem/trash/list.ts';
 import { toJson } from './json.ts';
 import { showProgress } from './progress.ts';
 import { addRestore } from './restore.ts';
@@ -33,7 +33,7 @@ export function register(program: Command): void {
 
 async function list(metaUrl: string, hours: string[], flags: { readonly json?: boolean }): Promise<void> {
   const { openEngine } = await import('../filesystem/sql/open-engine.ts');
-  const { listEntries, listHours } = await import('../filesystem/trash-list.ts');
+  const { listEntries, listHours } = await import('../filesystem/trash/list.ts');
   const engine = await openEngine(metaUrl, { readOnly: true });
   try {
     const all = await listHours(engine);
@@ -105,6 +105,6 @@ async function limitOf({ before, olderThan }: EmptyFlags): Promise<number> {
   if (!/^\d{1,7}$/.test(olderThan))
     throw fail('bad-input', `trash empty --older-than ${olderThan}: wanted a number of hours`);
   // An hour holds what was deleted until its end.
-  const { hoursAgo } = await import('../filesystem/trash-list.ts');
+  const { hoursAgo } = await import('../filesystem/trash/list.ts');
   return hoursAgo(Number(olderThan) + 1, Date.now()) + 1;
 }

@@ -2,7 +2,7 @@
 // with its last one. OK is answered only when nothing is left, and a call that was cut short is finished by the next.
 import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
-import { destroyData, destroyLeftovers, destroyMetadata } from '../filesystem/destroy.ts';
+import { destroyData, destroyLeftovers, destroyMetadata } from '../filesystem/removal/destroy.ts';
 import { hasOtherVolumes, isMounted, markDeleting } from '../filesystem/volumes.ts';
 import { removeVolumeTree, type WithoutKey } from '../filesystem/without-key.ts';
 import type { Place } from './connection.ts';

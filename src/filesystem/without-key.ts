@@ -8,12 +8,12 @@ import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { completeTables } from './meta/schema.ts';
 import type { PageStore } from './page/page-store.ts';
 import { openPageStore } from './page/sealed-page-store.ts';
+import { removeVolume } from './removal/remove-volume.ts';
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { openStore } from './store/open-store.ts';
 import type { ObjectStore, StoreSettings } from './store/store.ts';
 import { storeSettings } from './store-settings.ts';
-import { removeVolume } from './volume-tree.ts';
 
 export type { StoreSettings } from './store/store.ts';
 

@@ -1,8 +1,8 @@
 // Repairs that end half-way: each is a transaction, so the next repair finds less to do and ends in a sound volume.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { repair } from '../../src/filesystem/fsck-repair.ts';
-import { damage, damages } from '../filesystem/damage.ts';
+import { repair } from '../../src/filesystem/fsck/repair.ts';
+import { damage, damages } from '../filesystem/fsck/damage.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { copyVolume } from '../harness/volumes.ts';
 import { violations } from '../model/invariants.ts';

@@ -2,7 +2,7 @@
 // call of its own, so that the line is out before the next step begins.
 import { writeSync } from 'node:fs';
 import { compactVolume } from '../../src/filesystem/compact.ts';
-import { collectGarbage } from '../../src/filesystem/gc.ts';
+import { collectGarbage } from '../../src/filesystem/gc/gc.ts';
 import { openFileSystem, openVolume } from '../../src/filesystem/open.ts';
 import { openKeyless } from '../../src/filesystem/without-key.ts';
 import { Files, type Scenario, type Step, scenarios } from './kill-points-scenarios.ts';

@@ -2,8 +2,8 @@
 // whoever comes next finds sound metadata, every acknowledged byte, and garbage at most, which gc removes.
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { fsck } from '../../src/filesystem/fsck.ts';
-import { collectGarbage } from '../../src/filesystem/gc.ts';
+import { fsck } from '../../src/filesystem/fsck/fsck.ts';
+import { collectGarbage } from '../../src/filesystem/gc/gc.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
 import { violations } from '../model/invariants.ts';

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { repair } from '../../src/filesystem/fsck-repair.ts';
-import { damage, damages } from '../filesystem/damage.ts';
+import { repair } from '../../src/filesystem/fsck/repair.ts';
+import { damage, damages } from '../filesystem/fsck/damage.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
 import { makeTemp } from '../harness/temp.ts';

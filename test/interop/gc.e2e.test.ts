@@ -5,7 +5,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import type { GcReport } from '../../src/filesystem/gc.ts';
+import type { GcReport } from '../../src/filesystem/gc/gc.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { fsck } from '../../src/filesystem/fsck.ts';
+import { fsck } from '../../src/filesystem/fsck/fsck.ts';
 import { openFileSystem } from '../../src/filesystem/open.ts';
 import { dumpOf, loadText } from '../harness/dumps.ts';
 import { Juicefs } from '../harness/juicefs.ts';

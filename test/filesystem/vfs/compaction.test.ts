@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { hasCode } from '../../../src/base/errors.ts';
 import { compactVolume } from '../../../src/filesystem/compact.ts';
 import { formatVolume } from '../../../src/filesystem/format.ts';
-import { fsck } from '../../../src/filesystem/fsck.ts';
+import { fsck } from '../../../src/filesystem/fsck/fsck.ts';
 import { openFileSystem, openVolume } from '../../../src/filesystem/open.ts';
 import type { FileSystem } from '../../../src/filesystem/options.ts';
 import { dropMemBucket, memBucket } from '../../../src/filesystem/store/mem-store.ts';

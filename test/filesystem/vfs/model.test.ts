@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { hasCode } from '../../../src/base/errors.ts';
 import { formatVolume } from '../../../src/filesystem/format.ts';
-import { fsck } from '../../../src/filesystem/fsck.ts';
+import { fsck } from '../../../src/filesystem/fsck/fsck.ts';
 import { CHUNK_SIZE } from '../../../src/filesystem/meta/types.ts';
 import { openFileSystem } from '../../../src/filesystem/open.ts';
 import { dropMemBucket } from '../../../src/filesystem/store/mem-store.ts';

@@ -1,0 +1,56 @@
+// Removes a file system's objects: listed, not computed, so that what no metadata names goes too. Ends only when a listing
+// is empty.
+import { fail } from '../../base/errors.ts';
+import type { ObjectStore } from '../store/store.ts';
+
+/** Deletes in flight: enough to hide a store's latency. */
+const PARALLEL = 16;
+/** Listings that may still find something before somebody else must be writing. */
+const MAX_PASSES = 5;
+
+export interface WipeOptions {
+  readonly onProgress?: (deleted: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Every object below `{name}/`. Answers how many went. May be repeated after a crash. */
+export async function wipeObjects(store: ObjectStore, name: string, options: WipeOptions = {}): Promise<number> {
+  let deleted = 0;
+  for (let pass = 0; pass < MAX_PASSES; pass++) {
+    const found = await deleteListed(store, `${name}/`, options, (count) => {
+      deleted += count;
+      options.onProgress?.(deleted);
+    });
+    if (found === 0) return deleted;
+  }
+  throw fail('store-not-empty', `remove the objects of ${name}: new ones keep appearing in ${store.description}`);
+}
+
+/** True when nothing is left below `{name}/`. */
+export async function isEmpty(store: ObjectStore, name: string): Promise<boolean> {
+  for await (const _ of store.list(`${name}/`)) return false;
+  return true;
+}
+
+async function deleteListed(
+  store: ObjectStore,
+  prefix: string,
+  { signal }: WipeOptions,
+  onDeleted: (count: number) => void,
+): Promise<number> {
+  let found = 0;
+  let batch: string[] = [];
+  const flush = async (): Promise<void> => {
+    signal?.throwIfAborted();
+    await Promise.all(batch.map((key) => store.delete(key)));
+    onDeleted(batch.length);
+    batch = [];
+  };
+  for await (const { key } of store.list(prefix)) {
+    found++;
+    batch.push(key);
+    if (batch.length === PARALLEL) await flush();
+  }
+  await flush();
+  return found;
+}
