@@ -51,24 +51,3 @@ export function pagesUnder(sliceSize: number, off: number, len: number, pageSize
   }
   return runs;
 }
-
-/** A run of bytes inside one chunk of a file. */
-export interface ChunkRun {
-  readonly indx: number;
-  /** First byte inside the chunk, and how many. */
-  readonly from: number;
-  readonly bytes: number;
-}
-
-/** The chunks under the bytes [offset, offset + size) of a file, in order. */
-export function chunksUnder(offset: number, size: number): ChunkRun[] {
-  const runs: ChunkRun[] = [];
-  for (let at = offset; at < offset + size; ) {
-    const indx = Math.floor(at / CHUNK_SIZE);
-    const from = at - indx * CHUNK_SIZE;
-    const bytes = Math.min(CHUNK_SIZE - from, offset + size - at);
-    runs.push({ indx, from, bytes });
-    at += bytes;
-  }
-  return runs;
-}

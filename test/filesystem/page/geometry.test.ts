@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import {
   CHUNK_SIZE,
-  chunksUnder,
   isPageSize,
   isSliceSize,
   MAX_PAGE_SIZE,
@@ -43,20 +42,6 @@ test('the runs under a range cover it, in order, inside their pages', () => {
         at += run.bytes;
       }
       assert.equal(at, Math.max(off, Math.min(off + len, size)));
-    }),
-  );
-});
-
-test('the runs under a range of a file cover it, chunk by chunk', () => {
-  fc.assert(
-    fc.property(fc.nat(2 ** 45), fc.nat(2 ** 29), (offset, size) => {
-      let at = offset;
-      for (const run of chunksUnder(offset, size)) {
-        assert.equal(run.indx * CHUNK_SIZE + run.from, at);
-        assert.ok(run.bytes > 0 && run.from + run.bytes <= CHUNK_SIZE);
-        at += run.bytes;
-      }
-      assert.equal(at, offset + size);
     }),
   );
 });

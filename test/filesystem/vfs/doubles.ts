@@ -167,8 +167,9 @@ export class MemoryMeta implements Meta {
         at += BigInt(n);
       }
     }
+    // Each entry once: a file copied onto itself again and again would have twice as many every time.
     const all = [...from.chunks.values()].flatMap(({ ledger }) => ledger);
-    for (const chunk of to.chunks.values()) chunk.ledger.push(...all);
+    for (const chunk of to.chunks.values()) chunk.ledger = [...new Set([...chunk.ledger, ...all])];
     if (pieces.length > 0) length = larger(length, at);
     return { attr: this.#set(target.ino, { length, mtime: this.now() }), copied: at - target.offset };
   }

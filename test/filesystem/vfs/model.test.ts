@@ -189,6 +189,11 @@ class Run {
 }
 
 const steps = fc.array(step, { maxLength: 60, size: 'max' });
+/** What grows with each copy of a file onto itself must not grow with all that it has. */
+const copies: Step[] = [
+  { kind: 'write', at: 0, len: 300, value: 1 },
+  ...Array.from({ length: 50 }, (_, i) => ({ kind: 'copy' as const, at: i, len: 1, value: 100 + i })),
+];
 
 test('a file is what a buffer is, whatever is done to it and however slow the store is', async () => {
   await fc.assert(
@@ -212,7 +217,7 @@ test('a file is what a buffer is, whatever is done to it and however slow the st
         vfs.stop();
       },
     ),
-    { numRuns: 2 * sizes.propertyRuns },
+    { numRuns: 2 * sizes.propertyRuns, examples: [[copies, [0], BORDERS[0]]] },
   );
 });
 
@@ -233,7 +238,7 @@ test('the same with the real metadata and sealed pages, which a check of the who
         await new Run({ vfs: fs.vfs, border, scale: REAL_PAGE / PAGE }).all(done);
         await fs.vfs.unlink(caller, fs.vfs.root, Buffer.from('f'));
       }),
-      { numRuns: Math.ceil(sizes.propertyRuns / 20) },
+      { numRuns: Math.ceil(sizes.propertyRuns / 20), examples: [[copies, BORDERS[0]]] },
     );
   } finally {
     await fs.close();
