@@ -1,37 +1,11 @@
 // What one mount has closed, another sees at its next open, although its kernel still believes what it was told before.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeKey } from '../harness/keys.ts';
-import { Pageseal } from '../harness/pageseal.ts';
-import { makeTemp, type Temp } from '../harness/temp.ts';
-import { needs } from '../harness/tools.ts';
+import { makeTemp } from '../harness/temp.ts';
 import { Content, pattern } from '../model/content.ts';
-import { ModelClient } from '../model/judge.ts';
+import { A, B, everything, twoMounts, wanted } from './two-mounts.ts';
 
 const ROUNDS = 20;
-const A = 0;
-const B = 1;
-const wanted = needs('root', 'fuse', 'python3', 'openssl', 'the addon');
-
-/** Two mounts with the usual lifetimes, and a client that reports what each call gave. */
-async function twoMounts(temp: Temp, trashDays: number) {
-  const key = await makeKey(temp, 2048, 'pkcs8');
-  const pageseal = new Pageseal(temp);
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
-  const format = ['--rsa-key', key.file, '--block-size', '64K', '--trash-days', `${trashDays}`];
-  await pageseal.format(metaUrl, 'semantics', `${temp.at('objects')}/`, format);
-  const tops = ['a', 'b'].map((name) => temp.folder(name));
-  for (const top of tops) await pageseal.mount(metaUrl, top, ['--rsa-key', key.file]);
-  const client = new ModelClient(temp, tops);
-  const ask = async (m: number, op: string, order: object): Promise<unknown> => {
-    const { e, v } = await client.ask({ m, op, ...order });
-    assert.equal(e, 0, `${op} ${JSON.stringify(order)} on mount ${m}`);
-    return v;
-  };
-  return { ask, end: () => client.end() };
-}
-
-const everything = { at: 0, len: 1 << 20 };
 
 test('an open sees every byte, whatever length was believed', wanted, async (t) => {
   const { ask, end } = await twoMounts(makeTemp(t), 1);
@@ -68,3 +42,26 @@ for (const trashDays of [0, 1])
     }
     await end();
   });
+
+test('a new mapping shows what another mount has closed, beside an older one', wanted, async (t) => {
+  const { ask, end } = await twoMounts(makeTemp(t), 1);
+  const content = new Content();
+  await ask(A, 'create', { p: 'f', mode: 0o644, exclusive: true });
+  await ask(B, 'hold', { p: 'f', slot: 0, how: 'r' });
+  for (let round = 0; round < ROUNDS; round++) {
+    // In place as well, so that neither length nor place of a page tells that there is something new.
+    const at = round % 2 === 0 ? content.length : content.length >> 1;
+    const data = { seed: `${round}`, len: 5000 };
+    content.write(at, pattern(data.seed, data.len));
+    await ask(A, 'write', { p: 'f', at, ...data, truncate: false });
+    await ask(B, 'hold', { p: 'f', slot: 1, how: 'w' });
+    for (const slot of [1, 0])
+      assert.equal(
+        await ask(B, 'heldMapped', { slot }),
+        content.digestOfPart(0, 1 << 20),
+        `round ${round}, slot ${slot}`,
+      );
+    await ask(B, 'drop', { slot: 1 });
+  }
+  await end();
+});
