@@ -221,6 +221,8 @@ operations = dict(
     rename=rename, mknod=mknod, tree=tree, stat=stat_of, hold=hold, heldWrite=held_write, heldMapped=held_mapped,
     drop=drop, sync=sync,
     heldRead=lambda o: digest(os.pread(held[o["slot"]], o["len"], o["at"])),
+    heldOpenedAgain=lambda o: opened({"m": o["m"], "p": f"/proc/self/fd/{held[o['slot']]}"}, os.O_RDONLY,
+                                     lambda fd: digest(os.pread(fd, o["len"], o["at"]))),
     heldStat=lambda o: attributes(b"", os.fstat(held[o["slot"]])),
     heldTruncate=lambda o: os.ftruncate(held[o["slot"]], o["len"]),
     heldChmod=lambda o: os.fchmod(held[o["slot"]], o["mode"]),

@@ -32,13 +32,21 @@ for (const trashDays of [0, 1])
     const { ask, end } = await twoMounts(makeTemp(t), trashDays);
     await ask(A, 'create', { p: 'f', mode: 0o644, exclusive: true });
     for (let round = 0; round < ROUNDS; round++) {
-      await ask(B, 'read', { p: 'f', ...everything });
+      const old = await ask(B, 'read', { p: 'f', ...everything });
+      // Somebody who keeps the old one open keeps it, and nobody else.
+      const kept = round % 2 === 1;
+      if (kept) await ask(B, 'hold', { p: 'f', slot: 0, how: 'r' });
       const content = new Content();
       content.write(0, pattern(`${round}`, 5000));
       await ask(A, 'create', { p: 'new', mode: 0o644, exclusive: true });
       await ask(A, 'write', { p: 'new', at: 0, len: 5000, seed: `${round}`, truncate: false });
       await ask(A, 'rename', { p: 'new', q: 'f', flags: 0 });
       assert.equal(await ask(B, 'read', { p: 'f', ...everything }), content.digestOfPart(0, 1 << 20), `round ${round}`);
+      if (kept) {
+        for (const op of ['heldRead', 'heldOpenedAgain'])
+          assert.equal(await ask(B, op, { slot: 0, ...everything }), old);
+        await ask(B, 'drop', { slot: 0 });
+      }
     }
     await end();
   });

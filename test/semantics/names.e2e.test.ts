@@ -35,14 +35,17 @@ for (const trashDays of [0, 1])
     })().finally(() => {
       writing = false;
     });
-    let last = 0;
-    for (let reads = 0; writing; reads++) {
-      const seen = await reader.ask(B, 'read', { p: 'f', ...everything });
-      const version = versions.indexOf(String(seen));
-      assert.ok(version >= last, `read ${reads}: version ${version} after ${last}`);
-      last = version;
-    }
-    await replacing;
+    const reading = (async () => {
+      let last = 0;
+      for (let reads = 0; writing; reads++) {
+        const seen = await reader.ask(B, 'read', { p: 'f', ...everything });
+        const version = versions.indexOf(String(seen));
+        assert.ok(version >= last, `read ${reads}: version ${version} after ${last}`);
+        last = version;
+      }
+    })();
+    for (const outcome of await Promise.allSettled([reading, replacing]))
+      if (outcome.status === 'rejected') throw outcome.reason;
     assert.equal(await reader.ask(B, 'read', { p: 'f', ...everything }), versions.at(-1));
     await Promise.all([mounts.end(), reader.end()]);
   });

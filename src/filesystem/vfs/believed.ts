@@ -46,18 +46,20 @@ const SOON_MS = 1000;
 
 /**
  * A deleted inode was most likely opened by a name that leads elsewhere by now: called stale, the kernel looks the name
- * up again. Who comes back to it means it (a path in the trash, /proc/self/fd).
+ * up again, also where somebody here has the old file open. The thread that comes back to it means it (a path in the
+ * trash, /proc/self/fd): each is told for itself, since two may follow the same old name at once.
  */
 export class StaleOnce {
-  readonly #told = new Map<Ino, number>();
+  readonly #told = new Map<string, number>();
 
-  first(ino: Ino): boolean {
+  first(ino: Ino, thread: number): boolean {
+    const key = `${ino} ${thread}`;
     const now = performance.now();
-    const before = this.#told.get(ino);
-    this.#told.delete(ino);
+    const before = this.#told.get(key);
+    this.#told.delete(key);
     if (before !== undefined && now - before < SOON_MS) return false;
     if (this.#told.size >= MOST) this.#told.clear();
-    this.#told.set(ino, now);
+    this.#told.set(key, now);
     return true;
   }
 }
