@@ -48,7 +48,10 @@ async function umount(path: string, flags: { readonly force?: boolean }): Promis
   }
   if (record === undefined) return; // of a keeper that has gone, or of a node's
   if (!(await ends(record, flags.force ? FORCE_DEADLINE_MS : END_DEADLINE_MS, records.isAlive))) {
-    if (!flags.force) throw fail('timeout', `unmounting ${mountPoint}: process ${record.pid} does not end`);
+    if (!flags.force)
+      throw fail('timeout', `unmounting ${mountPoint}: process ${record.pid} does not end`, {
+        hint: `it may still write out, or have a mount in another namespace (a container's, unshare -m): see grep -l ${mountPoint} /proc/[0-9]*/mountinfo`,
+      });
     process.kill(record.pid, 'SIGKILL'); // a keeper takes its worker along
     records.removeRecord(mountPoint);
     throw fail('timeout', `unmounting ${mountPoint}: its process did not end and was killed`, {
