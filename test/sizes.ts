@@ -24,8 +24,8 @@ export const sizes = {
   damagedDumps: size(60, 4_000),
   /** Random trees through dump and load of both clients. */
   dumpedTrees: size(1, 40),
-  /** Operations of fsx, over all mounts. */
-  fsxOperations: size(20_000, 4_000_000),
+  /** Operations of fsx, over all mounts; the environment may ask for as many as there is time for. */
+  fsxOperations: Number(process.env['PAGESEAL_FSX_OPERATIONS'] ?? size(20_000, 4_000_000)),
   /** Rounds of writing while both clients compact. */
   compactionRounds: size(60, 2_000),
   /** Operations on a volume with quotas, by two clients, accounts looked at after each. */
