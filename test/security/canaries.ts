@@ -61,7 +61,7 @@ export class Canaries {
         ...this.findBelow(join(path, name), except),
       ]);
     if (!found?.isFile()) return [];
-    return this.findIn(readFileSync(path)).map((what) => `${path}: ${what}`);
+    return this.findIn(contentsOf(path)).map((what) => `${path}: ${what}`);
   }
 
   #add(what: string, bytes: Buffer): void {
@@ -82,5 +82,15 @@ export class Canaries {
   #needle(what: string, bytes: Buffer): void {
     if (bytes.length < MIN_NEEDLE) throw new Error(`${what}: too short to be searched for`);
     if (!this.#needles.some((needle) => needle.bytes.equals(bytes))) this.#needles.push({ what, bytes });
+  }
+}
+
+/** Of a file that somebody else may take away meanwhile. */
+function contentsOf(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0);
+    throw error;
   }
 }
