@@ -1,5 +1,6 @@
-// A mount of ours and one of the original client on one volume, random orders on either: the same view from both at every
-// barrier, and at the end every checker of either client is content and both count alike.
+// A mount of ours and one of the original client on one volume, random orders on either, locks by processes of both, quotas
+// set and the trash switched meanwhile: the same view from both at every barrier, and at the end every checker of either
+// client is content and both count alike.
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -15,12 +16,21 @@ import type { Order } from '../model/orders.ts';
 import type { PosixModel } from '../model/posix-model.ts';
 import { seedOf } from '../model/seed.ts';
 import { sizes } from '../sizes.ts';
+import { RandomLocks } from './random-locks.ts';
+import { sameFigures, sameQuotaChecks } from './same-figures.ts';
+import { type MountedByBoth, setQuota, setTrash } from './settings-in-use.ts';
 
 const BETWEEN_BARRIERS = 100;
+const BETWEEN_LOCKS = 10;
+const LOCKS = 6;
 const passphrase = 'for both';
 const NO_LIFETIMES = ['--attr-cache', '0', '--entry-cache', '0', '--dir-entry-cache', '0'];
 const OURS = 0;
 const THEIRS = 1;
+const WORK = 'work';
+/** Far more than a run makes. */
+const INODES = 100_000;
+const LOCKED = ['locks/one', 'locks/two', 'locks/three'];
 
 /** What the original client is known to do otherwise, each with its reason; such orders are given to our mount. */
 const knownToBeWrong: readonly ((order: Order, model: PosixModel) => boolean)[] = [
@@ -43,45 +53,77 @@ function dropSumsInTrash(file: string): void {
   database.close();
 }
 
-async function volumeOfBoth(temp: Temp, trashDays: number) {
+async function volumeOfBoth(temp: Temp, trashDays: number): Promise<MountedByBoth> {
   const key = await makeKey(temp, 2048, 'pkcs8', passphrase);
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+  const file = temp.at('meta.db');
+  const metaUrl = `sqlite3://${file}`;
   const tops = [temp.folder('ours'), temp.folder('theirs')] as const;
-  const pageseal = new Pageseal(temp, passphrase);
-  const juicefs = new Juicefs(temp, passphrase);
+  const [pageseal, juicefs] = [new Pageseal(temp, passphrase), new Juicefs(temp, passphrase)];
   const format = ['--encrypt-rsa-key', key.file, '--compress', 'zstd', '--block-size', '64K'];
   await pageseal.format(metaUrl, 'both', `${temp.at('objects')}/`, [...format, '--trash-days', `${trashDays}`]);
-  await pageseal.mount(metaUrl, tops[OURS], NO_LIFETIMES);
-  await juicefs.mount(metaUrl, tops[THEIRS], ['--hide-internal']);
-  return { metaUrl, tops, pageseal, juicefs };
+  // What others set is taken up with a heartbeat.
+  const heartbeat = ['--heartbeat', '1s'];
+  await pageseal.mount(metaUrl, tops[OURS], [...NO_LIFETIMES, ...heartbeat]);
+  await juicefs.mount(metaUrl, tops[THEIRS], ['--hide-internal', ...heartbeat]);
+  return { metaUrl, file, tops, clients: [pageseal, juicefs] };
+}
+
+/** Nothing of the run happens meanwhile. Alternately by either client; the trash is switched where it was on at first. */
+async function change(both: MountedByBoth, judge: Judge, round: number, trashDays: number): Promise<void> {
+  const client = (round >> 1) % 2;
+  if (round % 2 === 0) await setQuota(both, client, client === OURS ? `/${WORK}` : '/', INODES - round);
+  else if (trashDays > 0) await setTrash(both, client, client === OURS ? 0 : trashDays, judge);
+}
+
+async function allRight(both: MountedByBoth): Promise<void> {
+  const { metaUrl, file, tops, clients } = both;
+  const [pageseal, juicefs] = clients;
+  await juicefs.umount(tops[THEIRS] ?? '');
+  await pageseal.umount(tops[OURS] ?? '');
+  dropSumsInTrash(file);
+  await sameQuotaChecks(both);
+  assert.deepEqual(await juicefs.fsck(metaUrl), []);
+  assert.deepEqual(await juicefs.fsckTree(metaUrl), []);
+  assert.match(await pageseal.ok(['fsck', metaUrl, '--deep']), /nothing is wrong/);
+  assert.match(await juicefs.gc(metaUrl), / 0 leaked/);
+  assert.deepEqual(violations(file, { original: true, quotas: true }), []);
 }
 
 for (const trashDays of [0, 1])
-  test(`random orders on both, trash of ${trashDays} days`, needs(...interopNeeds), async (t) => {
+  test(`random orders on both, trash of ${trashDays} days at first`, needs(...interopNeeds), async (t) => {
     const temp = makeTemp(t);
-    const { metaUrl, tops, pageseal, juicefs } = await volumeOfBoth(temp, trashDays);
-    const judge = await Judge.begin(temp, {
-      seed: seedOf(t),
-      tops,
+    const both = await volumeOfBoth(temp, trashDays);
+    const { metaUrl, tops, clients } = both;
+    const options = {
       lazyDirectories: true,
       lateTimes: [THEIRS],
-      countTrash: trashDays > 0 ? [THEIRS] : [],
+      countTrash: [THEIRS],
       firstOnly,
-    });
-    const between = [() => juicefs.ok(['gc', metaUrl, '--compact']), () => pageseal.ok(['gc', metaUrl, '--compact'])];
-    for (let done = 0, i = 0; done < sizes.modelSteps / 4; done += BETWEEN_BARRIERS, i++) {
-      await judge.steps(BETWEEN_BARRIERS);
+      below: WORK,
+      // What it has read ahead of a file it shows until it closes that, whoever has changed it (seen without us, too).
+      readingOn: [THEIRS],
+    };
+    const judge = await Judge.begin(temp, { seed: seedOf(t), tops, ...options });
+    judge.model.trashIsOn = trashDays > 0;
+    for (const p of [WORK, 'locks']) await judge.step({ op: 'mkdir', m: OURS, p, mode: 0o755 });
+    for (const p of LOCKED) await judge.step({ op: 'create', m: THEIRS, p, mode: 0o644, exclusive: true });
+    const locks = await RandomLocks.begin(temp, judge.random, { tops, files: LOCKED, keeping: [THEIRS] });
+    for (let done = 0, round = 0; done < sizes.modelSteps / 4; done += BETWEEN_BARRIERS, round++) {
+      for (let step = 0; step < BETWEEN_BARRIERS; step += BETWEEN_LOCKS) {
+        await judge.steps(BETWEEN_LOCKS);
+        await locks.steps(LOCKS);
+      }
       await judge.barrier();
-      await between[i % between.length]?.();
+      await clients[round % 2]?.ok(['gc', metaUrl, '--compact']);
+      await change(both, judge, round, trashDays);
       await judge.barrier();
     }
+    assert.ok(locks.refused > 0 && locks.granted > 0);
+    await locks.end();
     await judge.end();
-    await juicefs.umount(tops[THEIRS]);
-    await pageseal.umount(tops[OURS]);
-    dropSumsInTrash(temp.at('meta.db'));
-    assert.deepEqual(await juicefs.fsck(metaUrl), []);
-    assert.deepEqual(await juicefs.fsckTree(metaUrl), []);
-    assert.match(await pageseal.ok(['fsck', metaUrl, '--deep']), /nothing is wrong/);
-    assert.match(await juicefs.gc(metaUrl), / 0 leaked/);
-    assert.deepEqual(violations(temp.at('meta.db'), { original: true }), []);
+    await allRight(both);
+    await sameFigures(
+      both,
+      [...judge.model.walk()].filter(([, { kind }]) => kind === 'directory').map(([path]) => path),
+    );
   });

@@ -11,6 +11,8 @@ export interface GeneratorOptions {
   readonly turns?: boolean;
   /** Orders that are for the first mount only: what another one is known to do wrong. */
   readonly firstOnly?: (order: Order, model: PosixModel) => boolean;
+  /** Mounts that do not see what others write to a file that they have open: such files are left to them. */
+  readonly readingOn?: readonly number[];
   /** Orders that these mounts cannot be given. */
   readonly without?: readonly OrderName[];
   /** Everything happens below this directory. */
@@ -85,8 +87,10 @@ export class Generator {
     const paths = ['p' in order ? order.p : '', 'q' in order ? order.q : ''];
     const nodes = paths.flatMap((path) => this.#model.find(path) ?? []);
     const needed = new Set<number>();
-    for (const { node, how, m } of this.#model.slots.values())
-      if (nodes.includes(node) && (how !== 'r' || TOUCHING_NAMES.has(order.op))) needed.add(m);
+    for (const { node, how, m } of this.#model.slots.values()) {
+      const alone = how !== 'r' || TOUCHING_NAMES.has(order.op) || this.#options.readingOn?.includes(m) === true;
+      if (nodes.includes(node) && alone) needed.add(m);
+    }
     if (order.op === 'hold' && order.how !== 'r')
       for (const { node, m } of this.#model.slots.values()) if (nodes.includes(node)) needed.add(m);
     if (this.#options.firstOnly?.(order, this.#model)) needed.add(0);

@@ -60,6 +60,7 @@ interface Place {
 export class PosixModel {
   readonly root: PosixNode;
   readonly slots = new Map<number, HeldSlot>();
+  trashIsOn = true;
   readonly #options: ModelOptions;
   #now: Span = exactly(0n);
 
@@ -171,8 +172,7 @@ export class PosixModel {
 
   #lose({ parent, name }: Place, node: PosixNode): void {
     node.links--;
-    // The trash has one entry per hour and place.
-    node.trashed.add(`${this.#now.to / HOUR}-${parent.id}-${name}`);
+    if (this.trashIsOn) node.trashed.add(`${this.#now.to / HOUR}-${parent.id}-${name}`);
     node.mayTouch(this.#now, 'ctime');
   }
 

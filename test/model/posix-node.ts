@@ -36,7 +36,7 @@ export class PosixNode {
   links = 1;
   /** mtime and ctime may still move on. */
   late = false;
-  /** Names of it in the trash, by where they were: some clients count them as links. */
+  /** Names of it in the trash, which has one per hour and place: some clients count them as links. */
   readonly trashed = new Set<string>();
   target = '';
   rdev = 0;
