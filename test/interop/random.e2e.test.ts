@@ -68,7 +68,10 @@ async function volumeOfBoth(temp: Temp, trashDays: number): Promise<MountedByBot
   return { metaUrl, file, tops, clients: [pageseal, juicefs] };
 }
 
-/** Nothing of the run happens meanwhile. Alternately by either client; the trash is switched where it was on at first. */
+/**
+ * Nothing of the run happens meanwhile. Alternately by either client; the trash is switched where it was on at first, and
+ * is at the end: once it is off, the original client's gc calls leaked what compactions kept while it was on.
+ */
 async function change(both: MountedByBoth, judge: Judge, round: number, trashDays: number): Promise<void> {
   const client = (round >> 1) % 2;
   if (round % 2 === 0) await setQuota(both, client, client === OURS ? `/${WORK}` : '/', INODES - round);
