@@ -18,7 +18,8 @@ export class Temp {
   readonly env: NodeJS.ProcessEnv;
 
   constructor() {
-    const env: NodeJS.ProcessEnv = { ...process.env, [MARK]: this.path, HOME: this.folder('home') };
+    const own = { HOME: this.folder('home'), TMPDIR: this.folder('tmp') };
+    const env: NodeJS.ProcessEnv = { ...process.env, [MARK]: this.path, ...own };
     delete env['JFS_RSA_PASSPHRASE'];
     delete env['NODE_TEST_CONTEXT'];
     this.env = env;
@@ -42,15 +43,22 @@ export class Temp {
   }
 
   async remove(): Promise<void> {
+    // Workers bear no mark of ours; one that still flushes would make the folder again, to put a last file into it.
+    const served = this.#processes().flatMap(descendants);
+    const alive = (): number[] => [...this.#processes(), ...served.filter(isAlive)];
     unmount(this.mounts(), []); // lets a healthy server flush and end by itself
     for (const pid of this.#processes()) signal(pid, 'SIGTERM');
     const deadline = Date.now() + TERM_GRACE_MS;
-    while (this.#processes().length > 0 && Date.now() < deadline) await new Promise((r) => setTimeout(r, POLL_MS));
-    for (const pid of this.#processes()) signal(pid, 'SIGKILL');
+    while (alive().length > 0 && Date.now() < deadline) await new Promise((r) => setTimeout(r, POLL_MS));
+    for (const pid of alive()) signal(pid, 'SIGKILL');
     unmount(this.mounts(), ['-l']);
     const left = this.mounts();
     if (left.length > 0) throw new Error(`still mounted: ${left.join(', ')}`);
     rmSync(this.path, { recursive: true, force: true });
+    // A server that is ending may make a folder again on its way out: whatever is there when this process ends goes, too.
+    process.once('exit', () => {
+      if (this.mounts().length === 0) rmSync(this.path, { recursive: true, force: true });
+    });
   }
 
   /** By the folder's name in their environment or on their command line. */
@@ -99,6 +107,35 @@ function processesNaming(text: string): number[] {
 
 /** Exit codes of `timeout` from here on mean that it had to end the program. */
 const KILLED = 124;
+
+/** Children, and theirs. */
+function descendants(pid: number): number[] {
+  const children = tasksOf(pid).flatMap((task) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+    } catch {
+      return []; // gone
+    }
+  });
+  return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
+function tasksOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return []; // gone
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function signal(pid: number, name: NodeJS.Signals): void {
   try {

@@ -41,25 +41,30 @@ export class Believed {
   }
 }
 
-/** How soon the kernel comes back to an inode that was called stale. */
+/** How soon the kernel comes back after it was told that an inode is stale. */
 const SOON_MS = 1000;
 
 /**
  * A deleted inode was most likely opened by a name that leads elsewhere by now: called stale, the kernel looks the name
- * up again, also where somebody here has the old file open. The thread that comes back to it means it (a path in the
+ * up again, once, also where somebody here has the old file open. The thread that comes back means it (a path in the
  * trash, /proc/self/fd): each is told for itself, since two may follow the same old name at once.
  */
 export class StaleOnce {
-  readonly #told = new Map<string, number>();
+  readonly #told = new Map<number, number>();
 
-  first(ino: Ino, thread: number): boolean {
-    const key = `${ino} ${thread}`;
+  first(thread: number): boolean {
     const now = performance.now();
-    const before = this.#told.get(key);
-    this.#told.delete(key);
+    const before = this.#told.get(thread);
+    this.#told.delete(thread);
+    // Whatever inode it has come to now: the name was replaced once more, and a second ESTALE would be the application's.
     if (before !== undefined && now - before < SOON_MS) return false;
     if (this.#told.size >= MOST) this.#told.clear();
-    this.#told.set(key, now);
+    this.#told.set(thread, now);
     return true;
+  }
+
+  /** The thread came to a file that is there. */
+  found(thread: number): void {
+    if (this.#told.size > 0) this.#told.delete(thread);
   }
 }

@@ -31,7 +31,8 @@ export async function open(core: Core, caller: Caller, ino: Ino, flags: number):
     const since = core.inodes.now;
     const attr = await core.meta.getattr(ino);
     const deleted = attr.nlink === 0 || attr.parent > TRASH;
-    if (deleted && core.staleOnce.first(ino, caller.pid))
+    if (!deleted) core.staleOnce.found(caller.pid);
+    else if (core.staleOnce.first(caller.pid))
       throw fail('ESTALE', `open inode ${ino}: it is deleted, and its name may lead elsewhere by now`);
     checkOpen(attr, flags);
     if ((flags & O.accessMode) !== O.writeOnly && (flags & O.noAtime) === 0) await accessed(core, ino, attr);
