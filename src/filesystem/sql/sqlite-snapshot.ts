@@ -3,10 +3,11 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { fail } from '../../base/errors.ts';
 import type { Op, Query, Snapshot, SqlValue } from './op.ts';
-import { openReadOnly, rewriteSql, tableInfix } from './sqlite.ts';
+import { checkPlace, openReadOnly, rewriteSql, tableInfix } from './sqlite.ts';
 import { fromSqlite } from './sqlite-errors.ts';
 
 export async function openSqliteSnapshot(file: string, tablePrefix: string): Promise<Snapshot> {
+  await checkPlace(file);
   try {
     return new SqliteSnapshot(file, tableInfix(tablePrefix));
   } catch (thrown) {

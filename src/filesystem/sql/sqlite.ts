@@ -43,11 +43,7 @@ type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: f
 
 export async function openSqlite(options: SqliteOptions): Promise<SqliteEngine> {
   const { file } = options;
-  await refuseUnsafePlace(file);
-  const exists = await stat(file).catch(() => undefined);
-  if (exists === undefined && options.create !== true)
-    throw fail('metadata-unavailable', `open metadata ${file}: no such file`);
-  if (exists !== undefined && !exists.isFile()) throw fail('metadata-unavailable', `open metadata ${file}: not a file`);
+  await checkPlace(file, options.create);
   const deadline = performance.now() + BUSY_LIMIT_MS;
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -58,6 +54,14 @@ export async function openSqlite(options: SqliteOptions): Promise<SqliteEngine> 
       await pause(attempt);
     }
   }
+}
+
+/** Before any connection to a database file: that it may lie where it lies, and is there unless it is to be made. */
+export async function checkPlace(file: string, create = false): Promise<void> {
+  await refuseUnsafePlace(file);
+  const exists = await stat(file).catch(() => undefined);
+  if (exists === undefined && !create) throw fail('metadata-unavailable', `open metadata ${file}: no such file`);
+  if (exists !== undefined && !exists.isFile()) throw fail('metadata-unavailable', `open metadata ${file}: not a file`);
 }
 
 const pause = (attempt: number): Promise<void> =>
