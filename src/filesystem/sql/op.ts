@@ -94,8 +94,12 @@ export interface RunOptions {
   readonly durable?: boolean;
 }
 
+/** Texts are the same for both, but not those that make or look up tables. */
+export type Dialect = 'sqlite' | 'postgres';
+
 /** A database that runs operations. Implemented by SQLite (sql/sqlite.ts); PostgreSQL comes beside it. */
 export interface Engine {
+  readonly dialect: Dialect;
   readonly description: string;
   /** In one write transaction; retried as a whole when the database asks for it. */
   run<R>(operation: () => Op<R>, options?: RunOptions): Promise<R>;
@@ -109,7 +113,7 @@ export interface Engine {
 }
 
 /** What reading takes: an engine, or a snapshot. */
-export type Reader = Pick<Engine, 'description' | 'view'>;
+export type Reader = Pick<Engine, 'dialect' | 'description' | 'view'>;
 
 /** The database as it was at one moment, for work that takes long; on a connection of its own, so that nobody waits. */
 export interface Snapshot extends Reader {

@@ -16,6 +16,7 @@ export async function openSqliteSnapshot(file: string, tablePrefix: string): Pro
 }
 
 class SqliteSnapshot implements Snapshot {
+  readonly dialect = 'sqlite';
   readonly description: string;
   readonly #file: string;
   readonly #infix: string;

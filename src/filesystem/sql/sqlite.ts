@@ -75,6 +75,7 @@ const transactions = (value: string): Timer =>
 const [reads, writes] = [transactions('read'), transactions('write')];
 
 export class SqliteEngine implements Engine {
+  readonly dialect = 'sqlite';
   readonly description: string;
   readonly #file: string;
   readonly #prefix: string;

@@ -30,6 +30,7 @@ class Watched {
       () =>
         this.#watch(operation());
     this.engine = {
+      dialect: inner.dialect,
       description: inner.description,
       run: (operation, options) => inner.run(watched(operation), options),
       view: (operation) => inner.view(watched(operation)),
