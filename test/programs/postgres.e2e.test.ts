@@ -1,7 +1,7 @@
 // A PostgreSQL server whose data directory is on a mount: initdb, pgbench, a crash of the server, its own check of every
 // page. The server refuses root, so it runs as somebody else, whom the mount's permissions must let in.
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, cpSync, mkdirSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { makeTemp, type Temp } from '../harness/temp.ts';
@@ -14,17 +14,13 @@ const UID = 65_534;
 
 class Server {
   readonly #volume: ProgramVolume;
-  readonly #programs: string;
   readonly #data: string;
   readonly #socket: string;
   readonly #log: string;
 
   constructor(temp: Temp, volume: ProgramVolume) {
     this.#volume = volume;
-    // Where the checkout lies the other user may not be able to look.
-    chmodSync(temp.path, 0o755);
-    cpSync(join(postgresPrograms, '..'), temp.at('postgres'), { recursive: true });
-    this.#programs = temp.at('postgres/bin');
+    chmodSync(temp.path, 0o711); // the other user passes through
     this.#data = join(volume.top, 'data');
     this.#socket = temp.folder('socket');
     this.#log = join(this.#socket, 'log');
@@ -34,7 +30,7 @@ class Server {
 
   program(name: string, ...args: string[]): Promise<string> {
     const user = ['--reuid', String(UID), '--regid', String(UID), '--clear-groups', '--'];
-    return this.#volume.run('setpriv', [...user, join(this.#programs, name), ...args], { cwd: this.#socket });
+    return this.#volume.run('setpriv', [...user, join(postgresPrograms, name), ...args], { cwd: this.#socket });
   }
 
   initdb = (): Promise<string> =>
