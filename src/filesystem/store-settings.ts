@@ -4,9 +4,20 @@ import type { VolumeSetting } from './meta/read-setting.ts';
 import type { StoreSettings } from './store/store.ts';
 
 export function storeSettings({ setting }: VolumeSetting, given: Partial<StoreSettings> = {}): StoreSettings {
-  const { storage, bucket, accessKey, secretKey } = setting;
-  // A record that a dump left without its secret serves who brings one.
-  const own = given.secretKey === undefined && secretKey !== '';
-  const secret = own && setting.keyEncrypted ? openAtRest(setting.uuid, secretKey).toString() : secretKey;
-  return { storage, bucket, ...(accessKey && { accessKey }), ...(secret && { secretKey: secret }), ...given };
+  const { storage, bucket, accessKey, storageClass, uploadLimit, downloadLimit } = setting;
+  // Opened only where they are used: a record that a dump left without its secrets serves who brings them.
+  const opened = (name: 'secretKey' | 'sessionToken'): string =>
+    setting.keyEncrypted && setting[name] !== '' ? openAtRest(setting.uuid, setting[name]).toString() : setting[name];
+  const limits = { ...(uploadLimit > 0 && { uploadLimit }), ...(downloadLimit > 0 && { downloadLimit }) };
+  const place = { storage, bucket, ...(storageClass && { storageClass }), ...limits };
+  // A token belongs to its pair: the record's pair and token never mix with a pair that is given.
+  const pairGiven = given.accessKey !== undefined || given.secretKey !== undefined;
+  const secretKey = pairGiven ? '' : opened('secretKey');
+  const sessionToken = pairGiven || given.sessionToken !== undefined ? '' : opened('sessionToken');
+  const own = {
+    ...(accessKey && { accessKey }),
+    ...(secretKey && { secretKey }),
+    ...(sessionToken && { sessionToken }),
+  };
+  return { ...place, ...own, ...given };
 }

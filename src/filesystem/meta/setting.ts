@@ -20,6 +20,13 @@ export interface Setting {
   readonly accessKey: string;
   /** At rest: encrypted when keyEncrypted. */
   readonly secretKey: string;
+  /** At rest, too. */
+  readonly sessionToken: string;
+  /** Of new objects; '' is the bucket's own. */
+  readonly storageClass: string;
+  /** Mbit/s; 0 is no limit. */
+  readonly uploadLimit: number;
+  readonly downloadLimit: number;
   /** Bytes of a full page. */
   readonly pageSize: number;
   /** 'none', 'lz4' or 'zstd'. */
@@ -111,6 +118,10 @@ export function parseSetting(text: string): Setting {
     bucket: string('Bucket'),
     accessKey: string('AccessKey'),
     secretKey: string('SecretKey'),
+    sessionToken: string('SessionToken'),
+    storageClass: storageClassOf(record),
+    uploadLimit: small('UploadLimit'),
+    downloadLimit: small('DownloadLimit'),
     pageSize: small('BlockSize') * KiB,
     compression: string('Compression').toLowerCase() || 'none',
     shards: small('Shards'),
@@ -131,6 +142,16 @@ export function parseSetting(text: string): Setting {
   validate(setting);
   checkClientVersion(string('MinClientVersion'), string('MaxClientVersion'));
   return setting;
+}
+
+/** Of tier 0, which since 1.4 stands in place of the older field; both are there when format wrote a class. */
+function storageClassOf(record: SettingRecord): string {
+  const tiers = lookUp(record, 'Tiers');
+  const isObject = typeof tiers === 'object' && tiers !== null && !Array.isArray(tiers);
+  const first = isObject ? (tiers as { readonly [id: string]: Json })['0'] : undefined;
+  if (typeof first !== 'object' || first === null || Array.isArray(first))
+    return field(record, 'StorageClass', 'string', '');
+  return field(new Map(Object.entries(first)), 'StorageClass', 'string', '');
 }
 
 function narrow(name: string, value: bigint): number {

@@ -42,4 +42,17 @@ export interface StoreSettings {
   readonly bucket: string;
   readonly accessKey?: string;
   readonly secretKey?: string;
+  readonly sessionToken?: string;
+  /** Of new objects; absent or '' is the bucket's own. */
+  readonly storageClass?: string;
+  /** Mbit/s, as the record counts; absent or 0 is no limit. */
+  readonly uploadLimit?: number;
+  readonly downloadLimit?: number;
+  /** PEM text of the authorities that may vouch for the store, beside the system's. */
+  readonly caBundle?: string;
+  /** PEM text, for stores that want to know their clients by certificate. */
+  readonly clientCertificate?: string;
+  readonly clientKey?: string;
+  /** `http://` to this very machine, for tests and gateways that run beside. */
+  readonly allowInsecureLoopback?: boolean;
 }
