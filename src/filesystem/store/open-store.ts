@@ -20,8 +20,13 @@ export async function openStore(settings: StoreSettings, options: OpenStoreOptio
       const { MemStore } = await import('./mem-store.ts');
       return new MemStore(settings.bucket);
     }
+    case 's3':
+    case 'minio': {
+      const { openS3 } = await import('./s3-store.ts');
+      return new RetryingStore(await openS3(settings, options.create === true));
+    }
     default:
-      throw fail('unsupported', `storage ${JSON.stringify(settings.storage)}: wanted file or mem`);
+      throw fail('unsupported', `storage ${JSON.stringify(settings.storage)}: wanted file, mem, s3 or minio`);
   }
 }
 

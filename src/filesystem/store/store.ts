@@ -37,7 +37,7 @@ export interface ObjectStore {
 
 /** What names a store in the setting record or a Secret. */
 export interface StoreSettings {
-  /** 'file' or 'mem' now; lower case. */
+  /** 'file', 'mem', 's3' or 'minio'; lower case. */
   readonly storage: string;
   readonly bucket: string;
   readonly accessKey?: string;
