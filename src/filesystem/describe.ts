@@ -4,6 +4,7 @@ import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { bigintAt, bytesAt, textAt } from './meta/rows.ts';
 import { hasOurTables } from './meta/schema.ts';
 import { printRecord, type Setting } from './meta/setting.ts';
+import { sumOf } from './meta/space.ts';
 import { TRASH } from './meta/types.ts';
 import { type Engine, type Op, query, type Row, read } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
@@ -77,7 +78,7 @@ export const readStatus = (metaUrl: string): Promise<Status> =>
 /** What mounts have changed and not added to the shared figures yet. */
 function* unflushed(): Op<{ readonly space: bigint; readonly inodes: bigint } | undefined> {
   const [[sums]] = yield* read(
-    query('SELECT SUM(total_space), SUM(total_inodes) FROM pageseal_usage HAVING COUNT(*) > 0', [], (row) => ({
+    query(`SELECT ${sumOf('total_space')}, ${sumOf('total_inodes')} FROM pageseal_usage`, [], (row) => ({
       space: bigintAt(row, 0),
       inodes: bigintAt(row, 1),
     })),

@@ -4,6 +4,7 @@ import { REMOVED } from '../keys/at-rest.ts';
 import { settingText } from '../meta/read-setting.ts';
 import { bigintAt, textAt } from '../meta/rows.ts';
 import { parseRecord, type SettingRecord } from '../meta/setting.ts';
+import { sumOf } from '../meta/space.ts';
 import { type Op, query, type Row, read } from '../sql/op.ts';
 import { type Indentable, indented } from './text.ts';
 
@@ -33,7 +34,7 @@ const directoryQuotas = query('SELECT inode, max_space, max_inodes FROM jfs_dir_
 const ownerQuotas = (kind: bigint) =>
   query('SELECT qkey, max_space, max_inodes FROM jfs_user_group_quota WHERE qtype = ?', [kind], limits);
 const pendingUsage = query(
-  'SELECT COALESCE(SUM(total_space), 0), COALESCE(SUM(total_inodes), 0) FROM pageseal_usage',
+  `SELECT ${sumOf('total_space')}, ${sumOf('total_inodes')} FROM pageseal_usage`,
   [],
   (row) => ({ space: bigintAt(row, 0), inodes: bigintAt(row, 1) }),
 );

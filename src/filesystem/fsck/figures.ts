@@ -4,7 +4,7 @@
 import { treeUsage } from '../meta/namespace-statements.ts';
 import { type OwnerCheck, OwnerKind, wrongOwners } from '../meta/owner-rows.ts';
 import { bigintAt } from '../meta/rows.ts';
-import { NODE_LENGTH, NODE_SPACE } from '../meta/space.ts';
+import { NODE_LENGTH, NODE_SPACE, sumOf } from '../meta/space.ts';
 import { type Ino, TRASH } from '../meta/types.ts';
 import { type Engine, type Op, query, type Row, read } from '../sql/op.ts';
 import { type Check, type Scope, scopeSql } from './checks.ts';
@@ -14,7 +14,7 @@ const at = (row: Row, i: number): bigint => bigintAt(row, i);
 const counted = `n.inode NOT IN (1, ${TRASH})`;
 
 /** What the counters should say. */
-export const usedSpaceSql = `SELECT COALESCE(SUM(${NODE_SPACE}), 0) FROM jfs_node n WHERE ${counted}`;
+export const usedSpaceSql = `SELECT ${sumOf(NODE_SPACE)} FROM jfs_node n WHERE ${counted}`;
 export const totalInodesSql = `SELECT COUNT(*) FROM jfs_node n WHERE ${counted}`;
 
 const totalChecks: readonly Check[] = [
@@ -38,7 +38,7 @@ const totalChecks: readonly Check[] = [
 const sums = `SELECT p.inode AS subject, s.inode AS kept, s.data_length, s.used_space, s.used_inodes,
     COALESCE(r.length, 0), COALESCE(r.space, 0), COALESCE(r.inodes, 0)
   FROM jfs_node p LEFT JOIN jfs_dir_stats s ON s.inode = p.inode
-  LEFT JOIN (SELECT e.parent AS parent, SUM(${NODE_LENGTH}) AS length, SUM(${NODE_SPACE}) AS space, COUNT(*) AS inodes
+  LEFT JOIN (SELECT e.parent AS parent, ${sumOf(NODE_LENGTH)} AS length, ${sumOf(NODE_SPACE)} AS space, COUNT(*) AS inodes
     FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode GROUP BY e.parent) r ON r.parent = p.inode
   WHERE p.type = 2 AND p.inode <> ${TRASH}`;
 

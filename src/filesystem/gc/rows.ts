@@ -3,6 +3,7 @@
 import { nowNs } from '../../base/clock.ts';
 import type { OpenedMeta } from '../meta/open-meta.ts';
 import { bigintAt, numberAt } from '../meta/rows.ts';
+import { sumOf } from '../meta/space.ts';
 import { hourOf } from '../meta/trash-expiry.ts';
 import { TRASH } from '../meta/types.ts';
 import { change, type Engine, type Op, query, read, write } from '../sql/op.ts';
@@ -39,7 +40,7 @@ export function waitingRows(engine: Engine, trashDays: number): Promise<WaitingR
   const limit = Number(now) * 1000 - trashDays * Number(DAY_SECONDS) * 1000 - EXTRA_HOURS_MS;
   return engine.view(function* (): Op<WaitingRows> {
     const [files, delayed, delayedDue, hours, detached] = yield* read(
-      query('SELECT COUNT(*), COALESCE(SUM(length), 0) FROM jfs_delfile', [], (row) => ({
+      query(`SELECT COUNT(*), ${sumOf('length')} FROM jfs_delfile`, [], (row) => ({
         count: numberAt(row, 0),
         bytes: numberAt(row, 1),
       })),
@@ -69,7 +70,7 @@ export async function removeDetached(meta: OpenedMeta): Promise<number> {
 }
 
 /** A ledger row is written in the transaction that counts its slice, and means nothing without that count. */
-const ORPHANED = `NOT EXISTS (SELECT 1 FROM jfs_chunk_ref r WHERE r.chunkid = pageseal_page.slice_id AND pageseal_page.indx * ? < r.size)`;
+const ORPHANED = `NOT EXISTS (SELECT 1 FROM jfs_chunk_ref r WHERE r.chunkid = pageseal_page.slice_id AND CAST(pageseal_page.indx AS BIGINT) * ? < r.size)`;
 
 export function countOrphanedLedgerRows(engine: Engine, pageSize: number): Promise<number> {
   return engine.view(function* (): Op<number> {

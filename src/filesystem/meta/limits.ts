@@ -7,6 +7,7 @@ import { OwnerKind, type OwnerRow, ownerLimit } from './owner-rows.ts';
 import { pendingAtMost, pendingBelow, type QuotaRow, quotasAbove, type Used } from './quota-rows.ts';
 import { bigintAt } from './rows.ts';
 import type { Setting } from './setting.ts';
+import { sumOf } from './space.ts';
 import { counterValue } from './statements.ts';
 import type { Ino } from './types.ts';
 import type { OwnerDelta } from './usage-rows.ts';
@@ -26,7 +27,7 @@ const exceeds = (maxSpace: bigint, maxInodes: bigint, used: Used, growth: Used):
   (growth.inodes > 0n && maxInodes > 0n && used.inodes + growth.inodes > maxInodes);
 
 const pendingTotal: Query<Used> = query(
-  'SELECT CAST(COALESCE(SUM(total_space), 0) AS BIGINT), CAST(COALESCE(SUM(total_inodes), 0) AS BIGINT) FROM pageseal_usage',
+  `SELECT ${sumOf('total_space')}, ${sumOf('total_inodes')} FROM pageseal_usage`,
   [],
   (row) => ({ space: bigintAt(row, 0), inodes: bigintAt(row, 1) }),
 );

@@ -2,7 +2,7 @@
 // and down.
 import { type Change, change, type Query, query } from '../sql/op.ts';
 import { attrColumns, bigintAt, decodeAttr } from './rows.ts';
-import { NODE_SPACE } from './space.ts';
+import { NODE_SPACE, sumOf } from './space.ts';
 import type { Attr, Ino } from './types.ts';
 import type { Delta } from './usage-rows.ts';
 
@@ -47,7 +47,7 @@ export const treeUsage = (directory: Ino): Query<Pick<Delta, 'space' | 'inodes'>
   query(
     'WITH RECURSIVE down (inode) AS (SELECT CAST(? AS BIGINT) UNION' +
       ' SELECT e.inode FROM jfs_edge e JOIN down ON e.parent = down.inode WHERE e.type = 2)' +
-      ` SELECT CAST(COALESCE(SUM(${NODE_SPACE}), 0) AS BIGINT),` +
+      ` SELECT ${sumOf(NODE_SPACE)},` +
       ' COUNT(*) FROM down JOIN jfs_edge e ON e.parent = down.inode JOIN jfs_node n ON n.inode = e.inode',
     [directory],
     (row) => ({ space: bigintAt(row, 0), inodes: bigintAt(row, 1) }),

@@ -4,7 +4,7 @@
 import { type Change, change, type Query, query, type Row } from '../sql/op.ts';
 import { decodeQuota, type Limits, type Quota, type Used } from './quota-rows.ts';
 import { bigintAt } from './rows.ts';
-import { NODE_SPACE } from './space.ts';
+import { NODE_SPACE, sumOf } from './space.ts';
 import { ROOT, TRASH } from './types.ts';
 
 /** qtype of a row. */
@@ -23,7 +23,6 @@ export interface PendingOwner extends Owner, Used {
   readonly sid: bigint;
 }
 
-const sum = (expression: string): string => `CAST(COALESCE(SUM(${expression}), 0) AS BIGINT)`;
 const kindAt = (row: Row, i: number): OwnerKind =>
   bigintAt(row, i) === OwnerKind.user ? OwnerKind.user : OwnerKind.group;
 const decodeRow = (row: Row): OwnerRow => ({ kind: kindAt(row, 0), id: bigintAt(row, 1), ...decodeQuota(row, 2) });
@@ -92,8 +91,8 @@ export const anyOwnerLimit: Query<bigint> = query(
 export const ownerLimit = ({ kind, id }: Owner): Query<OwnerRow> =>
   query(
     `SELECT q.qtype, q.qkey, q.max_space, q.max_inodes,
-       q.used_space + (SELECT ${sum('u.space')} FROM pageseal_owner_usage u WHERE u.qtype = q.qtype AND u.qkey = q.qkey),
-       q.used_inodes + (SELECT ${sum('u.inodes')} FROM pageseal_owner_usage u WHERE u.qtype = q.qtype AND u.qkey = q.qkey)
+       q.used_space + (SELECT ${sumOf('u.space')} FROM pageseal_owner_usage u WHERE u.qtype = q.qtype AND u.qkey = q.qkey),
+       q.used_inodes + (SELECT ${sumOf('u.inodes')} FROM pageseal_owner_usage u WHERE u.qtype = q.qtype AND u.qkey = q.qkey)
      FROM jfs_user_group_quota q WHERE q.qtype = ? AND q.qkey = ? AND (q.max_space > 0 OR q.max_inodes > 0)`,
     [kind, id],
     decodeRow,
@@ -126,15 +125,15 @@ const COUNTS = 'CASE WHEN n.type IN (1, 2) THEN 1 ELSE 0 END';
 /** What every owner has, less what is pending for it: what the rows should say. Unlinked files that are open count too. */
 const found = (kind: OwnerKind): string => {
   const key = kind === OwnerKind.user ? 'n.uid' : 'n.gid';
-  return `SELECT ${kind} AS qtype, ${key} AS qkey, ${sum(`${COUNTS} * ${NODE_SPACE}`)}
-      - (SELECT ${sum('u.space')} FROM pageseal_owner_usage u WHERE u.qtype = ${kind} AND u.qkey = ${key}) AS space,
-    ${sum(COUNTS)}
-      - (SELECT ${sum('u.inodes')} FROM pageseal_owner_usage u WHERE u.qtype = ${kind} AND u.qkey = ${key}) AS inodes
+  return `SELECT ${kind} AS qtype, ${key} AS qkey, ${sumOf(`${COUNTS} * ${NODE_SPACE}`)}
+      - (SELECT ${sumOf('u.space')} FROM pageseal_owner_usage u WHERE u.qtype = ${kind} AND u.qkey = ${key}) AS space,
+    ${sumOf(COUNTS)}
+      - (SELECT ${sumOf('u.inodes')} FROM pageseal_owner_usage u WHERE u.qtype = ${kind} AND u.qkey = ${key}) AS inodes
     FROM jfs_node n WHERE n.inode NOT IN (${ROOT}, ${TRASH}) GROUP BY ${key}`;
 };
 const FOUND = `${found(OwnerKind.user)} UNION ALL ${found(OwnerKind.group)}`;
 /** What is pending for owners who have nothing any more. */
-const LATE = `SELECT -${sum('u.space')} FROM pageseal_owner_usage u WHERE u.qtype = jfs_user_group_quota.qtype AND u.qkey = jfs_user_group_quota.qkey`;
+const LATE = `SELECT -${sumOf('u.space')} FROM pageseal_owner_usage u WHERE u.qtype = jfs_user_group_quota.qtype AND u.qkey = jfs_user_group_quota.qkey`;
 
 /** All rows as they are found to be, those of owners who have nothing included; limits stay. In one transaction. */
 export const recountOwners = (): Change[] => [
@@ -161,7 +160,7 @@ export const wrongOwners: Query<OwnerCheck> = query(
    WHERE q.qkey IS NULL OR q.used_space <> f.space OR q.used_inodes <> f.inodes
    UNION ALL
    SELECT q.qtype, q.qkey, -COALESCE(u.space, 0), -COALESCE(u.inodes, 0), 1, q.used_space, q.used_inodes
-   FROM jfs_user_group_quota q LEFT JOIN (SELECT qtype, qkey, ${sum('space')} AS space, ${sum('inodes')} AS inodes
+   FROM jfs_user_group_quota q LEFT JOIN (SELECT qtype, qkey, ${sumOf('space')} AS space, ${sumOf('inodes')} AS inodes
      FROM pageseal_owner_usage GROUP BY qtype, qkey) u ON u.qtype = q.qtype AND u.qkey = q.qkey
    WHERE NOT EXISTS (SELECT 1 FROM jfs_node n WHERE n.inode NOT IN (${ROOT}, ${TRASH})
      AND ((q.qtype = 1 AND n.uid = q.qkey) OR (q.qtype = 2 AND n.gid = q.qkey)))

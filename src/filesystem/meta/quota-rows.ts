@@ -3,7 +3,7 @@
 // difference of the two, in one statement.
 import { type Change, change, type Query, query, type Row } from '../sql/op.ts';
 import { bigintAt } from './rows.ts';
-import { NODE_SPACE } from './space.ts';
+import { NODE_SPACE, sumOf } from './space.ts';
 import { type Ino, TRASH } from './types.ts';
 
 /** Limits of 0 and less are none. */
@@ -33,7 +33,6 @@ export const decodeQuota = (row: Row, at: number): Quota => ({
 });
 const decodeRow = (row: Row): QuotaRow => ({ ino: bigintAt(row, 0), ...decodeQuota(row, 1) });
 const decodePair = (row: Row): Used => ({ space: bigintAt(row, 0), inodes: bigintAt(row, 1) });
-const sum = (expression: string): string => `CAST(COALESCE(SUM(${expression}), 0) AS BIGINT)`;
 
 export const anyQuota: Query<Ino> = query('SELECT inode FROM jfs_dir_quota LIMIT 1', [], (row) => bigintAt(row, 0));
 
@@ -71,8 +70,8 @@ export const addQuotaUsage = (ino: Ino, { space, inodes }: Used): Change =>
 
 /** At most what is pending below any directory: cheap, and mostly enough to see that no limit is near. */
 export const pendingAtMost: Query<Used> = query(
-  `SELECT ${sum('CASE WHEN u.tree_space > 0 THEN u.tree_space ELSE 0 END')},
-     ${sum('CASE WHEN u.tree_inodes > 0 THEN u.tree_inodes ELSE 0 END')} FROM pageseal_usage u`,
+  `SELECT ${sumOf('CASE WHEN u.tree_space > 0 THEN u.tree_space ELSE 0 END')},
+     ${sumOf('CASE WHEN u.tree_inodes > 0 THEN u.tree_inodes ELSE 0 END')} FROM pageseal_usage u`,
   [],
   decodePair,
 );
@@ -84,7 +83,7 @@ export const pendingBelow = (ino: Ino): Query<Used> =>
        SELECT u.inode, u.inode, 0 FROM (SELECT DISTINCT inode FROM pageseal_usage WHERE tree_space <> 0 OR tree_inodes <> 0) u
        UNION ALL SELECT up.start, n.parent, up.depth + 1 FROM up JOIN jfs_node n ON n.inode = up.inode
        WHERE up.inode <> ? AND n.parent > 0 AND n.inode <> 1 AND n.inode < ${TRASH} AND up.depth < 4096)
-     SELECT ${sum('u.tree_space')}, ${sum('u.tree_inodes')} FROM pageseal_usage u
+     SELECT ${sumOf('u.tree_space')}, ${sumOf('u.tree_inodes')} FROM pageseal_usage u
      WHERE u.inode IN (SELECT start FROM up WHERE up.inode = ?)`,
     [ino, ino],
     decodePair,
@@ -93,7 +92,7 @@ export const pendingBelow = (ino: Ino): Query<Used> =>
 /** Of one directory alone. */
 export const pendingTree = (ino: Ino): Query<Used> =>
   query(
-    `SELECT ${sum('u.tree_space')}, ${sum('u.tree_inodes')} FROM pageseal_usage u WHERE u.inode = ?`,
+    `SELECT ${sumOf('u.tree_space')}, ${sumOf('u.tree_inodes')} FROM pageseal_usage u WHERE u.inode = ?`,
     [ino],
     decodePair,
   );
@@ -122,8 +121,8 @@ export function setQuota(ino: Ino, { maxSpace, maxInodes }: Limits): Change {
   const then = sets.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${sets.join(', ')}`;
   return change(
     `${DOWN} INSERT INTO jfs_dir_quota (inode, max_space, max_inodes, used_space, used_inodes)
-     SELECT ?, ?, ?, (SELECT ${sum(NODE_SPACE)} ${BELOW}) - (SELECT ${sum('u.tree_space')} ${PENDING}),
-       (SELECT COUNT(*) ${BELOW}) - (SELECT ${sum('u.tree_inodes')} ${PENDING})
+     SELECT ?, ?, ?, (SELECT ${sumOf(NODE_SPACE)} ${BELOW}) - (SELECT ${sumOf('u.tree_space')} ${PENDING}),
+       (SELECT COUNT(*) ${BELOW}) - (SELECT ${sumOf('u.tree_inodes')} ${PENDING})
      WHERE 1 = 1 ON CONFLICT (inode) ${then}`,
     ...[ino, ino, maxSpace ?? 0n, maxInodes ?? 0n],
   );
@@ -133,8 +132,8 @@ export function setQuota(ino: Ino, { maxSpace, maxInodes }: Limits): Change {
 export const recountQuota = (ino: Ino): Change =>
   change(
     `${DOWN} UPDATE jfs_dir_quota SET
-       used_space = (SELECT ${sum(NODE_SPACE)} ${BELOW}) - (SELECT ${sum('u.tree_space')} ${PENDING}),
-       used_inodes = (SELECT COUNT(*) ${BELOW}) - (SELECT ${sum('u.tree_inodes')} ${PENDING}) WHERE inode = ?`,
+       used_space = (SELECT ${sumOf(NODE_SPACE)} ${BELOW}) - (SELECT ${sumOf('u.tree_space')} ${PENDING}),
+       used_inodes = (SELECT COUNT(*) ${BELOW}) - (SELECT ${sumOf('u.tree_inodes')} ${PENDING}) WHERE inode = ?`,
     ino,
     ino,
   );
@@ -143,8 +142,8 @@ export const recountQuota = (ino: Ino): Change =>
 export const quotaCheck = (ino: Ino): Query<{ readonly row: QuotaRow; readonly found: Used }> =>
   query(
     `${DOWN} SELECT q.inode, ${QUOTA},
-       (SELECT ${sum(NODE_SPACE)} ${BELOW}) - (SELECT ${sum('u.tree_space')} ${PENDING}),
-       (SELECT COUNT(*) ${BELOW}) - (SELECT ${sum('u.tree_inodes')} ${PENDING})
+       (SELECT ${sumOf(NODE_SPACE)} ${BELOW}) - (SELECT ${sumOf('u.tree_space')} ${PENDING}),
+       (SELECT COUNT(*) ${BELOW}) - (SELECT ${sumOf('u.tree_inodes')} ${PENDING})
      FROM jfs_dir_quota q WHERE q.inode = ?`,
     [ino, ino],
     (row) => ({ row: decodeRow(row), found: { space: bigintAt(row, 5), inodes: bigintAt(row, 6) } }),

@@ -3,7 +3,7 @@
 // tree.
 import { type Op, type Query, query, type Row, read } from '../sql/op.ts';
 import { bigintAt } from './rows.ts';
-import { NODE_LENGTH, NODE_SPACE } from './space.ts';
+import { NODE_LENGTH, NODE_SPACE, sumOf } from './space.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
 
 export interface TreeSums {
@@ -36,8 +36,7 @@ export function sumsOf(attr: Attr): TreeSums {
 const DOWN =
   'WITH RECURSIVE down (inode) AS (SELECT CAST(? AS BIGINT) UNION' +
   ' SELECT e.inode FROM jfs_edge e JOIN down ON e.parent = down.inode WHERE e.type = 2)';
-const sum = (expression: string): string => `CAST(COALESCE(SUM(${expression}), 0) AS BIGINT)`;
-const ENTRIES = `SELECT ${sum(NODE_LENGTH)}, ${sum(NODE_SPACE)}, COUNT(*), ${sum('CASE WHEN n.type = 2 THEN 1 ELSE 0 END')}`;
+const ENTRIES = `SELECT ${sumOf(NODE_LENGTH)}, ${sumOf(NODE_SPACE)}, COUNT(*), ${sumOf('CASE WHEN n.type = 2 THEN 1 ELSE 0 END')}`;
 
 function decode(row: Row): TreeSums {
   const dirs = bigintAt(row, 3);
@@ -63,7 +62,7 @@ const strictly = (ino: Ino): Query<TreeSums> =>
 /** Undefined when a directory has no sums yet. */
 const fast = (ino: Ino): Query<TreeSums | undefined> =>
   query(
-    `${DOWN} SELECT ${sum('s.data_length')}, ${sum('s.used_space')}, ${sum('s.used_inodes')}, COUNT(*) - 1, COUNT(s.inode)
+    `${DOWN} SELECT ${sumOf('s.data_length')}, ${sumOf('s.used_space')}, ${sumOf('s.used_inodes')}, COUNT(*) - 1, COUNT(s.inode)
      FROM down LEFT JOIN jfs_dir_stats s ON s.inode = down.inode`,
     [ino],
     (row) => (bigintAt(row, 4) === bigintAt(row, 3) + 1n ? decode(row) : undefined),
@@ -71,7 +70,7 @@ const fast = (ino: Ino): Query<TreeSums | undefined> =>
 
 const pending = (ino: Ino): Query<TreeSums> =>
   query(
-    `${DOWN} SELECT ${sum('u.length')}, ${sum('u.space')}, ${sum('u.inodes')}
+    `${DOWN} SELECT ${sumOf('u.length')}, ${sumOf('u.space')}, ${sumOf('u.inodes')}
      FROM down JOIN pageseal_usage u ON u.inode = down.inode`,
     [ino],
     (row) => ({ length: bigintAt(row, 0), size: bigintAt(row, 1), files: bigintAt(row, 2), dirs: 0n }),

@@ -3,7 +3,7 @@ import type { Ino } from '../../base/words.ts';
 import { readSetting } from '../meta/read-setting.ts';
 import { readdirOp } from '../meta/readdir.ts';
 import { bigintAt, bytesAt } from '../meta/rows.ts';
-import { NODE_SPACE } from '../meta/space.ts';
+import { NODE_SPACE, sumOf } from '../meta/space.ts';
 import { parseTrashName } from '../meta/trash.ts';
 import { expiryLimit, hourOf } from '../meta/trash-expiry.ts';
 import { type Attr, TRASH } from '../meta/types.ts';
@@ -28,7 +28,7 @@ export interface HourInfo {
 export async function listHours(engine: Engine): Promise<HourInfo[]> {
   const { setting } = await readSetting(engine);
   const hours = query(
-    `SELECT BYTES(h.name), h.inode, COUNT(n.inode), CAST(COALESCE(SUM(CASE WHEN n.inode IS NULL THEN 0 ELSE ${NODE_SPACE} END), 0) AS BIGINT)
+    `SELECT BYTES(h.name), h.inode, COUNT(n.inode), ${sumOf(`CASE WHEN n.inode IS NULL THEN 0 ELSE ${NODE_SPACE} END`)}
      FROM jfs_edge h LEFT JOIN jfs_edge e ON e.parent = h.inode LEFT JOIN jfs_node n ON n.inode = e.inode
      WHERE h.parent = ? GROUP BY h.name, h.inode ORDER BY h.name`,
     [TRASH],
