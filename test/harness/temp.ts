@@ -16,6 +16,7 @@ export class Temp {
   readonly path = realpathSync(mkdtempSync(join(tmpdir(), 'pageseal-')));
   /** For children: the test's environment, without a passphrase, and their home and temporary files in the folder. */
   readonly env: NodeJS.ProcessEnv;
+  readonly #endings: (() => Promise<void>)[] = [];
 
   constructor() {
     const own = { HOME: this.folder('home'), TMPDIR: this.folder('tmp') };
@@ -42,11 +43,17 @@ export class Temp {
     return mountPoints().filter((point) => point.startsWith(`${this.path}/`));
   }
 
+  /** For servers: they are stopped when nothing is mounted any more, the last one first. */
+  beforeRemoval(stop: () => Promise<void>): void {
+    this.#endings.unshift(stop);
+  }
+
   async remove(): Promise<void> {
     // Workers bear no mark of ours; one that still flushes would make the folder again, to put a last file into it.
     const served = this.#processes().flatMap(descendants);
     const alive = (): number[] => [...this.#processes(), ...served.filter(isAlive)];
     unmount(this.mounts(), []); // lets a healthy server flush and end by itself
+    for (const stop of this.#endings) await stop().catch(() => undefined); // what resists is killed below
     for (const pid of this.#processes()) signal(pid, 'SIGTERM');
     const deadline = Date.now() + TERM_GRACE_MS;
     while (alive().length > 0 && Date.now() < deadline) await new Promise((r) => setTimeout(r, POLL_MS));
@@ -109,7 +116,7 @@ function processesNaming(text: string): number[] {
 const KILLED = 124;
 
 /** Children, and theirs. */
-function descendants(pid: number): number[] {
+export function descendants(pid: number): number[] {
   const children = tasksOf(pid).flatMap((task) => {
     try {
       return readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
@@ -128,10 +135,10 @@ function tasksOf(pid: number): string[] {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** One that is dead may still wait for a parent that looks late (containers). */
+export function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch {
     return false;
   }

@@ -1,0 +1,125 @@
+// An S3 server of the test's own: versitygw over a folder, TLS with a certificate of the test's CA. Each object is a plain
+// file of that folder, so that tests can look at objects and harm them.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { Authority, type Certificate } from './certificates.ts';
+import { freePort } from './port.ts';
+import { ended, until } from './program.ts';
+import type { Temp } from './temp.ts';
+import { versitygwProgram } from './tools.ts';
+
+const LOOPBACK = '127.0.0.1';
+/** What clients sign for unless they find out or are told. */
+const REGION = 'us-east-1';
+
+export interface S3Options {
+  /** Signs the server's certificate; made for the server unless given. */
+  readonly authority?: Authority;
+  /** Instead of one for the address, localhost and the virtual domain. */
+  readonly certificate?: Certificate;
+  readonly address?: string;
+  readonly region?: string;
+  /** Buckets are also names below this one: https://BUCKET.DOMAIN:PORT/. */
+  readonly virtualDomain?: string;
+  /** false: clear text. */
+  readonly tls?: boolean;
+  /** Further flags of versitygw, before its `posix`. */
+  readonly flags?: readonly string[];
+}
+
+let made = 0;
+
+export class S3Server {
+  readonly address: string;
+  readonly authority: Authority;
+  readonly region: string;
+  readonly accessKey = `key${randomBytes(8).toString('hex')}`;
+  readonly secretKey = randomBytes(20).toString('hex');
+  /** Below it a folder per bucket. */
+  readonly folder: string;
+  port = 0;
+  readonly #options: S3Options;
+  readonly #temp: Temp;
+  readonly #log: string;
+  #tls: readonly string[] = [];
+  #child: ChildProcess | undefined;
+
+  private constructor(temp: Temp, authority: Authority, options: S3Options) {
+    this.#temp = temp;
+    this.#options = options;
+    this.authority = authority;
+    this.address = options.address ?? LOOPBACK;
+    this.region = options.region ?? REGION;
+    this.folder = temp.folder(`s3-${++made}`);
+    this.#log = `${this.folder}.log`;
+    temp.beforeRemoval(() => this.stop('SIGKILL'));
+  }
+
+  static async start(temp: Temp, options: S3Options = {}): Promise<S3Server> {
+    const authority = options.authority ?? (await Authority.make(temp));
+    const server = new S3Server(temp, authority, options);
+    if (options.tls !== false) {
+      const { certificate, key } = options.certificate ?? (await server.#ownCertificate());
+      server.#tls = ['--cert', certificate, '--key', key];
+    }
+    server.port = await freePort(server.address);
+    await server.start();
+    return server;
+  }
+
+  /** On the same port, with the objects that are there. */
+  async start(): Promise<void> {
+    const { virtualDomain, flags = [] } = this.#options;
+    const where = ['--port', `${this.address}:${this.port}`, '--region', this.region, ...this.#tls];
+    const virtual = virtualDomain === undefined ? [] : ['--virtual-domain', virtualDomain];
+    const all = ['--quiet', '--keep-alive', ...where, ...virtual, ...flags, 'posix', this.folder];
+    const env = { ...this.#temp.env, ROOT_ACCESS_KEY: this.accessKey, ROOT_SECRET_KEY: this.secretKey };
+    const log = openSync(this.#log, 'a');
+    this.#child = spawn(versitygwProgram, all, { env, stdio: ['ignore', log, log] });
+    closeSync(log);
+    this.#child.unref(); // it goes with the test's folder; a test that ends early must not wait for it
+    await until('the S3 server to listen', async () => {
+      if (this.#child?.exitCode !== null) throw new Error(`the S3 server ended:\n${readFileSync(this.#log, 'utf8')}`);
+      return await listens(this.address, this.port);
+    });
+  }
+
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    child?.kill(signal);
+    if (child !== undefined) await ended(child);
+  }
+
+  /** Answers its URL, addressed by path. */
+  createBucket(name: string): string {
+    mkdirSync(join(this.folder, name));
+    return this.url(name);
+  }
+
+  /** Addressed by path. */
+  url(bucket: string): string {
+    return `${this.endpoint}/${bucket}`;
+  }
+
+  get endpoint(): string {
+    return `${this.#tls.length === 0 ? 'http' : 'https'}://${this.address}:${this.port}`;
+  }
+
+  #ownCertificate(): Promise<Certificate> {
+    const { virtualDomain } = this.#options;
+    const virtual = virtualDomain === undefined ? [] : [virtualDomain, `*.${virtualDomain}`];
+    return this.authority.server([...new Set([this.address, LOOPBACK, 'localhost']), ...virtual]);
+  }
+}
+
+function listens(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}

@@ -1,0 +1,113 @@
+// The servers that other tests rely on: the original client works over both of them with TLS, certificates are what their
+// names say, and nothing of a server outlives the test's folder.
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { connect, type SecureVersion, type TLSSocket } from 'node:tls';
+import { Authority, type CertificateOptions } from '../harness/certificates.ts';
+import { Juicefs } from '../harness/juicefs.ts';
+import { PostgresServer } from '../harness/postgres.ts';
+import { run } from '../harness/program.ts';
+import { S3Server } from '../harness/s3.ts';
+import { isAlive, makeTemp, Temp } from '../harness/temp.ts';
+import { interopNeeds, needs } from '../harness/tools.ts';
+
+const wanted = needs(...interopNeeds, 'postgres', 'versitygw');
+
+test('the original client works on PostgreSQL and S3, both over TLS', wanted, async (t) => {
+  const temp = makeTemp(t);
+  const authority = await Authority.make(temp);
+  const [postgres, s3] = await Promise.all([
+    PostgresServer.start(temp, { authority }),
+    S3Server.start(temp, { authority }),
+  ]);
+  const { metaUrl } = await postgres.createDatabase('volume');
+  const keys = ['--access-key', s3.accessKey, '--secret-key', s3.secretKey];
+  const juicefs = new Juicefs(temp, undefined, { SSL_CERT_FILE: authority.file });
+  await juicefs.ok(['format', metaUrl, 'volume', '--storage', 'minio', '--bucket', s3.createBucket('bucket'), ...keys]);
+  const mount = temp.at('mount');
+  await juicefs.mount(metaUrl, mount);
+  writeFileSync(`${mount}/file`, 'content');
+  await juicefs.umount(mount);
+  assert.deepEqual(await juicefs.fsck(metaUrl), []);
+  assert.equal(readFileSync(`${s3.folder}/bucket/volume/chunks/0/0/1_0_7`, 'utf8'), 'content');
+  assert.equal(await postgres.sql('SELECT COUNT(*) FROM jfs_edge', 'volume'), '1');
+});
+
+test('a replica follows, is promoted when its server was killed, and the killed one comes back', wanted, async (t) => {
+  const server = await PostgresServer.start(makeTemp(t));
+  await server.sql('CREATE TABLE kept (n int)');
+  const replica = await server.replica();
+  await assert.rejects(replica.sql('INSERT INTO kept VALUES (1)'), /read-only transaction/);
+  await server.kill();
+  await replica.promote();
+  await replica.sql('INSERT INTO kept VALUES (1)');
+  await server.start();
+  assert.equal(await server.sql('SELECT COUNT(*) FROM kept'), '0');
+  assert.equal(await replica.sql('SELECT COUNT(*) FROM kept'), '1');
+});
+
+test('PostgreSQL answers over TLS only, unless told otherwise', wanted, async (t) => {
+  const temp = makeTemp(t);
+  const connects = async (url: string): Promise<string> =>
+    (await run('psql', [url, '-c', 'SELECT 1'], { env: temp.env })).stderr;
+  const strict = await PostgresServer.start(temp);
+  await strict.createDatabase('one');
+  assert.equal(await connects(strict.url('one')), '');
+  assert.match(await connects(strict.url('one', { sslmode: 'disable' })), /no encryption/);
+  const clear = await PostgresServer.start(temp, { tls: 'none' });
+  await clear.createDatabase('one');
+  assert.equal(await connects(clear.url('one', { sslmode: 'disable' })), '');
+  assert.match(await connects(clear.url('one')), /server does not support SSL/);
+  const mutual = await PostgresServer.start(temp, { clientCertificates: true, authority: strict.authority });
+  await mutual.createDatabase('one');
+  assert.match(await connects(mutual.url('one')), /connection requires a valid client certificate/);
+  const { certificate, key } = await mutual.authority.client('one');
+  assert.equal(await connects(mutual.url('one', { sslcert: certificate, sslkey: key })), '');
+});
+
+test('certificates: the right one is taken; expired, foreign and wrong host are refused', wanted, async (t) => {
+  const temp = makeTemp(t);
+  const authority = await Authority.make(temp);
+  const code = async (names: string[], options: CertificateOptions, trusted = authority): Promise<unknown> => {
+    const certificate = await authority.server(names, options);
+    const server = await S3Server.start(temp, { authority, certificate });
+    const minVersion: SecureVersion = 'TLSv1.2';
+    const socket = connect({ host: server.address, port: server.port, ca: trusted.pem, minVersion });
+    return await outcome(socket).finally(() => server.stop());
+  };
+  assert.equal(await code(['127.0.0.1'], {}), 'connected');
+  assert.equal(await code(['127.0.0.1'], { expired: true }), 'CERT_HAS_EXPIRED');
+  assert.equal(await code(['s3.test'], {}), 'ERR_TLS_CERT_ALTNAME_INVALID');
+  assert.match(
+    String(await code(['127.0.0.1'], {}, await Authority.make(temp))),
+    /UNABLE_TO_VERIFY|SELF_SIGNED|ISSUER/,
+  );
+});
+
+test('nothing of the servers outlives the folder', wanted, async () => {
+  const temp = new Temp();
+  const [postgres] = await Promise.all([PostgresServer.start(temp), S3Server.start(temp)]);
+  const { pid = 0 } = postgres;
+  assert.ok(isAlive(pid));
+  await temp.remove();
+  assert.ok(!isAlive(pid));
+  assert.ok(!existsSync(temp.path));
+  const named = readdirSync('/proc').filter((name) => isAlive(Number(name)) && commandOf(name).includes(temp.path));
+  assert.deepEqual(named, []);
+});
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return ''; // gone
+  }
+}
+
+function outcome(socket: TLSSocket): Promise<unknown> {
+  return new Promise((resolve) => {
+    socket.once('secureConnect', () => resolve('connected'));
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+  }).finally(() => socket.destroy());
+}
