@@ -8,7 +8,8 @@ import { readStatus } from './describe.ts';
 import { type Account, enableAccount } from './enable-accounts.ts';
 import { normaliseStore } from './format-record.ts';
 import { newDirectory } from './meta/new-directory.ts';
-import { readSetting, settingText } from './meta/read-setting.ts';
+import { readSetting } from './meta/read-setting.ts';
+import { lockedSettingText, settingText } from './meta/record-row.ts';
 import { bigintAt } from './meta/rows.ts';
 import { completeTables } from './meta/schema.ts';
 import { parseRecord, printRecord, type Setting } from './meta/setting.ts';
@@ -87,7 +88,7 @@ const anyQuota = query('SELECT inode FROM jfs_dir_quota LIMIT 1', [], (row) => b
 
 /** On what stands there now; whoever changed it in between makes the update hit no row. */
 function* apply(wanted: ConfigChange): Op<Changed> {
-  const text = yield* settingText();
+  const text = yield* lockedSettingText();
   if (text === undefined) throw fail('not-formatted', 'config: the file system is gone');
   const changed = changedRecord(text, parseRecord(text), wanted);
   const [trash, quotas] = yield* read(nodeById(TRASH), anyQuota);

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fail } from '../base/errors.ts';
 import { recountOwners } from './meta/owner-rows.ts';
-import { putSettingText, settingText } from './meta/read-setting.ts';
+import { lockedSettingText, putSettingText } from './meta/record-row.ts';
 import { bigintAt } from './meta/rows.ts';
 import { nowSeconds } from './meta/session.ts';
 import { parseRecord, printRecord } from './meta/setting.ts';
@@ -27,7 +27,7 @@ export interface Waiting {
 export async function enableAccount(engine: Engine, account: Account, { onWaiting }: Waiting = {}): Promise<string[]> {
   await engine.run(
     function* () {
-      const text = yield* settingText();
+      const text = yield* lockedSettingText();
       if (text === undefined) throw fail('not-formatted', `${engine.description} holds no file system`);
       yield* write(putSettingText(printRecord(new Map([...parseRecord(text), [account, true]]))));
     },

@@ -14,7 +14,7 @@ import {
 import { openAtRest } from './keys/at-rest.ts';
 import { ledgerSettingChanges, readLedgerSetting } from './meta/ledger-setting.ts';
 import { newDirectory } from './meta/new-directory.ts';
-import { putSettingText, settingText } from './meta/read-setting.ts';
+import { insertSettingText, settingText } from './meta/record-row.ts';
 import { createTables } from './meta/schema.ts';
 import { parseSetting, printRecord, type Setting, type SettingRecord } from './meta/setting.ts';
 import { addCounter, insertDirStats, insertNode } from './meta/statements.ts';
@@ -176,7 +176,7 @@ function* insertVolume(text: string, uuid: string, key: KeyMaterial): Op<string 
   const existing = yield* settingText();
   if (existing !== undefined) return existing;
   const { trashDays } = parseSetting(text);
-  yield* write(putSettingText(text), ...firstRows(trashDays > 0), ...ledgerSettingChanges(uuid, key.ours));
+  yield* write(insertSettingText(text), ...firstRows(trashDays > 0), ...ledgerSettingChanges(uuid, key.ours));
   return undefined;
 }
 

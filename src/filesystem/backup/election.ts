@@ -22,7 +22,8 @@ export function* electBackup(nowMs: number, intervalMs: number): Op<boolean> {
   const before = last === undefined ? Number.NaN : Date.parse(last);
   // A time to come was set by a clock that is wrong: by its own length nobody would make one.
   if (before <= nowMs && nowMs - before < intervalMs) return false;
-  yield* write(stampAt(nowMs));
+  // Where there was no row nobody could lock it: of two that make one the second begins again, and finds it.
+  yield* write(last === undefined ? change(INSERT_STAMP, ...stampRow(nowMs)) : stampAt(nowMs));
   return true;
 }
 
@@ -32,9 +33,7 @@ export function* renewStamp(nowMs: number): Op<void> {
 }
 
 const stampAt = (nowMs: number) =>
-  change(
-    'INSERT INTO jfs_xattr (inode, name, value) VALUES (?, ?, ?) ON CONFLICT (inode, name) DO UPDATE SET value = excluded.value',
-    ROOT,
-    ATTRIBUTE,
-    Buffer.from(timeText(nowMs)),
-  );
+  change(`${INSERT_STAMP} ON CONFLICT (inode, name) DO UPDATE SET value = excluded.value`, ...stampRow(nowMs));
+
+const INSERT_STAMP = 'INSERT INTO jfs_xattr (inode, name, value) VALUES (?, ?, ?)';
+const stampRow = (nowMs: number) => [ROOT, ATTRIBUTE, Buffer.from(timeText(nowMs))] as const;

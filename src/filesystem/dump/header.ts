@@ -1,7 +1,7 @@
 // What stands before the tree of a dump: record, counters, and the lists of what is not in the tree. Reading only.
 import { fail } from '../../base/errors.ts';
 import { REMOVED } from '../keys/at-rest.ts';
-import { settingText } from '../meta/read-setting.ts';
+import { settingText } from '../meta/record-row.ts';
 import { bigintAt, textAt } from '../meta/rows.ts';
 import { parseRecord, type SettingRecord } from '../meta/setting.ts';
 import { sumOf } from '../meta/space.ts';

@@ -5,7 +5,7 @@ import { FsError, fail, hasCode } from '../../base/errors.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import { OWN_KEY } from '../dump/own-tables.ts';
 import { newDirectory } from '../meta/new-directory.ts';
-import { putSettingText, settingText } from '../meta/read-setting.ts';
+import { insertSettingText, settingText } from '../meta/record-row.ts';
 import { bigintAt } from '../meta/rows.ts';
 import { createTables, dropTables } from '../meta/schema.ts';
 import { parseRecord, parseSetting, printRecord, type Setting } from '../meta/setting.ts';
@@ -274,7 +274,7 @@ class Loader {
           change('DELETE FROM pageseal_page WHERE slice_id NOT IN (SELECT r.chunkid FROM jfs_chunk_ref r)'),
           ...Object.entries(counters).map(([name, value]) => addCounter(name, value)),
           change('DELETE FROM pageseal_lock WHERE name = ?', LOADING),
-          putSettingText(text),
+          insertSettingText(text),
         );
       },
       { durable: true },

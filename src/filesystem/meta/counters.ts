@@ -3,7 +3,7 @@
 import { fail } from '../../base/errors.ts';
 import { Mutex } from '../../base/mutex.ts';
 import { type Engine, type Op, read, write } from '../sql/op.ts';
-import { addCounter, counterValue } from './statements.ts';
+import { addToLocked, counterValue } from './statements.ts';
 
 /** The original client's batches; what is left of one at the end is lost, which the format allows. */
 export const INODE_BATCH = 1024n;
@@ -16,7 +16,7 @@ const FIRST_ID = 1n;
 /** Adds n and answers the new value. */
 export function* increment(name: string, n: bigint): Op<bigint> {
   const [[value]] = yield* read(counterValue(name, true));
-  yield* write(addCounter(name, n));
+  yield* write(addToLocked(name, value, n));
   return (value ?? 0n) + n;
 }
 
@@ -95,6 +95,6 @@ export class IdBatches {
 export function* electJob(counter: string, nowSeconds: bigint, interval: bigint): Op<boolean> {
   const [[last]] = yield* read(counterValue(counter, true));
   if ((last ?? 0n) > nowSeconds - interval) return false;
-  yield* write(addCounter(counter, nowSeconds - (last ?? 0n)));
+  yield* write(addToLocked(counter, last, nowSeconds - (last ?? 0n)));
   return true;
 }

@@ -3,6 +3,7 @@
 import { fail } from '../../base/errors.ts';
 import type { LedgerMode } from '../../base/words.ts';
 import { type Change, change, type Engine, type Op, query, type Reader, read, write } from '../sql/op.ts';
+import { lockedSettingText } from './record-row.ts';
 import { bigintAt, bytesAt, textAt } from './rows.ts';
 import { completeTables, hasOurTables } from './schema.ts';
 
@@ -79,6 +80,8 @@ export async function claimKey(
   await completeTables(engine);
   return engine.run(
     function* () {
+      // The record is there in every volume; ours may have no row yet that could be locked.
+      yield* lockedSettingText();
       const current = yield* readAll();
       const keyCheck = current.keyCheck ?? claim.keyCheck;
       if (!keyCheck.equals(claim.keyCheck))

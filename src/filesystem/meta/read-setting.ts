@@ -1,8 +1,9 @@
 // The record as a volume has it now, with what our own tables say about its key.
 import { fail } from '../../base/errors.ts';
-import { type Change, change, type Op, query, type Reader, read } from '../sql/op.ts';
+import { query, type Reader, read } from '../sql/op.ts';
 import { openEngine } from '../sql/open-engine.ts';
 import { type LedgerSetting, readLedgerSetting } from './ledger-setting.ts';
+import { settingText } from './record-row.ts';
 import { textAt } from './rows.ts';
 import { hasOurTables } from './schema.ts';
 import { CONVERSION_META_VERSION, newerFormat, parseSetting, type Setting } from './setting.ts';
@@ -11,19 +12,6 @@ export interface VolumeSetting {
   readonly setting: Setting;
   readonly ours: LedgerSetting;
 }
-
-const formatRow = query("SELECT value FROM jfs_setting WHERE name = 'format'", [], (row) => textAt(row, 0));
-
-export function* settingText(): Op<string | undefined> {
-  const [[text]] = yield* read(formatRow);
-  return text;
-}
-
-export const putSettingText = (text: string): Change =>
-  change(
-    "INSERT INTO jfs_setting (name, value) VALUES ('format', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-    text,
-  );
 
 const anyLock = query('SELECT name FROM pageseal_lock LIMIT 1', [], (row) => textAt(row, 0));
 

@@ -11,7 +11,7 @@ import { movePendingOwners } from './owner-rows.ts';
 import { deleteRequests, moveRequests } from './request.ts';
 import { bigintAt } from './rows.ts';
 import { CLIENT_VERSION } from './setting.ts';
-import { addCounter, counterValue } from './statements.ts';
+import { addToLocked, counterValue } from './statements.ts';
 import type { Ino } from './types.ts';
 import type { Usage } from './usage.ts';
 import { movePending } from './usage-rows.ts';
@@ -57,7 +57,7 @@ const highestSession = query('SELECT COALESCE(MAX(sid), 0) FROM jfs_session2', [
 /** Renews the row, or begins a session with the next free id; what is left of a lost one comes along, but its locks. */
 function* renew(sid: bigint, info: Buffer, heartbeatMs: number): Op<bigint> {
   const expire = nowSeconds() + BigInt(Math.ceil((STALE_AFTER * heartbeatMs) / 1000));
-  const [own, [counter = 0n], [highest = 0n]] = yield* read(
+  const [own, [counter], [highest = 0n]] = yield* read(
     sessionRow(sid),
     counterValue('nextSession', true),
     highestSession,
@@ -66,10 +66,10 @@ function* renew(sid: bigint, info: Buffer, heartbeatMs: number): Op<bigint> {
     yield* write(change('UPDATE jfs_session2 SET expire = ?, info = ? WHERE sid = ?', expire, info, sid));
     return sid;
   }
-  let next = counter + 1n;
+  let next = (counter ?? 0n) + 1n;
   if (highest >= next) next = highest + 1n;
   yield* write(
-    addCounter('nextSession', next - counter),
+    addToLocked('nextSession', counter, next - (counter ?? 0n)),
     change('INSERT INTO jfs_session2 (sid, expire, info) VALUES (?, ?, ?)', next, expire, info),
     ...(sid === 0n
       ? []

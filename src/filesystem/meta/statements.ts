@@ -119,6 +119,15 @@ export const deleteDirQuota = (ino: Ino): Change => change('DELETE FROM jfs_dir_
 export const counterValue = (name: string, lock = false): Query<bigint> =>
   query(`SELECT value FROM jfs_counter WHERE name = ?${lockSuffix(lock)}`, [name], (row) => bigintAt(row, 0));
 
+/**
+ * To a counter that was read under its lock. Where there was no row there was no lock, and somebody else may have found
+ * none either: then the second of two that make it fails, begins again and finds it.
+ */
+export const addToLocked = (name: string, found: bigint | undefined, delta: bigint): Change =>
+  found === undefined
+    ? change('INSERT INTO jfs_counter (name, value) VALUES (?, ?)', name, delta)
+    : addCounter(name, delta);
+
 /** Relative, and from 0 when the row is missing. */
 export const addCounter = (name: string, delta: bigint): Change =>
   change(

@@ -3,7 +3,7 @@
 import { type Op, read, write } from '../sql/op.ts';
 import { MAX_NAME } from './names.ts';
 import { newDirectory } from './new-directory.ts';
-import { addCounter, counterValue, edgeByName, insertDirStats, insertEdge, insertNode } from './statements.ts';
+import { addToLocked, counterValue, edgeByName, insertDirStats, insertEdge, insertNode } from './statements.ts';
 import { type Attr, type Ino, NodeType, TRASH } from './types.ts';
 
 const NS_PER_MS = 1_000_000n;
@@ -49,13 +49,12 @@ export interface TrashHour {
 export const trashHourOp = (hour: string, now: bigint): (() => Op<TrashHour>) =>
   function* () {
     const name = Buffer.from(hour);
-    const [edges, counters] = yield* read(edgeByName(TRASH, name), counterValue('nextTrash', true));
-    const [edge] = edges;
+    // The lock first: whoever waited for it finds the directory that the other made.
+    const [[last], [edge]] = yield* read(counterValue('nextTrash', true), edgeByName(TRASH, name));
     if (edge !== undefined) return { ino: edge.ino, created: false };
-    const [last = 0n] = counters;
-    const ino = TRASH + last + 1n;
+    const ino = TRASH + (last ?? 0n) + 1n;
     yield* write(
-      addCounter('nextTrash', 1n),
+      addToLocked('nextTrash', last, 1n),
       insertNode(newDirectory(ino, TRASH_MODE, TRASH, now)),
       insertEdge(TRASH, name, ino, NodeType.directory),
       insertDirStats(ino),
