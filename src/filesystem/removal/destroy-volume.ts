@@ -62,7 +62,8 @@ export async function destroyVolume(options: DestroyOptions): Promise<Destroyed>
     const shared = await hasOtherTables(engine);
     await engine.close();
     const location = parseMetaUrl(metaUrl);
-    if (!shared && location.tablePrefix === '') await destroyMetadata(metaUrl, dirname(location.file));
+    if (!shared && location.kind === 'sqlite' && location.tablePrefix === '')
+      await destroyMetadata(metaUrl, dirname(location.file));
     return { name: setting.name, uuid: setting.uuid, objects };
   } finally {
     await engine.close();

@@ -77,6 +77,8 @@ async function removeFolders(doomed: Doomed): Promise<void> {
 /** Takes the closed database away, and its folder when it is empty then and not `kept` for others. */
 export async function destroyMetadata(metaUrl: string, kept: string | undefined): Promise<void> {
   const location = parseMetaUrl(metaUrl);
+  // A database of a server is its administrator's; the tables are gone from it.
+  if (location.kind !== 'sqlite') return;
   if (location.tablePrefix !== '')
     throw fail('refused', 'remove metadata: the database may hold other file systems under other table prefixes');
   // The database before its log: a log without database is nothing, the reverse is an older state of it.

@@ -13,7 +13,7 @@
 //
 // SQL text is written once with the canonical table names jfs_* and pageseal_*, '?' placeholders, a trailing FOR UPDATE
 // where rows are to be locked, and BYTES(column) around byte columns that are read; engines rewrite these.
-import type { FsError } from '../../base/errors.ts';
+import { type FsError, fail } from '../../base/errors.ts';
 
 /** Integers are always bigint, both ways; a JavaScript number would bind as REAL in SQLite. */
 export type SqlValue = bigint | string | Uint8Array | null;
@@ -56,6 +56,19 @@ export function* write(...changes: readonly Change[]): Generator<Flight, void, u
   yield { kind: 'write', changes };
 }
 
+/** A view that tries to write is a mistake of ours, found at once. */
+export function readingOnly<R>(operation: () => Op<R>): () => Op<R> {
+  return function* checked() {
+    const op = operation();
+    let step = op.next();
+    while (!step.done) {
+      if (step.value.kind !== 'read') throw fail('internal', 'a view tried to write');
+      step = op.next(yield step.value);
+    }
+    return step.value;
+  };
+}
+
 /** The operation, with more in the flight that it commits: that flight is its last and its answer is known before it. */
 export function* withChanges<R>(operation: () => Op<R>, more: (answer: R) => readonly Change[]): Op<R> {
   const op = operation();
@@ -94,10 +107,10 @@ export interface RunOptions {
   readonly durable?: boolean;
 }
 
-/** Texts are the same for both, but not those that make or look up tables. */
+/** For texts that cannot be the same everywhere: the catalogue, and the creation of tables. */
 export type Dialect = 'sqlite' | 'postgres';
 
-/** A database that runs operations. Implemented by SQLite (sql/sqlite.ts); PostgreSQL comes beside it. */
+/** A database that runs operations: SQLite (sql/sqlite.ts) or PostgreSQL (sql/postgres.ts). */
 export interface Engine {
   readonly dialect: Dialect;
   readonly description: string;

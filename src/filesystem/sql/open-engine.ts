@@ -1,4 +1,4 @@
-// The engine that a metadata url names.
+// The engine that a metadata url names. PostgreSQL's is loaded only when one names it: most workers do without the driver.
 import { stat } from 'node:fs/promises';
 import { fail } from '../../base/errors.ts';
 import type { Engine, Snapshot } from './op.ts';
@@ -8,26 +8,36 @@ import { parseMetaUrl } from './url.ts';
 
 export interface OpenEngineOptions {
   readonly readOnly?: boolean;
+  /** Make a SQLite file that is missing; a PostgreSQL database is its administrator's to make. */
   readonly create?: boolean;
 }
 
-export function openEngine(url: string, options: OpenEngineOptions = {}): Promise<Engine> {
+export async function openEngine(url: string, options: OpenEngineOptions = {}): Promise<Engine> {
   const location = parseMetaUrl(url);
-  return openSqlite({ file: location.file, tablePrefix: location.tablePrefix, ...options });
+  if (location.kind === 'sqlite')
+    return openSqlite({ file: location.file, tablePrefix: location.tablePrefix, ...options });
+  const { openPostgres } = await import('./postgres.ts');
+  return openPostgres(location, options.readOnly === true);
 }
 
 /** To be closed soon after use: what was committed since cannot be tidied away by the database as long as it is open. */
-export function openSnapshot(url: string): Promise<Snapshot> {
-  const { file, tablePrefix } = parseMetaUrl(url);
-  return openSqliteSnapshot(file, tablePrefix);
+export async function openSnapshot(url: string): Promise<Snapshot> {
+  const location = parseMetaUrl(url);
+  if (location.kind === 'sqlite') return openSqliteSnapshot(location.file, location.tablePrefix);
+  const { openPostgresSnapshot } = await import('./postgres-snapshot.ts');
+  return openPostgresSnapshot(location);
 }
 
 /** Whether there is a database to open; false also for a file that is still empty. */
 export async function databaseExists(url: string): Promise<boolean> {
-  const { file } = parseMetaUrl(url);
-  const found = await stat(file).catch((thrown: NodeJS.ErrnoException) => {
+  const location = parseMetaUrl(url);
+  if (location.kind === 'postgres') {
+    const { postgresExists } = await import('./postgres.ts');
+    return postgresExists(location);
+  }
+  const found = await stat(location.file).catch((thrown: NodeJS.ErrnoException) => {
     if (thrown.code === 'ENOENT') return undefined;
-    throw fail('metadata-unavailable', `open metadata ${file}: ${thrown.message}`, { cause: thrown });
+    throw fail('metadata-unavailable', `open metadata ${location.file}: ${thrown.message}`, { cause: thrown });
   });
   return found !== undefined && found.size > 0;
 }

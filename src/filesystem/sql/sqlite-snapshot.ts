@@ -3,8 +3,9 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { fail } from '../../base/errors.ts';
 import type { Op, Query, Snapshot, SqlValue } from './op.ts';
-import { checkPlace, openReadOnly, rewriteSql, tableInfix } from './sqlite.ts';
+import { checkPlace, openReadOnly, rewriteSql } from './sqlite.ts';
 import { fromSqlite } from './sqlite-errors.ts';
+import { tableInfix } from './table-names.ts';
 
 export async function openSqliteSnapshot(file: string, tablePrefix: string): Promise<Snapshot> {
   await checkPlace(file);

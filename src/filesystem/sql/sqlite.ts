@@ -6,12 +6,23 @@ import { stat } from 'node:fs/promises';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { fail } from '../../base/errors.ts';
-import { type Timer, timer } from '../../base/metrics.ts';
 import { Checkpoints, FALLBACK_PAGES } from './checkpoint.ts';
-import type { Change, Engine, Flight, Op, Query, Row, RunOptions, SqlValue } from './op.ts';
+import {
+  type Change,
+  type Engine,
+  type Flight,
+  type Op,
+  type Query,
+  type Row,
+  type RunOptions,
+  readingOnly,
+  type SqlValue,
+} from './op.ts';
 import { busyTooLong, fromSqlite, isBusy, isCannotOpen } from './sqlite-errors.ts';
 import { refuseUnsafePlace } from './sqlite-place.ts';
 import { WalSync } from './sqlite-sync.ts';
+import { rewriteBytes, tableInfix, withInfix } from './table-names.ts';
+import { reads, writes } from './transactions.ts';
 
 export interface SqliteOptions {
   readonly file: string;
@@ -69,10 +80,6 @@ const pause = (attempt: number): Promise<void> =>
     if (attempt < IMMEDIATE_TRIES) setImmediate(resolve);
     else setTimeout(resolve, Math.min(BUSY_STEP_MS, 2 ** (attempt - IMMEDIATE_TRIES)));
   });
-
-const transactions = (value: string): Timer =>
-  timer('pageseal_metadata_transactions', 'Transactions of the metadata', { name: 'kind', value });
-const [reads, writes] = [transactions('read'), transactions('write')];
 
 export class SqliteEngine implements Engine {
   readonly dialect = 'sqlite';
@@ -256,7 +263,7 @@ export class SqliteEngine implements Engine {
       const second = op.next(this.#fly(first.value));
       if (second.done) return second.value;
     }
-    return this.#transaction('BEGIN', () => this.#perform(readOnly(operation)));
+    return this.#transaction('BEGIN', () => this.#perform(readingOnly(operation)));
   }
 
   #transaction<T>(begin: string, work: () => T): T {
@@ -305,42 +312,9 @@ export class SqliteEngine implements Engine {
   }
 }
 
-/** What stands between "jfs_" and the rest of a table's name. */
-export const tableInfix = (tablePrefix: string): string => (tablePrefix === '' ? '' : `${tablePrefix}_`);
-
 /** See op.ts: texts are written once for all databases. SQLite locks the whole database, so FOR UPDATE is nothing. */
-export function rewriteSql(sql: string, prefix: string): string {
-  const text = rewriteBytes(sql).replace(/\s+FOR UPDATE\b/g, '');
-  return prefix === '' ? text : text.replace(/(jfs|pageseal)_(?=[a-z])/g, `$1_${prefix}`);
-}
-
-/** BYTES(x), nested or not, becomes CAST(x AS BLOB). */
-function rewriteBytes(sql: string): string {
-  const start = sql.lastIndexOf('BYTES(');
-  if (start < 0) return sql;
-  const inner = start + 'BYTES('.length;
-  let end = inner;
-  for (let depth = 1; ; end += 1) {
-    if (sql[end] === '(') depth += 1;
-    else if (sql[end] === ')') depth -= 1;
-    if (depth === 0) break;
-    if (end >= sql.length) throw fail('internal', `BYTES( without its end: ${sql}`);
-  }
-  return rewriteBytes(`${sql.slice(0, start)}CAST(${sql.slice(inner, end)} AS BLOB)${sql.slice(end + 1)}`);
-}
-
-/** A view that tries to write is a mistake of ours, found at once. */
-function readOnly<R>(operation: () => Op<R>): () => Op<R> {
-  return function* checked() {
-    const op = operation();
-    let step = op.next();
-    while (!step.done) {
-      if (step.value.kind !== 'read') throw fail('internal', 'a view tried to write');
-      step = op.next(yield step.value);
-    }
-    return step.value;
-  };
-}
+export const rewriteSql = (sql: string, infix: string): string =>
+  withInfix(rewriteBytes(sql, (x) => `CAST(${x} AS BLOB)`).replace(/\s+FOR UPDATE\b/g, ''), infix);
 
 function connect(file: string | URL, readOnly: boolean): DatabaseSync {
   const database = new DatabaseSync(file, {

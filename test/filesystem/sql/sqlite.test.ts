@@ -27,11 +27,17 @@ async function makeDatabase(name: string): Promise<void> {
 }
 
 test('urls are read as the original client reads them', () => {
-  assert.deepEqual(parseMetaUrl('sqlite3:///a/b.db'), { kind: 'sqlite', file: '/a/b.db', tablePrefix: '' });
+  assert.deepEqual(parseMetaUrl('sqlite3:///a/b.db'), {
+    kind: 'sqlite',
+    file: '/a/b.db',
+    tablePrefix: '',
+    description: 'sqlite3:///a/b.db',
+  });
   const relative = parseMetaUrl('sqlite3://b.db?cache=shared&table_prefix=P&_timeout=1');
+  assert.ok(relative.kind === 'sqlite');
   assert.equal(relative.file, `${process.cwd()}/b.db`);
   assert.equal(relative.tablePrefix, 'P');
-  assert.throws(() => parseMetaUrl('postgres://u:secret@h/db'), is('unsupported'));
+  assert.throws(() => parseMetaUrl('redis://u:secret@h/db'), is('unsupported'));
   for (const bad of ['b.db', 'sqlite3://', 'sqlite3:///x?table_prefix=a-b'])
     assert.throws(() => parseMetaUrl(bad), is('bad-input'));
   assert.throws(

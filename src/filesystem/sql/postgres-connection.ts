@@ -1,0 +1,240 @@
+// One connection to a PostgreSQL server, carrying flights: statements that are sent in one piece and answered one by one.
+// It has one user at a time, and is thrown away at the first sign of trouble with itself.
+import postgres from 'postgres';
+import { FsError } from '../../base/errors.ts';
+import { counter } from '../../base/metrics.ts';
+import type { Row } from './op.ts';
+import type { WireValue } from './postgres-dialect.ts';
+import { fromTrouble, lost, type Trouble, troubleOf, unsent } from './postgres-errors.ts';
+import { openSocket, refusedCertificate } from './postgres-tls.ts';
+import type { PostgresHost, PostgresLocation } from './postgres-url.ts';
+import { Wire } from './postgres-wire.ts';
+
+export interface Statement {
+  readonly text: string;
+  readonly params: readonly WireValue[];
+  /** Kept at the server under its text; the others are BEGIN, COMMIT and scripts. */
+  readonly prepared: boolean;
+}
+
+export interface Answer {
+  readonly rows: readonly Row[];
+  /** The command's tag, COMMIT or ROLLBACK for instance. */
+  readonly command: string;
+}
+
+export type Outcome = { readonly answer: Answer } | { readonly trouble: Trouble };
+
+export const plain = (text: string): Statement => ({ text, params: [], prepared: false });
+
+const flights = counter('pageseal_metadata_flights_total', 'Round trips to the metadata server');
+const opened = counter('pageseal_metadata_connections_total', 'Connections opened to the metadata server');
+
+/** A lock of another client is given up for after this; the operation is then tried again. */
+const LOCK_TIMEOUT_MS = 10_000;
+/** No statement of ours takes long: those of snapshots have no limit. */
+const STATEMENT_TIMEOUT_MS = 20_000;
+/** A client that stopped between its two flights must not keep its locks. */
+const IDLE_IN_TRANSACTION_MS = 30_000;
+/** When the server has not even said that the statement took too long, the network is gone. */
+export const FLIGHT_LIMIT_MS = STATEMENT_TIMEOUT_MS + 5_000;
+
+const integer = { to: 20, from: [20, 21, 23, 26, 1700], parse: (text: string) => BigInt(text), serialize: same };
+const types = {
+  integer,
+  truth: { to: 16, from: [16], parse: (text: string) => (text === 't' ? 1n : 0n), serialize: same },
+  // Values go out as the dialect wrote them.
+  bytes: { to: 17, from: [17], parse: (text: string) => Buffer.from(text.slice(2), 'hex'), serialize: same },
+  text: { to: 25, from: [25], parse: same, serialize: same },
+};
+function same(text: string): string {
+  return text;
+}
+
+/** What the driver's query has beside its types: values set here are sent with the first Parse, without a round trip. */
+interface Internals {
+  parameters: readonly WireValue[];
+  readonly retried?: unknown;
+}
+
+export interface ConnectionOptions {
+  readonly readOnly: boolean;
+  /** Without time limits. */
+  readonly long: boolean;
+}
+
+export class PostgresConnection {
+  readonly #sql: postgres.Sql;
+  readonly #wire: Wire;
+
+  private constructor(sql: postgres.Sql, wire: Wire) {
+    this.#sql = sql;
+    this.#wire = wire;
+  }
+
+  get usable(): boolean {
+    return !this.#wire.lost;
+  }
+
+  /** To the first host that takes writes (any, for who only reads). */
+  static async open(location: PostgresLocation, options: ConnectionOptions): Promise<PostgresConnection> {
+    let failure: unknown;
+    for (const host of location.hosts) {
+      try {
+        return await PostgresConnection.#openAt(location, host, options);
+      } catch (thrown) {
+        failure = thrown;
+      }
+    }
+    throw failure;
+  }
+
+  static async #openAt(
+    location: PostgresLocation,
+    host: PostgresHost,
+    options: ConnectionOptions,
+  ): Promise<PostgresConnection> {
+    const attempted = `connect to ${location.description}`;
+    const limit = AbortSignal.timeout(location.connectTimeoutMs);
+    let wire: Wire | undefined;
+    try {
+      const socket = await openSocket(location, host, limit);
+      wire = new Wire(socket);
+      const connection = new PostgresConnection(driver(location, wire), wire);
+      const starting = wire;
+      const stop = (): void => starting.destroy(limit.reason);
+      limit.addEventListener('abort', stop);
+      await connection.#start(options);
+      limit.removeEventListener('abort', stop);
+      opened.inc();
+      return connection;
+    } catch (thrown) {
+      wire?.destroy();
+      if (thrown instanceof FsError) throw thrown;
+      throw refusedCertificate(thrown, location) ?? connectFailure(thrown, limit, attempted);
+    }
+  }
+
+  /** The first statement opens the driver's connection and sets the session up. */
+  async #start(options: ConnectionOptions): Promise<void> {
+    const limits = options.long
+      ? { statement_timeout: 0, lock_timeout: LOCK_TIMEOUT_MS, idle_in_transaction_session_timeout: 0 }
+      : {
+          statement_timeout: STATEMENT_TIMEOUT_MS,
+          lock_timeout: LOCK_TIMEOUT_MS,
+          idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+        };
+    const settings = Object.entries({
+      ...limits,
+      ...(options.readOnly ? { default_transaction_read_only: 'on' } : {}),
+    });
+    const calls = settings.map(([name, value]) => `set_config('${name}', '${value}', false)`);
+    // Who turned synchronous commits off for all did not mean those that fsync waits on.
+    const durable = `CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END`;
+    const [row] = await this.#sql
+      .unsafe(`SELECT pg_is_in_recovery(), current_setting('transaction_read_only'), ${durable}, ${calls.join(', ')}`)
+      .values();
+    this.#wire.started();
+    const [recovering, readOnly] = (row ?? []) as unknown as [bigint, string];
+    if (options.readOnly) return;
+    if (recovering === 1n || readOnly === 'on')
+      throw Object.assign(new Error('the server is a standby, or takes no writes'), { code: '25006' });
+  }
+
+  /** Sends all statements at once. One outcome each; those of a lost connection say so. */
+  async fly(statements: readonly Statement[], limitMs = FLIGHT_LIMIT_MS): Promise<Outcome[]> {
+    if (!this.usable) return statements.map(() => ({ trouble: unsent }));
+    flights.inc();
+    this.#wire.gather();
+    const queries = statements.map((statement) => this.#issue(statement));
+    const outcomes = queries.map((query) => outcomeOf(query, this.#wire.gone));
+    // The driver takes each statement up in a microtask, and writes then or in the check phase: before ours.
+    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#wire.send();
+    const timer =
+      limitMs > 0 ? setTimeout(() => this.#wire.destroy(new Error('no answer in time')), limitMs) : undefined;
+    try {
+      return await Promise.all(outcomes);
+    } finally {
+      clearTimeout(timer);
+      this.#wire.settled();
+    }
+  }
+
+  #issue({ text, params, prepared }: Statement): postgres.PendingValuesQuery<Row[]> {
+    const query = this.#sql.unsafe<Row[]>(text, [], { prepare: prepared, simple: !prepared } as object);
+    (query as unknown as Internals).parameters = params;
+    return query.values().execute();
+  }
+
+  /** At once: whatever is under way fails. */
+  destroy(): void {
+    this.#wire.destroy();
+  }
+
+  async close(): Promise<void> {
+    if (!this.usable) return;
+    await Promise.race([this.#sql.end({ timeout: 1 }), this.#wire.gone]);
+    this.#wire.destroy();
+  }
+}
+
+function driver(location: PostgresLocation, wire: Wire): postgres.Sql {
+  let used = false;
+  const options = {
+    host: 'metadata',
+    port: 1,
+    database: location.database,
+    user: location.user,
+    // A function, so that the driver does not look into the environment.
+    password: () => location.password,
+    // Only once: what the driver asks anew is asked on a connection without our transaction and our settings.
+    socket: () => {
+      if (used) throw Object.assign(new Error('the connection was lost'), { code: 'LOST' });
+      used = true;
+      return wire;
+    },
+    connection: {
+      application_name: 'pageseal',
+      ...(location.searchPath === '' ? {} : { search_path: location.searchPath }),
+    },
+    types,
+    max: 1,
+    max_pipeline: Number.MAX_SAFE_INTEGER,
+    // All named, since the driver takes those that are not from the environment.
+    ssl: false,
+    sslnegotiation: null,
+    idle_timeout: 0,
+    connect_timeout: 0,
+    max_lifetime: null,
+    keep_alive: 0,
+    backoff: () => 0,
+    prepare: true,
+    debug: false,
+    fetch_types: false,
+    publications: 'none',
+    no_subscribe: true,
+    onnotice: () => undefined,
+  };
+  return postgres(options as unknown as postgres.Options<Record<string, never>>);
+}
+
+async function outcomeOf(query: postgres.PendingValuesQuery<Row[]>, gone: Promise<void>): Promise<Outcome> {
+  try {
+    const found = await Promise.race([query, gone]);
+    if (found === undefined) throw (query as unknown as Internals).retried ?? lostError;
+    return { answer: { rows: found as unknown as Row[], command: found.command } };
+  } catch (thrown) {
+    return { trouble: troubleOf((query as unknown as Internals).retried ?? thrown) };
+  }
+}
+const lostError = Object.assign(new Error('the server closed the connection, or does not answer'), { code: 'LOST' });
+
+function connectFailure(thrown: unknown, limit: AbortSignal, attempted: string): FsError {
+  const trouble = limit.aborted ? lost('no answer in time') : troubleOf(thrown);
+  return Object.assign(fromTrouble(trouble, attempted), { trouble });
+}
+
+export const troubleOfOpening = (thrown: unknown): Trouble | undefined =>
+  (thrown as { trouble?: Trouble } | null)?.trouble;

@@ -1,0 +1,96 @@
+// What PostgreSQL and its driver say, in our codes. Knows SQLSTATEs, no statements. Nothing of a thrown error but its
+// code and its main message goes on: the driver hangs the statement's values on it, the server the key's.
+import { type ErrorCode, FsError, fail } from '../../base/errors.ts';
+
+/** What is known of a failure. */
+export interface Trouble {
+  /** SQLSTATE, errno or the driver's own word. */
+  readonly code: string;
+  readonly message: string;
+  /**
+   * conflict: others were in the way, the same again may work at once. connection: the server could not be reached or
+   * went away. final: the same again ends the same.
+   */
+  readonly kind: 'conflict' | 'connection' | 'final';
+}
+
+/** Serialization, deadlock, duplicate key, aborted transaction, lock not had, concurrent creation of a table. */
+const conflicts = new Set(['40001', '40P01', '23505', '25P02', '55P03', '42P07', '42710', '0A000', '57014', '55006']);
+/** Shutting down, starting up, too many connections, a standby where the primary was, a session ended by its time limit. */
+const connections = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25006', '25P03', '25P04']);
+const errnos = new Set([
+  'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'EHOSTDOWN', 'ECONNABORTED',
+  'EAI_AGAIN', 'ENOTFOUND', 'ENOENT', 'EADDRNOTAVAIL', 'CONNECTION_CLOSED', 'CONNECTION_DESTROYED', 'CONNECTION_ENDED',
+  'CONNECT_TIMEOUT', 'LOST', 'UNSENT',
+]); // biome-ignore format: a table reads better than a column
+
+const kindOf = (code: string): Trouble['kind'] =>
+  conflicts.has(code)
+    ? 'conflict'
+    : connections.has(code) || errnos.has(code) || code.startsWith('08')
+      ? 'connection'
+      : 'final';
+
+export function troubleOf(thrown: unknown): Trouble {
+  const code = (thrown as { code?: unknown } | null)?.code;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const known = typeof code === 'string' ? code : 'unknown';
+  return { code: known, message, kind: kindOf(known) };
+}
+
+export const lost = (message: string): Trouble => ({ code: 'LOST', message, kind: 'connection' });
+/** Of a connection that was gone before anything was sent. */
+export const unsent: Trouble = { code: 'UNSENT', message: 'the connection is gone', kind: 'connection' };
+
+const codes: Readonly<Record<string, ErrorCode>> = {
+  '22003': 'EINVAL', // an owner above 2^31 - 1 where the column is an INTEGER, as the original client makes it
+  '22021': 'EINVAL', // NUL in a text
+  '42P01': 'metadata-damaged',
+  '42703': 'metadata-damaged',
+  '53100': 'ENOSPC',
+  '53400': 'ENOSPC',
+};
+const classes: Readonly<Record<string, ErrorCode>> = {
+  '08': 'metadata-unavailable',
+  '23': 'metadata-damaged',
+  '25': 'metadata-unavailable',
+  '28': 'metadata-unavailable',
+  '3D': 'metadata-unavailable',
+  '3F': 'metadata-unavailable',
+  '40': 'metadata-unavailable',
+  '42': 'internal',
+  '53': 'metadata-unavailable',
+  '54': 'internal',
+  '55': 'metadata-unavailable',
+  '57': 'metadata-unavailable',
+  '58': 'metadata-unavailable',
+  XX: 'metadata-damaged',
+};
+
+function codeOf({ code, message, kind }: Trouble): ErrorCode {
+  // Without the record's table there is no volume.
+  if (code === '42P01' && /"jfs_(?:\w+_)?setting"/.test(message)) return 'not-formatted';
+  if (kind === 'connection') return 'metadata-unavailable';
+  return codes[code] ?? classes[code.slice(0, 2)] ?? 'internal';
+}
+
+const hints: Readonly<Record<string, string>> = {
+  '26000':
+    'a pooler between has to keep prepared statements (pgbouncer: max_prepared_statements), or connect without it',
+  '42P05':
+    'a pooler between has to keep prepared statements (pgbouncer: max_prepared_statements), or connect without it',
+  '08P01': 'a pooler between has to let settings through, or connect without it',
+  '22003': 'owners above 2147483647 do not fit the columns of the original client',
+  '42501': 'the user needs all rights on the tables of its schema',
+  '28P01': 'the password comes from the url, META_PASSWORD or META_PASSWORD_FILE',
+};
+
+export function fromTrouble(trouble: Trouble, attempted: string): FsError {
+  const hint = hints[trouble.code];
+  const cause = new Error(`${trouble.code}: ${trouble.message}`);
+  return fail(codeOf(trouble), `${attempted}: ${trouble.message}`, { cause, ...(hint === undefined ? {} : { hint }) });
+}
+
+/** Errors of ours pass; others are the driver's. */
+export const fromPostgres = (thrown: unknown, attempted: string): FsError =>
+  thrown instanceof FsError ? thrown : fromTrouble(troubleOf(thrown), attempted);

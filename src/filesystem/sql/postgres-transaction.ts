@@ -1,0 +1,133 @@
+// One attempt at an operation or a view on one connection: which statements go in which flight, and what their answers
+// mean. A write is two flights: BEGIN and the reads, then the changes and COMMIT.
+import { type FsError, fail } from '../../base/errors.ts';
+import type { Change, Flight, Op, Query, Row } from './op.ts';
+import { type Outcome, type PostgresConnection, plain, type Statement } from './postgres-connection.ts';
+import { isOtherCount, type PostgresDialect, type Use, wireValue } from './postgres-dialect.ts';
+import type { Trouble } from './postgres-errors.ts';
+
+const BEGIN = plain('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
+const BEGIN_VIEW = plain('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+const COMMIT = plain('COMMIT');
+const ROLLBACK = plain('ROLLBACK');
+
+/** Why an attempt ended without result. Nothing of it is in the database, unless `ambiguous`. */
+export class Failed extends Error {
+  readonly trouble: Trouble;
+  /** The server may have committed it: the connection was lost after COMMIT was sent. */
+  readonly ambiguous: boolean;
+  /** An expectation did not hold: what is to be said if it never does. */
+  readonly expectation: FsError | undefined;
+
+  constructor(trouble: Trouble, ambiguous = false, expectation?: FsError) {
+    super(trouble.message);
+    this.trouble = trouble;
+    this.ambiguous = ambiguous;
+    this.expectation = expectation;
+  }
+}
+
+export class PostgresTransaction {
+  readonly #connection: PostgresConnection;
+  readonly #dialect: PostgresDialect;
+  /** BEGIN was sent, neither COMMIT nor ROLLBACK was. */
+  #begun = false;
+
+  constructor(connection: PostgresConnection, dialect: PostgresDialect) {
+    this.#connection = connection;
+    this.#dialect = dialect;
+  }
+
+  async run<R>(op: Op<R>): Promise<R> {
+    let step = op.next();
+    while (!step.done) {
+      if (step.value.kind === 'read') {
+        step = op.next(await this.#read(step.value.queries, 'locking', BEGIN));
+        continue;
+      }
+      // An operation's answer does not depend on what its write answers: whatever it throws, it throws before.
+      const { changes } = step.value;
+      step = op.next();
+      if (!step.done) throw fail('internal', 'an operation went on after its write');
+      await this.#write(changes);
+    }
+    return step.value;
+  }
+
+  /** A view in a transaction of one moment, which stays open for the next one. */
+  async view<R>(op: Op<R>): Promise<R> {
+    let step = op.next();
+    while (!step.done) step = op.next(await this.#read(queriesOf(step.value), 'view', BEGIN_VIEW));
+    return step.value;
+  }
+
+  /** Decoded rows of each query, in a transaction that the first flight begins. */
+  async #read(queries: readonly Query<unknown>[], use: Use, begin: Statement): Promise<unknown[][]> {
+    const statements = queries.map((query) => this.#query(query, use));
+    const fresh = !this.#begun;
+    this.#begun = true;
+    const outcomes = await this.#connection.fly(fresh ? [begin, ...statements] : statements);
+    const rows = rowsOf(outcomes);
+    return decoded(queries, fresh ? rows.slice(1) : rows);
+  }
+
+  /** All of a view's only flight; several queries see one moment. */
+  async readOnce(queries: readonly Query<unknown>[]): Promise<unknown[][]> {
+    const statements = queries.map((query) => this.#query(query, 'view'));
+    if (statements.length <= 1) return decoded(queries, rowsOf(await this.#connection.fly(statements)));
+    const rows = rowsOf(await this.#connection.fly([BEGIN_VIEW, ...statements, COMMIT]));
+    return decoded(queries, rows.slice(1));
+  }
+
+  async #write(changes: readonly Change[]): Promise<void> {
+    const statements = changes.map((change) => this.#change(change));
+    // One statement is a transaction by itself.
+    const alone = !this.#begun && statements.length === 1;
+    const begin = this.#begun || alone ? [] : [BEGIN];
+    const commit = alone ? [] : [COMMIT];
+    this.#begun = false;
+    const outcomes = await this.#connection.fly([...begin, ...statements, ...commit]);
+    for (const [i, outcome] of outcomes.entries()) {
+      if (!('trouble' in outcome)) continue;
+      const { trouble } = outcome;
+      const expect = changes[i - begin.length]?.expect;
+      if (expect !== undefined && isOtherCount(trouble.message)) throw new Failed(trouble, false, expect.error());
+      throw new Failed(trouble, trouble.code === 'LOST');
+    }
+    const last = outcomes.at(-1);
+    if (!alone && last !== undefined && 'answer' in last && last.answer.command !== 'COMMIT')
+      throw new Failed({ code: '25P02', message: 'the server rolled the transaction back', kind: 'conflict' });
+  }
+
+  #query({ sql, params }: Query<unknown>, use: Use): Statement {
+    return { text: this.#dialect.text(sql, params, use), params: params.map(wireValue), prepared: true };
+  }
+
+  #change({ sql, params, expect }: Change): Statement {
+    const values = params.map(wireValue);
+    if (expect === undefined) return { text: this.#dialect.text(sql, params, 'write'), params: values, prepared: true };
+    const text = this.#dialect.counted(sql, params);
+    return { text, params: [...values, String(expect.rows)], prepared: true };
+  }
+
+  /** Ends what is open; nobody waits for it but the connection's next user. */
+  async end(): Promise<void> {
+    if (!this.#begun) return;
+    this.#begun = false;
+    const [outcome] = await this.#connection.fly([ROLLBACK]);
+    if (outcome === undefined || 'trouble' in outcome) this.#connection.destroy();
+  }
+}
+
+function rowsOf(outcomes: readonly Outcome[]): (readonly Row[])[] {
+  return outcomes.map((outcome) => {
+    if ('trouble' in outcome) throw new Failed(outcome.trouble);
+    return outcome.answer.rows;
+  });
+}
+
+const decoded = (queries: readonly Query<unknown>[], rows: readonly (readonly Row[])[]): unknown[][] =>
+  queries.map((query, i) => (rows[i] ?? []).map((row) => query.decode(row)));
+
+/** A view's flight; that it writes is found before (readingOnly). */
+export const queriesOf = (flight: Flight): readonly Query<unknown>[] => (flight.kind === 'read' ? flight.queries : []);

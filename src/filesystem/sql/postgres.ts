@@ -1,0 +1,159 @@
+// PostgreSQL behind the Engine interface: which connection, how often, and what is told in the end.
+import { fail } from '../../base/errors.ts';
+import { type Engine, type Op, type RunOptions, readingOnly } from './op.ts';
+import { type PostgresConnection, plain } from './postgres-connection.ts';
+import { PostgresDialect } from './postgres-dialect.ts';
+import { Patience } from './postgres-patience.ts';
+import { PostgresPool } from './postgres-pool.ts';
+import { Failed, PostgresTransaction, queriesOf } from './postgres-transaction.ts';
+import type { PostgresLocation } from './postgres-url.ts';
+import { tableInfix } from './table-names.ts';
+import { reads, writes } from './transactions.ts';
+
+/** Somebody waits at a terminal to be told that the address is wrong. */
+const OPEN_LIMIT_MS = 4000;
+/** Locks of DDL are waited for by the server, and its work grows with the tables. */
+const SCRIPT_LIMIT_MS = 600_000;
+/** Distinct first queries of views are some dozens. */
+const MAX_KNOWN_VIEWS = 500;
+
+export async function openPostgres(location: PostgresLocation, readOnly: boolean): Promise<Engine> {
+  const engine = new PostgresEngine(location, readOnly);
+  await engine.reach(OPEN_LIMIT_MS);
+  return engine;
+}
+
+/** A server either has the database or says that it has not; what is in it is the reader's question. */
+export async function postgresExists(location: PostgresLocation): Promise<boolean> {
+  await (await openPostgres(location, true)).close();
+  return true;
+}
+
+class PostgresEngine implements Engine {
+  readonly dialect = 'postgres';
+  readonly description: string;
+  readonly #readOnly: boolean;
+  readonly #pool: PostgresPool;
+  readonly #texts: PostgresDialect;
+  /** Views that went on after their first flight: those begin a transaction at once. */
+  readonly #longViews = new Set<string>();
+  readonly #running = new Set<Promise<unknown>>();
+  #closed = false;
+
+  constructor(location: PostgresLocation, readOnly: boolean) {
+    this.description = location.description;
+    this.#readOnly = readOnly;
+    this.#pool = new PostgresPool(location, readOnly);
+    this.#texts = new PostgresDialect(tableInfix(location.tablePrefix));
+  }
+
+  async reach(limitMs: number): Promise<void> {
+    await this.#persist(
+      `open metadata ${this.description}`,
+      async (connection) => this.#pool.release(connection),
+      limitMs,
+    );
+  }
+
+  async run<R>(operation: () => Op<R>, _options: RunOptions = {}): Promise<R> {
+    if (this.#readOnly) throw fail('EROFS', `write to ${this.description}: opened read-only`);
+    const since = performance.now();
+    try {
+      return await this.#persist(`write metadata ${this.description}`, (connection) =>
+        this.#transaction(connection, (transaction) => transaction.run(operation())),
+      );
+    } finally {
+      writes.add(performance.now() - since);
+    }
+  }
+
+  async view<R>(operation: () => Op<R>): Promise<R> {
+    const since = performance.now();
+    try {
+      return await this.#persist(`read metadata ${this.description}`, (connection) =>
+        this.#view(connection, readingOnly(operation)),
+      );
+    } finally {
+      reads.add(performance.now() - since);
+    }
+  }
+
+  /** One flight when one is enough. When it turns out to want more it is begun again inside a transaction. */
+  #view<R>(connection: PostgresConnection, operation: () => Op<R>): Promise<R> {
+    return this.#transaction(connection, async (transaction) => {
+      const op = operation();
+      const first = op.next();
+      if (first.done) return first.value;
+      const queries = queriesOf(first.value);
+      const name = queries.map(({ sql }) => sql).join(';');
+      if (!this.#longViews.has(name)) {
+        const second = op.next(await transaction.readOnce(queries));
+        if (second.done) return second.value;
+        if (this.#longViews.size >= MAX_KNOWN_VIEWS) this.#longViews.clear();
+        this.#longViews.add(name);
+      }
+      return transaction.view(operation());
+    });
+  }
+
+  /** The connection goes back when its transaction is over, which the caller does not wait for. */
+  async #transaction<R>(
+    connection: PostgresConnection,
+    work: (transaction: PostgresTransaction) => Promise<R>,
+  ): Promise<R> {
+    const transaction = new PostgresTransaction(connection, this.#texts);
+    try {
+      return await work(transaction);
+    } finally {
+      void transaction.end().finally(() => this.#pool.release(connection));
+    }
+  }
+
+  async execute(script: string): Promise<void> {
+    const text = this.#texts.script(script);
+    await this.#persist(`change the schema of ${this.description}`, async (connection) => {
+      try {
+        const statements = [plain('BEGIN'), plain('SET LOCAL statement_timeout = 0'), plain(text), plain('COMMIT')];
+        for (const outcome of await connection.fly(statements, SCRIPT_LIMIT_MS))
+          if ('trouble' in outcome) throw new Failed(outcome.trouble);
+      } finally {
+        this.#pool.release(connection);
+      }
+    });
+  }
+
+  /** Every commit was answered after it was durable. */
+  async sync(): Promise<void> {}
+
+  async #persist<R>(
+    attempted: string,
+    work: (connection: PostgresConnection) => Promise<R>,
+    limitMs?: number,
+  ): Promise<R> {
+    if (this.#closed) throw fail('metadata-unavailable', `use ${this.description}: it is closed`);
+    const running = this.#tries(work, new Patience(attempted, limitMs));
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  async #tries<R>(work: (connection: PostgresConnection) => Promise<R>, patience: Patience): Promise<R> {
+    for (;;) {
+      try {
+        return await work(await this.#pool.acquire());
+      } catch (thrown) {
+        await patience.after(thrown);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.allSettled(this.#running);
+    await this.#pool.close();
+  }
+}
