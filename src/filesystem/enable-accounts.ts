@@ -7,7 +7,7 @@ import { lockedSettingText, putSettingText } from './meta/record-row.ts';
 import { bigintAt } from './meta/rows.ts';
 import { nowSeconds } from './meta/session.ts';
 import { parseRecord, printRecord } from './meta/setting.ts';
-import { recountDirStats } from './meta/usage-rows.ts';
+import { lockFigures, recountDirStats } from './meta/usage-rows.ts';
 import { type Engine, query, read, write } from './sql/op.ts';
 
 const POLL_MS = 200;
@@ -35,6 +35,7 @@ export async function enableAccount(engine: Engine, account: Account, { onWaitin
   );
   const late = await waitForMounts(engine, onWaiting);
   await engine.run(function* () {
+    yield* read(lockFigures);
     yield* write(...(account === 'DirStats' ? recountDirStats() : recountOwners()));
   });
   if (late === 0) return [];

@@ -15,13 +15,15 @@ import {
   setOwnerLimit,
   wrongOwners,
 } from './meta/owner-rows.ts';
-import { allQuotas, type Limits, type Quota, quotaCheck, quotaOf, recountQuota, setQuota } from './meta/quota-rows.ts';
+import { allQuotas, type Limits, type Quota, quotaCheck, quotaOf, recountQuota } from './meta/quota-rows.ts';
 import { readSetting } from './meta/read-setting.ts';
 import { completeTables } from './meta/schema.ts';
+import { setQuotaOp } from './meta/set-quota.ts';
 import type { Setting } from './meta/setting.ts';
 import { deleteDirQuota } from './meta/statements.ts';
 import { type Attr, NodeType, ROOT, TRASH } from './meta/types.ts';
 import { Usage } from './meta/usage.ts';
+import { lockFigures } from './meta/usage-rows.ts';
 import { Paths, walk } from './paths.ts';
 import { type Change, type Engine, type Op, read, write } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
@@ -67,6 +69,7 @@ const one = <T>(engine: Engine, op: () => Op<readonly T[]>): Promise<T | undefin
 const changing = (engine: Engine, ...changes: readonly Change[]): Promise<void> =>
   engine.run(
     function* () {
+      yield* read(lockFigures);
       yield* write(...changes);
     },
     { durable: true },
@@ -94,7 +97,7 @@ export async function setQuotaOf(
     if (subject.kind === 'directory') {
       const { ino } = await findDirectory(engine, subject.path);
       if (!setting.dirStats) notes = await enableAccount(engine, 'DirStats', options);
-      await changing(engine, setQuota(ino, limits));
+      await engine.run(setQuotaOp(ino, limits), { durable: true });
     } else {
       // The limit first: mounts that take up the account see it at the same time.
       await changing(engine, setOwnerLimit(ownerOf(subject), limits));

@@ -8,7 +8,7 @@ import { addRootUsage } from './meta/owner-rows.ts';
 import { addQuotaUsage, quotaOf, quotasAbove, setQuota } from './meta/quota-rows.ts';
 import { childByName, insertDirStats, insertEdge, insertNode, nodeById, touch } from './meta/statements.ts';
 import { type Attr, type Ino, NodeFlag, NodeType, ROOT } from './meta/types.ts';
-import { addDirStats, addVolumeUsage } from './meta/usage-rows.ts';
+import { addDirStats, addVolumeUsage, lockFigures } from './meta/usage-rows.ts';
 import {
   insertVolume,
   liveSessions,
@@ -67,7 +67,8 @@ export async function createVolume(engine: Engine, spec: VolumeSpec): Promise<Vo
 }
 
 function* insertVolumeDirectory(row: VolumeRow, parentIno: Ino, name: Buffer): Op<VolumeRow> {
-  const [[existing], [parent], [clash], quotas] = yield* read(
+  const [, [existing], [parent], [clash], quotas] = yield* read(
+    lockFigures,
     volumeById(row.id, true),
     nodeById(parentIno, true),
     childByName(parentIno, name),
@@ -92,7 +93,8 @@ function* insertVolumeDirectory(row: VolumeRow, parentIno: Ino, name: Buffer): O
 async function makeParent(engine: Engine, parentIno: Ino, name: Buffer): Promise<Ino> {
   const ino = await newInode(engine);
   return engine.run(function* (): Op<Ino> {
-    const [[parent], [found], quotas] = yield* read(
+    const [, [parent], [found], quotas] = yield* read(
+      lockFigures,
       nodeById(parentIno, true),
       childByName(parentIno, name),
       quotasAbove(parentIno),
@@ -126,7 +128,7 @@ function insertDirectory(ino: Ino, parent: Attr, name: Buffer, mode: number): Ch
 export async function expandVolume(engine: Engine, id: string, capacity: bigint): Promise<bigint> {
   await engine.run(
     function* (): Op<void> {
-      const [[row]] = yield* read(volumeById(id, true));
+      const [, [row]] = yield* read(lockFigures, volumeById(id, true));
       if (row === undefined) throw fail('not-found', `expand volume ${id}: there is none`);
       if (row.state !== 'ready') throw fail('failed-precondition', `expand volume ${id}: it is being deleted`);
       if (row.capacity === 0n || row.capacity >= capacity) return;

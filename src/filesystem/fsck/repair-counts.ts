@@ -8,9 +8,10 @@ import type { Setting } from '../meta/setting.ts';
 import { NODE_LENGTH, NODE_SPACE } from '../meta/space.ts';
 import { addCounter } from '../meta/statements.ts';
 import type { Ino } from '../meta/types.ts';
+import { lockFigures } from '../meta/usage-rows.ts';
 import { SliceIndex, type SliceUse } from '../slices/slice-index.ts';
 import { scanSlices } from '../slices/slice-scan.ts';
-import { type Change, change, type Engine, type Op, write } from '../sql/op.ts';
+import { type Change, change, type Engine, type Op, read, write } from '../sql/op.ts';
 import { rowsOf, type Scope } from './checks.ts';
 import { figureChecks, totalInodesSql, usedSpaceSql, wrongOwnersOf, wrongQuotas } from './figures.ts';
 
@@ -22,6 +23,7 @@ const BATCH = 200;
 const run = (engine: Engine, changes: readonly Change[]): Promise<void> =>
   engine.run(
     function* (): Op<void> {
+      yield* read(lockFigures);
       yield* write(...changes);
     },
     { durable: true },

@@ -2,7 +2,7 @@
 import { type Change, change, type Query, query, type Row } from '../sql/op.ts';
 import { bigintAt } from './rows.ts';
 import { NODE_LENGTH, NODE_SPACE } from './space.ts';
-import { addCounter } from './statements.ts';
+import { addCounter, counterValue } from './statements.ts';
 import { type Ino, TRASH } from './types.ts';
 
 /** What changed: bytes of data, bytes of space (multiples of 4 KiB), inodes. One file can bring 2^57 bytes. */
@@ -48,6 +48,13 @@ export interface PendingRow {
   readonly tree: Delta;
 }
 
+/**
+ * The first lock of whoever brings figures up to date, counts them anew, sets a quota or moves a directory: all clients
+ * take turns then, since what each of them reads of rows and of what is pending has to stand still. The row is one that
+ * those who add to the figures change anyway, the original client too.
+ */
+export const lockFigures: Query<bigint> = counterValue('usedSpace', true);
+
 /** Rides in the operation's own transaction. */
 export function addPending(sid: bigint, ino: Ino, total: Delta, directory: Delta, tree: Delta): Change {
   return change(
@@ -87,7 +94,7 @@ function decodePending(row: Row): PendingRow {
 /** Of a session and of those that are gone; of all for `everyone`. */
 export const pendingRows = (sid: bigint, everyone: boolean, limit: number): Query<PendingRow> =>
   query(
-    `${PENDING} ${everyone ? '' : 'WHERE sid = ? OR sid NOT IN (SELECT s.sid FROM jfs_session2 s)'} LIMIT ${limit} FOR UPDATE`,
+    `${PENDING} ${everyone ? '' : 'WHERE sid = ? OR sid NOT IN (SELECT s.sid FROM jfs_session2 s)'} ORDER BY sid, inode LIMIT ${limit} FOR UPDATE`,
     everyone ? [] : [sid],
     decodePending,
   );
