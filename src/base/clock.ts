@@ -17,3 +17,5 @@ export function nowNs(): bigint {
 }
 
 export const later = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+
+export const nowSeconds = (): bigint => BigInt(Math.floor(Date.now() / 1000));

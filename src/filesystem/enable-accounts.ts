@@ -1,11 +1,11 @@
 // Turns on what quotas need, sums per directory or accounts of users and groups, on a volume that may be mounted: the record
 // first, then, once every mount has taken that up, everything is counted.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { nowSeconds } from '../base/clock.ts';
 import { fail } from '../base/errors.ts';
 import { recountOwners } from './meta/owner-rows.ts';
 import { lockedSettingText, putSettingText } from './meta/record-row.ts';
 import { bigintAt } from './meta/rows.ts';
-import { nowSeconds } from './meta/session.ts';
 import { parseRecord, printRecord } from './meta/setting.ts';
 import { lockFigures, recountDirStats } from './meta/usage-rows.ts';
 import { type Engine, query, read, write } from './sql/op.ts';

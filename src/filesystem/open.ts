@@ -2,6 +2,7 @@
 // the cli's worker command the only place that puts the layers together.
 import { FsError, fail } from '../base/errors.ts';
 import { type Log, log as processLog } from '../base/log.ts';
+import { noWaits, type Outages, outagesOf, type Waits } from '../base/outage.ts';
 import { MiB } from '../base/units.ts';
 import type { Caller, Ino } from '../base/words.ts';
 import { MetadataBackup } from './backup/backup.ts';
@@ -65,13 +66,15 @@ export interface OpenedVolume extends VolumeSetting {
 }
 
 export async function openFileSystem(options: OpenOptions): Promise<FileSystem> {
-  return closedOnFailure(async (opened) => serve(options, await openLayers(options, opened), opened));
+  return closedOnFailure(async (opened) =>
+    serve(options, await openLayers(options, opened, options.waits ?? {}), opened),
+  );
 }
 
 /** Like a mount without a kernel: with a session while `readOnly` is not set, and the key as for opening. */
 export async function openVolume(options: OpenOptions): Promise<OpenedVolume> {
   return closedOnFailure(async (opened) => ({
-    ...(await openLayers(options, opened)),
+    ...(await openLayers(options, opened, noWaits)),
     close: () => opened.close(),
   }));
 }
@@ -89,9 +92,10 @@ async function closedOnFailure<T>(open: (opened: Opened) => Promise<T>): Promise
 
 interface Layers extends Omit<OpenedVolume, 'close'> {
   readonly closing: { keepSession: boolean };
+  readonly outages: Outages;
 }
 
-async function openLayers(options: OpenOptions, opened: Opened): Promise<Layers> {
+async function openLayers(options: OpenOptions, opened: Opened, waits: Partial<Waits>): Promise<Layers> {
   const readOnly = options.readOnly === true;
   const engine = await openEngine(options.metaUrl, { readOnly });
   opened.add(() => engine.close());
@@ -108,22 +112,24 @@ async function openLayers(options: OpenOptions, opened: Opened): Promise<Layers>
   const { name: volumeName, hashPrefix, pageSize, compression, encryptAlgo } = setting;
   const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
   const format = { volumeName, hashPrefix, pageSize, compression, encryptAlgo };
-  const pages = openPageStore({ store, ...format, key, ledger, cacheBytes, log });
+  const outages = outagesOf(log, waits);
+  const pages = openPageStore({ store, ...format, key, ledger, cacheBytes, outages, log });
   opened.add(() => pages.close());
-  const meta = await openMetadata(engine, pages, options, readOnly, log);
+  const meta = await openMetadata({ engine, pages, outages, log }, options, readOnly);
   const closing = { keepSession: false };
   opened.add(() => meta.close(closing));
-  return { ...volume, engine, store, pages, meta, key, log, closing };
+  return { ...volume, engine, store, pages, meta, key, log, closing, outages };
 }
 
 async function serve(options: OpenOptions, layers: Layers, opened: Opened): Promise<FileSystem> {
-  const { meta, pages, log, setting, key, closing } = layers;
+  const { meta, pages, log, setting, key, closing, outages } = layers;
   const background = options.backgroundJobs !== false;
   const compactions = meta.readOnly ? undefined : new Compactions({ meta, pages, log, background });
   const vfs = new VolumeVfs({
     meta,
     pages,
     log,
+    outages,
     root: await findRoot(meta, options.subdir),
     accessLists: setting.enableAcl,
     ...(compactions && { compactions }),
@@ -158,23 +164,23 @@ async function serve(options: OpenOptions, layers: Layers, opened: Opened): Prom
     unlockedKey: () => key?.exportDer(),
     close: (how = {}) => {
       closing.keepSession = how.keepSession === true;
+      vfs.endSoon();
       return opened.close();
     },
   };
 }
 
 function openMetadata(
-  engine: Engine,
-  pages: PageStore,
+  { engine, pages, outages, log }: Pick<Layers, 'engine' | 'outages' | 'log'> & { readonly pages: PageStore },
   options: OpenOptions,
   readOnly: boolean,
-  log: Log,
 ): Promise<OpenedMeta> {
   const { mountPoint = '', sessionId, heartbeatMs, onSession } = options;
   return openMeta({
     engine,
     readOnly,
     log,
+    outages,
     backgroundJobs: options.backgroundJobs !== false,
     session: {
       mountPoint,

@@ -1,5 +1,6 @@
 // What opening a file system takes and gives; open.ts does it.
 import type { FileCalls } from '../base/atomic-file.ts';
+import type { Waits } from '../base/outage.ts';
 import type { Ino, LedgerMode } from '../base/words.ts';
 import type { BackupPlan } from './backup/backup.ts';
 import type { AtimeMode } from './meta/atime.ts';
@@ -55,6 +56,8 @@ export interface OpenOptions {
   readonly keptSecurity?: readonly SecurityAttribute[];
   /** Bytes of opened pages kept in memory. */
   readonly cacheBytes?: number;
+  /** For how long a mount waits while its store or database is away; the usual ones where absent. */
+  readonly waits?: Partial<Waits>;
 }
 
 export interface FileSystem {

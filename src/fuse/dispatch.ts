@@ -67,6 +67,17 @@ const handlers: readonly (Handler | undefined)[] = (() => {
 export const handlerOf = (opcode: number): Handler | undefined => handlers[opcode];
 
 /**
+ * What may go on by itself after its caller was told EINTR: it changes nothing, or writes out what was written before. Not
+ * OPEN, which may truncate.
+ */
+const abandonable: ReadonlySet<number> = new Set([
+  Opcode.LOOKUP, Opcode.GETATTR, Opcode.READLINK, Opcode.READ, Opcode.FLUSH, Opcode.FSYNC, Opcode.LSEEK, Opcode.GETLK,
+  Opcode.OPENDIR, Opcode.READDIR, Opcode.READDIRPLUS, Opcode.FSYNCDIR, Opcode.GETXATTR, Opcode.LISTXATTR, Opcode.STATFS,
+]); // biome-ignore format: a table reads better than a column
+
+export const mayBeAbandoned = (opcode: number): boolean => abandonable.has(opcode);
+
+/**
  * For opcodes without a handler. ACCESS among them: the kernel checks permissions itself (default_permissions). Unnamed
  * files fall back to EOPNOTSUPP, statx to getattr.
  */

@@ -111,6 +111,7 @@ export async function mountFuseNative(request: FuseNativeRequest): Promise<FuseN
   const stopped = (async () => {
     while (isMounted(target)) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     await promised((callback) => fuse.unmount(callback));
+    vfs.endSoon();
     await vfs.flushAll();
   })();
   // Whoever asks gets the error; nobody has to.

@@ -100,7 +100,7 @@ export const Size = {
   lockOut: 24,
 } as const; // biome-ignore format: a table reads better than a column
 
-export const Errno = { ENOENT: 2, EIO: 5, E2BIG: 7, ENODEV: 19, ENOSYS: 38, EPROTO: 71, ECONNABORTED: 103 };
+export const Errno = { ENOENT: 2, EINTR: 4, EIO: 5, E2BIG: 7, ENODEV: 19, ENOSYS: 38, EPROTO: 71, ECONNABORTED: 103 };
 
 /** S_IFMT of mode. */
 export const TYPE_MASK = 0o170000;

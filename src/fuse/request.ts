@@ -37,6 +37,8 @@ export class KernelRequest implements Caller {
   umask = 0;
   /** Set by the session where answers may be asked for again. */
   request?: RequestId;
+  /** Set by the session: its caller was told EINTR, and what its handler answers goes nowhere. */
+  abandoned = false;
 
   readonly #slab: Slab;
   readonly #start: number;

@@ -1,11 +1,12 @@
 // One mounted file system as the kernel sees it: takes requests from /dev/fuse, hands them to the Vfs, writes replies.
 // Knows nothing of where the descriptor came from. Every request gets exactly one reply, whatever happens in between.
 import { fail } from '../base/errors.ts';
+import { onceStuck } from '../base/interrupt.ts';
 import type { Log } from '../base/log.ts';
 import type { Ino } from '../base/words.ts';
 import type { Vfs } from '../filesystem/vfs/vfs.ts';
 import { type FuseChannel, native } from '../native/native.ts';
-import { handlerOf, REFUSAL } from './dispatch.ts';
+import { handlerOf, mayBeAbandoned, REFUSAL } from './dispatch.ts';
 import { EdgeLog } from './edge-log.ts';
 import { type InFlightLog, InFlightNotes } from './inflight.ts';
 import { hasExpireOnly, hasResend, initBody, MAX_WRITE, type NegotiatedState, negotiate } from './negotiate.ts';
@@ -210,8 +211,23 @@ class Session implements FuseSession {
 
   #interrupt(request: KernelRequest): void {
     const id = Number(request.u64(0) & 0x7fff_ffff_ffff_ffffn);
+    const interrupted = this.#active.get(id);
     // Not there: answered meanwhile.
-    this.#active.get(id)?.interrupt();
+    if (interrupted === undefined) return;
+    interrupted.interrupt();
+    if (!mayBeAbandoned(interrupted.opcode)) return;
+    const callOff = onceStuck(
+      () => this.#context.vfs.away,
+      () => this.#abandon(interrupted),
+    );
+    interrupted.onAnswered(callOff);
+  }
+
+  /** Its caller may be dying and cannot, as long as it waits for what is away. */
+  #abandon(request: KernelRequest): void {
+    if (this.#active.get(request.id) !== request) return;
+    request.abandoned = true;
+    this.#send(request, Errno.EINTR, undefined);
   }
 
   #init(request: KernelRequest): void {
@@ -264,7 +280,7 @@ class Session implements FuseSession {
       return;
     }
     const body = answer instanceof Held ? answer.body : answer;
-    const errno = this.#send(request, error, body);
+    const errno = request.abandoned ? Errno.ENOENT : this.#send(request, error, body);
     request.answered();
     if (errno !== 0 && answer instanceof Held) answer.undo();
     this.#active.delete(request.id);
@@ -312,6 +328,7 @@ class Session implements FuseSession {
     if (this.#ending !== undefined) return;
     this.#ending = reason;
     native.fuseRead(this.#channel, false);
+    this.#context.vfs.endSoon();
     // What is in flight is finished, although nobody may wait for it any more: data may hang on it.
     for (const request of this.#waiting) request.interrupt();
     this.#closeIfDone();

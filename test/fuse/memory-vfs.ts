@@ -36,6 +36,7 @@ const typeOf = new Map<number, NodeType>([
 ]);
 
 export class MemoryVfs implements Vfs {
+  away = false;
   readonly root: Ino;
   readonly accessLists = false;
   readonly fileCapabilities = false;
@@ -362,5 +363,9 @@ export class MemoryVfs implements Vfs {
 
   async flushAll(): Promise<void> {
     this.flushedAll++;
+  }
+
+  endSoon(): void {
+    this.calls.push('endSoon');
   }
 }

@@ -156,7 +156,9 @@ export function commitSlices(
   commits: readonly SliceCommit[],
   grown?: (chunk: ChunkGrowth) => void,
 ): Promise<Attr> {
-  return ctx.write({}, attrReply, () => commitOp(ctx, ino, { commits, place: () => commits }, grown));
+  return ctx.write({}, attrReply, () => commitOp(ctx, ino, { commits, place: () => commits }, grown), {
+    ofData: true,
+  });
 }
 
 /**
@@ -176,7 +178,7 @@ export async function commitAppended(
     records = oneAfterTheOther(commits, attr.length);
     return records;
   };
-  const attr = await ctx.write({}, attrReply, () => commitOp(ctx, ino, { commits, place }, grown));
+  const attr = await ctx.write({}, attrReply, () => commitOp(ctx, ino, { commits, place }, grown), { ofData: true });
   return { attr, records };
 }
 

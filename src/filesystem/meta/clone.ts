@@ -1,6 +1,6 @@
 // Clones a file or a tree without its data: a file in one transaction, a tree detached, batch by batch, and attached under
 // its name when it is whole. Whatever fails or dies on the way, nothing is seen of it.
-import { nowNs } from '../../base/clock.ts';
+import { nowNs, nowSeconds } from '../../base/clock.ts';
 import { FsError, fail } from '../../base/errors.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import { type Change, change, type Flight, must, type Op, read, write } from '../sql/op.ts';
@@ -15,7 +15,6 @@ import { checkInto, inTrash, isRoot, isTrash } from './permission.ts';
 import { readdirOp } from './readdir.ts';
 import { References } from './references.ts';
 import type { Outcome, Reply } from './request.ts';
-import { nowSeconds } from './session.ts';
 import { edgeByName, insertEdge, nodeById, touch } from './statements.ts';
 import { type Attr, type Dirent, type Ino, NodeType } from './types.ts';
 import { weightOf } from './usage.ts';

@@ -14,6 +14,11 @@ export interface OpenFiles {
   sustained(ino: Ino): void;
 }
 
+export interface WriteOptions extends RunOptions {
+  /** Data that was written hangs on it: it waits for the database as long as that may. */
+  readonly ofData?: boolean;
+}
+
 export interface MetaContext {
   readonly engine: Engine;
   readonly readOnly: boolean;
@@ -26,12 +31,15 @@ export interface MetaContext {
   readonly files: OpenFiles;
   /** An inode number never used before. */
   newInode(): Promise<Ino>;
-  /** Runs the operation once under caller.request, then its `after`. */
+  /**
+   * Runs the operation once under caller.request, then its `after`. Waits while the database is away; `caller.signal` ends
+   * that as long as nothing can have been changed.
+   */
   write<R>(
-    caller: Pick<Caller, 'request'>,
+    caller: Pick<Caller, 'request' | 'signal'>,
     reply: Reply<R>,
     operation: () => Op<Outcome<R>>,
-    options?: RunOptions,
+    options?: WriteOptions,
   ): Promise<R>;
   /** Starts deleting the data of a file whose delfile row was committed; in the background. */
   deleteData(ino: Ino): void;

@@ -1,7 +1,6 @@
 // Ids that are never given out twice, and the election of background jobs, both by rows of jfs_counter. Increments are
 // durable before their ids are used: an id that a power cut makes free again would give one object two contents.
 import { fail } from '../../base/errors.ts';
-import { Mutex } from '../../base/mutex.ts';
 import { type Engine, type Op, read, write } from '../sql/op.ts';
 import { addToLocked, counterValue } from './statements.ts';
 
@@ -29,10 +28,9 @@ export class IdBatches {
   readonly #engine: Engine;
   readonly #counter: string;
   readonly #size: bigint;
-  readonly #mutex = new Mutex();
   #current: Batch = { next: 0n, end: 0n };
   #following: Batch | undefined;
-  #fetching: Promise<Batch> | undefined;
+  #fetching: Promise<void> | undefined;
 
   constructor(engine: Engine, counter: string, size: bigint) {
     this.#engine = engine;
@@ -40,16 +38,13 @@ export class IdBatches {
     this.#size = size;
   }
 
+  /** All who find none left wait for the same fetch, and hear of its failure together. */
   async next(): Promise<bigint> {
-    const id = this.#take();
-    if (id !== undefined) return id;
-    return this.#mutex.run(async () => {
-      for (;;) {
-        const late = this.#take();
-        if (late !== undefined) return late;
-        this.#following = await this.#fetch();
-      }
-    });
+    for (;;) {
+      const id = this.#take();
+      if (id !== undefined) return id;
+      await this.#fetch();
+    }
   }
 
   #take(): bigint | undefined {
@@ -64,23 +59,18 @@ export class IdBatches {
     const left = batch.end - batch.next;
     if (left * PREFETCH_PART <= this.#size && this.#following === undefined && this.#fetching === undefined)
       // A failure shows at the next call, which fetches again.
-      this.#fetch().then(
-        (following) => {
-          this.#following ??= following;
-        },
-        () => undefined,
-      );
+      this.#fetch().catch(() => undefined);
     return id;
   }
 
-  #fetch(): Promise<Batch> {
+  #fetch(): Promise<void> {
     this.#fetching ??= this.#engine
       .run(() => increment(this.#counter, this.#size), { durable: true })
       .then((end) => {
         const next = end - this.#size;
         if (next < FIRST_ID)
           throw fail('metadata-damaged', `counter ${this.#counter}: wanted 1 or more, found ${next}`);
-        return { next, end };
+        this.#following = { next, end };
       })
       .finally(() => {
         this.#fetching = undefined;

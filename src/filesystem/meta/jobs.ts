@@ -1,9 +1,10 @@
 // Clean-up that some client of the volume does now and then, elected by a counter row so that only one does (spec 5.13).
 // Jobs are idempotent; a failure is logged and the next period tries again.
+
+import { nowSeconds } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import type { Engine } from '../sql/op.ts';
 import { electJob } from './counters.ts';
-import { nowSeconds } from './session.ts';
 
 /** The original client's period, and the age of the last run below which nobody runs. */
 const PERIOD_MS = 3_600_000;

@@ -69,6 +69,29 @@ const deleteSustained = (sid: bigint, ino: Ino): Change =>
 export const moveSustained = (from: bigint, to: bigint): Change =>
   change('UPDATE jfs_sustained SET sid = ? WHERE sid = ?', to, from);
 
+/** Rows in one transaction. */
+const RESTORED = 500;
+
+/**
+ * After another client ended the session: what is open here and has no name gets its row again, as long as the node is there
+ * (another session may have kept it, or its end is not that far yet).
+ */
+export async function restoreSustained(engine: Engine, sid: bigint, open: readonly Ino[]): Promise<void> {
+  for (let at = 0; at < open.length; at += RESTORED) {
+    const group = open.slice(at, at + RESTORED);
+    await engine.run(function* () {
+      yield* write(...group.map((ino) => restored(sid, ino)));
+    });
+  }
+}
+
+const restored = (sid: bigint, ino: Ino): Change =>
+  change(
+    'INSERT INTO jfs_sustained (sid, inode) SELECT s.sid, n.inode FROM jfs_session2 s, jfs_node n WHERE s.sid = ? AND n.inode = ? AND n.nlink = 0 ON CONFLICT (sid, inode) DO NOTHING',
+    sid,
+    ino,
+  );
+
 /** With the last row the node becomes a delfile row; `deleted` may then delete its data. Fine when it is gone already. */
 export async function dropSustained(
   engine: Engine,
@@ -135,6 +158,11 @@ export class OpenFileTable implements OpenFiles {
 
   isOpen(ino: Ino): boolean {
     return this.#successor || this.#counts.has(ino) || this.#sustained.has(ino);
+  }
+
+  /** Every file that somebody may have open here, as far as that is known. */
+  get known(): Ino[] {
+    return [...new Set([...this.#counts.keys(), ...this.#sustained])];
   }
 
   /** Another mount unlinked the file. Answers whether it stays for a handle here, and then goes with the last one. */

@@ -1,6 +1,7 @@
 // Opens the metadata of one volume: the Meta interface over its operations. Holds no rules; each method is one line.
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import type { Outages } from '../../base/outage.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Engine, read } from '../sql/op.ts';
@@ -42,6 +43,8 @@ export interface OpenMetaOptions {
   readonly log: Log;
   readonly session?: SessionOptions;
   readonly removeSlice: RemoveSlice;
+  /** Of a mount; absent: nobody waits while the database is away. */
+  readonly outages?: Outages | undefined;
   /** False for tools that do one thing and end. Default true. */
   readonly backgroundJobs?: boolean;
 }
@@ -83,6 +86,7 @@ export async function openMeta(options: OpenMetaOptions): Promise<OpenedMeta> {
       setting,
       log,
       removeSlice,
+      outages: options.outages,
       ...(readOnly ? {} : { session: options.session ?? { mountPoint: '' } }),
     });
     const meta = new VolumeMeta(state, ledger);

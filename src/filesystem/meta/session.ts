@@ -1,16 +1,16 @@
-// The session row of a writing mount: made at open, renewed by heartbeats, ended at close; and the elected job that ends
-// other clients' sessions which stopped renewing. A successor of a died worker goes on with the same id, so its
-// unlinked open files stay.
+// The session row of a writing mount: made at open, renewed by heartbeats, ended at close (by stale-sessions.ts, as those of
+// others). A successor of a died worker goes on with the same id, so its unlinked open files stay.
 import { hostname, networkInterfaces } from 'node:os';
+import { nowSeconds } from '../../base/clock.ts';
+import { FsError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { change, type Engine, type Op, query, read, write } from '../sql/op.ts';
-import { electJob } from './counters.ts';
-import { deleteLocks } from './locks.ts';
-import { dropSustained, moveSustained, OUR_MARK, sustainedOf } from './open-files.ts';
+import { moveSustained, OUR_MARK } from './open-files.ts';
 import { movePendingOwners } from './owner-rows.ts';
-import { deleteRequests, moveRequests } from './request.ts';
+import { moveRequests } from './request.ts';
 import { bigintAt } from './rows.ts';
 import { CLIENT_VERSION } from './setting.ts';
+import { cleanupInterval, endSession, MAX_SKEW_SECONDS, STALE_AFTER } from './stale-sessions.ts';
 import { addToLocked, counterValue } from './statements.ts';
 import type { Ino } from './types.ts';
 import type { Usage } from './usage.ts';
@@ -18,13 +18,8 @@ import { movePending } from './usage-rows.ts';
 
 /** The original client's default. */
 export const HEARTBEAT_MS = 12_000;
-/** Heartbeats without which a session is stale: the format's. */
-const STALE_AFTER = 5;
 /** After a gap of so many, somebody may have ended the session: looked at before the next write. */
 const DOUBT_AFTER = 3.75;
-const STALE_LIMIT = 1000n;
-
-export const nowSeconds = (): bigint => BigInt(Math.floor(Date.now() / 1000));
 
 export interface SessionOptions {
   readonly mountPoint: string;
@@ -54,14 +49,27 @@ const sessionRow = (sid: bigint) =>
 
 const highestSession = query('SELECT COALESCE(MAX(sid), 0) FROM jfs_session2', [], (row) => bigintAt(row, 0));
 
+/**
+ * Who ends stale sessions goes by its own clock, and notes by it when it last did. One that is ahead of ours would end a
+ * session that lives, so the row gets as much time more.
+ */
+function aheadOf(now: bigint, judged: bigint, heartbeatMs: number): bigint {
+  if (judged <= now) return 0n;
+  const ahead = judged - now + cleanupInterval(heartbeatMs) + 1n;
+  return ahead < MAX_SKEW_SECONDS ? ahead : MAX_SKEW_SECONDS;
+}
+
 /** Renews the row, or begins a session with the next free id; what is left of a lost one comes along, but its locks. */
 function* renew(sid: bigint, info: Buffer, heartbeatMs: number): Op<bigint> {
-  const expire = nowSeconds() + BigInt(Math.ceil((STALE_AFTER * heartbeatMs) / 1000));
-  const [own, [counter], [highest = 0n]] = yield* read(
+  const now = nowSeconds();
+  const [own, [judged = 0n], [counter], [highest = 0n]] = yield* read(
     sessionRow(sid),
+    counterValue('lastCleanupSessions'),
     counterValue('nextSession', true),
     highestSession,
   );
+  const lifetime = BigInt(Math.ceil((STALE_AFTER * heartbeatMs) / 1000));
+  const expire = now + lifetime + aheadOf(now, judged, heartbeatMs);
   if (own.length > 0) {
     yield* write(change('UPDATE jfs_session2 SET expire = ?, info = ? WHERE sid = ?', expire, info, sid));
     return sid;
@@ -91,6 +99,8 @@ export class Session {
   #onChange: ((sid: bigint) => void) | undefined;
   /** Called when the session was ended by another client: its locks are gone. */
   onLost: () => void = () => undefined;
+  /** And with the new number, to bring along what the old session kept. */
+  onMoved: (sid: bigint) => Promise<void> = async () => undefined;
 
   private constructor(engine: Engine, log: Log, info: Buffer, heartbeatMs = HEARTBEAT_MS) {
     this.#engine = engine;
@@ -136,85 +146,13 @@ export class Session {
     this.#log.warn('session was ended by another client, going on with a new one', { before, sid });
     this.#onChange?.(sid);
     this.onLost();
+    await this.onMoved(sid).catch((thrown: unknown) => {
+      this.#log.warn('unlinked open files may go with the lost session', { sid, error: FsError.from(thrown).message });
+    });
   }
 
   /** Ends the session as any client would end a stale one. */
   async end(usage: Usage, deleted: (ino: Ino) => void): Promise<void> {
     await endSession(this.#engine, usage, this.#sid, deleted);
   }
-}
-
-/** 9/10 of a heartbeat in whole seconds, as the original client elects this job. */
-const cleanupInterval = (heartbeatMs: number): bigint => BigInt(Math.floor((heartbeatMs * 9) / 10_000));
-
-async function endSession(engine: Engine, usage: Usage, sid: bigint, deleted: (ino: Ino) => void): Promise<void> {
-  for (;;) {
-    const inodes = await engine.view(() => sustainedOf(sid));
-    for (const ino of inodes) await dropSustained(engine, usage, sid, ino, deleted);
-    if (inodes.length === 0 && (await engine.run(() => deleteSession(sid)))) return;
-  }
-}
-
-/** False when another mount has just asked this session to keep a file. */
-function* deleteSession(sid: bigint): Op<boolean> {
-  const [kept] = yield* read(
-    query('SELECT inode FROM jfs_sustained WHERE sid = ? LIMIT 1', [sid], (row) => bigintAt(row, 0)),
-  );
-  if (kept.length > 0) return false;
-  yield* write(...deleteLocks(sid), deleteRequests(sid), change('DELETE FROM jfs_session2 WHERE sid = ?', sid));
-  return true;
-}
-
-/** Elected: ends the sessions of clients that stopped renewing, their locks and unlinked files with them. */
-export async function endStaleSessions(
-  engine: Engine,
-  usage: Usage,
-  own: bigint,
-  heartbeatMs: number,
-  log: Log,
-  deleted: (ino: Ino) => void,
-): Promise<void> {
-  const now = nowSeconds();
-  // Looking costs no write transaction; most of the time there is none.
-  const stale = await engine.view(function* () {
-    const [sids, left] = yield* read(
-      query(
-        'SELECT sid FROM jfs_session2 WHERE expire < ? AND sid <> ? ORDER BY sid LIMIT ?',
-        [now, own, STALE_LIMIT],
-        (row) => bigintAt(row, 0),
-      ),
-      // Rows of a session that ended while they were being written.
-      query(
-        'SELECT DISTINCT sid FROM jfs_sustained WHERE sid NOT IN (SELECT sid FROM jfs_session2) LIMIT ?',
-        [STALE_LIMIT],
-        (row) => bigintAt(row, 0),
-      ),
-    );
-    return [...sids, ...left];
-  });
-  if (stale.length === 0) return;
-  if (!(await engine.run(() => electJob('lastCleanupSessions', now, cleanupInterval(heartbeatMs))))) return;
-  for (const sid of stale) {
-    log.info('ending a stale session', { sid });
-    await endSession(engine, usage, sid, deleted);
-  }
-}
-
-/** Of sessions that expired, and of those that left locks or unlinked files without a session. Answers how many. */
-export async function endDeadSessions(engine: Engine, usage: Usage, own: bigint): Promise<number> {
-  const dead = await engine.view(function* () {
-    const [sids] = yield* read(
-      query(
-        `SELECT sid FROM jfs_session2 WHERE expire < ? AND sid <> ? UNION
-         SELECT l.sid FROM (SELECT sid FROM jfs_sustained UNION SELECT sid FROM jfs_flock UNION SELECT sid FROM jfs_plock) l
-         WHERE NOT EXISTS (SELECT 1 FROM jfs_session2 s WHERE s.sid = l.sid)`,
-        [nowSeconds(), own],
-        (row) => bigintAt(row, 0),
-      ),
-    );
-    return sids;
-  });
-  // Their data waits for gc: counts that it goes by may be wrong yet.
-  for (const sid of dead) await endSession(engine, usage, sid, () => undefined);
-  return dead.length;
 }

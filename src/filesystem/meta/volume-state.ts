@@ -2,18 +2,21 @@
 // the session, the timers and the background deletions.
 import { FsError, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import { endWithin, noWaits, type Outages, outagesOf, unlessAway } from '../../base/outage.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import type { Caller, Ino, SliceId } from '../../base/words.ts';
-import type { Engine, Op, RunOptions } from '../sql/op.ts';
-import type { MetaContext } from './context.ts';
+import type { Engine, Op } from '../sql/op.ts';
+import type { MetaContext, WriteOptions } from './context.ts';
 import { IdBatches, INODE_BATCH, SLICE_BATCH } from './counters.ts';
 import { DataDeletion, type RemoveSlice } from './delete-data.ts';
 import { HourlyJobs, type Job } from './jobs.ts';
-import { dropSustained, dropUnneeded, OpenFileTable, sustainedOf } from './open-files.ts';
+import { dropSustained, dropUnneeded, OpenFileTable, restoreSustained, sustainedOf } from './open-files.ts';
+import { PatientEngine } from './patient-engine.ts';
 import { readSetting } from './read-setting.ts';
 import { type Outcome, type Reply, underRequest } from './request.ts';
-import { endDeadSessions, endStaleSessions, HEARTBEAT_MS, Session, type SessionOptions } from './session.ts';
+import { HEARTBEAT_MS, Session, type SessionOptions } from './session.ts';
 import type { Setting } from './setting.ts';
+import { endDeadSessions, endStaleSessions, Suspects } from './stale-sessions.ts';
 import { type Emptied, emptyTrash, expiryLimit, type OnEmptied, type TrashExpiry } from './trash-expiry.ts';
 import { counted, Usage } from './usage.ts';
 import type { UsageDelta } from './usage-rows.ts';
@@ -31,6 +34,8 @@ export interface VolumeStateOptions {
   /** Absent: read-only, without a session. */
   readonly session?: SessionOptions;
   readonly removeSlice: RemoveSlice;
+  /** Of a mount; absent: nobody waits while the database is away. */
+  readonly outages?: Outages | undefined;
 }
 
 export class VolumeState implements MetaContext {
@@ -43,6 +48,10 @@ export class VolumeState implements MetaContext {
   readonly #inodes: IdBatches;
   readonly #slices: IdBatches;
   readonly #session: Session | undefined;
+  readonly #outages: Outages;
+  /** Itself: for what waits by itself. */
+  readonly #database: Engine;
+  readonly #suspects = new Suspects();
   #jobs: HourlyJobs | undefined;
   #setting: Setting;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -50,9 +59,12 @@ export class VolumeState implements MetaContext {
   #lost: FsError | undefined;
 
   private constructor(options: VolumeStateOptions, session: Session | undefined) {
-    const { engine, log } = options;
+    const { log, outages = outagesOf(log, noWaits) } = options;
+    const engine = new PatientEngine(options.engine, outages);
     this.engine = engine;
+    this.#database = options.engine;
     this.log = log;
+    this.#outages = outages;
     this.#setting = options.setting;
     this.#session = session;
     this.readOnly = session === undefined;
@@ -64,8 +76,9 @@ export class VolumeState implements MetaContext {
     );
     this.deletion = new DataDeletion(engine, log, options.removeSlice);
     this.files = new OpenFileTable((ino) => this.#dropSustained(ino), log);
-    this.#inodes = new IdBatches(engine, 'nextInode', INODE_BATCH);
-    this.#slices = new IdBatches(engine, 'nextChunk', SLICE_BATCH);
+    this.#inodes = new IdBatches(options.engine, 'nextInode', INODE_BATCH);
+    this.#slices = new IdBatches(options.engine, 'nextChunk', SLICE_BATCH);
+    if (session !== undefined) session.onMoved = (sid) => restoreSustained(this.engine, sid, this.files.known);
   }
 
   static async open(options: VolumeStateOptions): Promise<VolumeState> {
@@ -91,25 +104,40 @@ export class VolumeState implements MetaContext {
   }
 
   newInode(): Promise<Ino> {
-    return this.#inodes.next();
+    const { metadata, waits } = this.#outages;
+    return metadata.outlast(() => this.#inodes.next(), waits.otherMs);
   }
 
   newSliceId(): Promise<SliceId> {
-    return this.#slices.next();
+    const { metadata, waits } = this.#outages;
+    return metadata.outlast(() => this.#slices.next(), waits.writeMs);
   }
 
-  async write<R>(
+  write<R>(
+    caller: Pick<Caller, 'request' | 'signal'>,
+    reply: Reply<R>,
+    operation: () => Op<Outcome<R>>,
+    options: WriteOptions = {},
+  ): Promise<R> {
+    const { metadata, waits } = this.#outages;
+    const once = (attempt: number): Promise<R> => this.#write(caller, reply, operation, options, attempt > 1);
+    return metadata.outlast(once, options.ofData === true ? waits.writeMs : waits.otherMs, () => caller.signal);
+  }
+
+  /** `again`: an attempt before may have been committed although nobody heard of it. */
+  async #write<R>(
     caller: Pick<Caller, 'request'>,
     reply: Reply<R>,
     operation: () => Op<Outcome<R>>,
-    options?: RunOptions,
+    options: WriteOptions,
+    again: boolean,
   ): Promise<R> {
     if (this.#session === undefined) throw fail('EROFS', `write to ${this.engine.description}: opened read-only`);
     if (this.#session.overdue) await this.#session.renew();
     if (this.#lost !== undefined) throw this.#lost;
-    const { request } = caller;
+    const request = caller.request && { ...caller.request, resent: again || caller.request.resent };
     const once = request === undefined ? operation : () => underRequest(request, this.sid, reply, operation);
-    const outcome = await this.engine.run(() => counted(this.usage, once, deltasOf), options);
+    const outcome = await this.#database.run(() => counted(this.usage, once, deltasOf), options);
     this.usage.applied(deltasOf(outcome));
     outcome.after?.();
     return outcome.answer;
@@ -205,12 +233,17 @@ export class VolumeState implements MetaContext {
       await session.renew();
       await this.#reload();
       await this.usage.refresh();
-      const { sid, heartbeatMs } = session;
-      await dropUnneeded(this.engine, sid, this.files, (ino) => this.#dropSustained(ino));
-      await endStaleSessions(this.engine, this.usage, sid, heartbeatMs, this.log, (ino) => this.deletion.start(ino));
+      await dropUnneeded(this.engine, session.sid, this.files, (ino) => this.#dropSustained(ino));
+      await this.#endStale(session);
     } catch (thrown) {
       this.log.warn('heartbeat failed', { reason: String(thrown) });
     }
+  }
+
+  #endStale({ sid, heartbeatMs }: Session): Promise<void> {
+    const { engine, usage, log } = this;
+    const judge = { engine, usage, log, own: sid, heartbeatMs, suspects: this.#suspects };
+    return endStaleSessions(judge, (ino) => this.deletion.start(ino));
   }
 
   /** A volume that is another one now, or a newer format, must not be written to by this process any more. */
@@ -231,19 +264,25 @@ export class VolumeState implements MetaContext {
     }
   }
 
-  /** Deltas, session, deletions. The engine stays open for the caller to close. */
-  async close(keepSession: boolean): Promise<void> {
+  /** Deltas, session, deletions. The engine stays open for the caller to close. Waits for nothing that stays away. */
+  close(keepSession: boolean): Promise<void> {
     clearTimeout(this.#heartbeat);
     this.#heartbeat = undefined;
+    endWithin(this.#outages);
+    return unlessAway(this.#end(keepSession), this.#outages, 'close the metadata: its session is left to expire');
+  }
+
+  async #end(keepSession: boolean): Promise<void> {
     await this.#beating;
     await this.#jobs?.stop();
-    if (this.#session !== undefined && this.#lost === undefined) {
-      if (!keepSession) await this.#session.end(this.usage, (ino) => this.deletion.start(ino));
-      await this.deletion.stop(DELETION_TIMEOUT_MS);
-      await this.usage.close();
-      await this.engine.sync();
-    } else {
-      await this.deletion.stop(0);
+    const session = this.#lost === undefined ? this.#session : undefined;
+    try {
+      if (session !== undefined && !keepSession) await session.end(this.usage, (ino) => this.deletion.start(ino));
+    } finally {
+      await this.deletion.stop(session === undefined || this.#outages.metadata.away ? 0 : DELETION_TIMEOUT_MS);
     }
+    if (session === undefined) return;
+    await this.usage.close();
+    await this.engine.sync();
   }
 }

@@ -6,6 +6,7 @@ import { type ErrorCode, FsError, fail, hasCode } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { Lru } from '../../base/lru.ts';
 import { counter } from '../../base/metrics.ts';
+import type { Outages } from '../../base/outage.ts';
 import { Semaphore } from '../../base/semaphore.ts';
 import { MiB } from '../../base/units.ts';
 import type { LedgerEntry, LedgerMode, SliceId } from '../../base/words.ts';
@@ -22,8 +23,10 @@ import type { PagePlace, PageStore } from './page-store.ts';
 import { type EncryptAlgo, openBytes, parseEncryptAlgo } from './seal.ts';
 
 export interface PageStoreOptions {
-  /** Retries itself; stays the caller's to close. */
+  /** Bridges moments itself; stays the caller's to close. */
   readonly store: ObjectStore;
+  /** Of a mount, whose callers wait while the store is away; absent: they are told at once. */
+  readonly outages?: Outages | undefined;
   readonly volumeName: string;
   readonly hashPrefix: boolean;
   /** Bytes. */
@@ -120,7 +123,7 @@ class SealedPageStore implements AdoptingPageStore {
       if (signal?.aborted) throw fail('cancelled', `write page ${objectKey}: cancelled`);
       const { parts, tag, pageKey } = await this.#codec.pack(plain);
       try {
-        await this.#options.store.put(objectKey, parts, signal);
+        await this.#put(objectKey, parts, signal);
         for (const part of parts) if (part !== plain) release(part);
         sealed.inc();
         if (tag === undefined || pageKey === undefined) return undefined;
@@ -129,6 +132,13 @@ class SealedPageStore implements AdoptingPageStore {
         wipe(pageKey);
       }
     });
+  }
+
+  /** Sealed once: every attempt sends the same bytes. */
+  #put(objectKey: string, parts: readonly Buffer[], signal: AbortSignal | undefined): Promise<void> {
+    const { store, outages } = this.#options;
+    const put = (): Promise<void> => store.put(objectKey, parts, signal);
+    return outages === undefined ? put() : outages.store.outlast(put, outages.waits.writeMs, () => signal);
   }
 
   #ledgerEntry(place: PagePlace, tag: Buffer, pageKey: Buffer): LedgerEntry | undefined {
@@ -183,7 +193,9 @@ class SealedPageStore implements AdoptingPageStore {
     const { key, compression } = this.#options;
     const overhead = key === undefined ? 0 : envelopeOverhead(key.wrappedLength);
     const longest = overhead + maxCompressedLength(parseCompression(compression), place.length);
-    const object = await this.#options.store.get(this.#objectKey(place), undefined, longest);
+    const { store, outages } = this.#options;
+    const get = (): Promise<Buffer> => store.get(this.#objectKey(place), undefined, longest);
+    const object = await (outages === undefined ? get() : outages.store.outlast(get, outages.waits.otherMs));
     if (object.length > longest)
       throw fail('page-damaged', `wanted an object of at most ${longest} bytes, found a longer one`);
     return object;

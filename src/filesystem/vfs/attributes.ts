@@ -2,7 +2,7 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import type { Attr } from '../meta/types.ts';
-import { beyondRequest, type Core, changing, entry, entryOf } from './core.ts';
+import { beyondRequest, type Core, changing, entry, entryOf, settled } from './core.ts';
 import { truncate } from './reshape.ts';
 import type { Entry, VfsAttrChange } from './vfs.ts';
 
@@ -22,7 +22,7 @@ async function doSetattr(core: Core, caller: Caller, ino: Ino, change: VfsAttrCh
     since = core.inodes.now;
   } else if (inode !== undefined && (rest.mtime !== undefined || rest.atime !== undefined)) {
     // The commit of what was written before would put its own time over the one asked for.
-    await inode.writer.drain();
+    await settled(core, caller, inode);
   }
   if (more) {
     const change = (): Promise<Attr> => core.meta.setattr(caller, ino, rest);

@@ -2,7 +2,7 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import type { ChunkGrowth, Copied } from '../meta/meta.ts';
-import { type Core, changing, fileHandle, mayChange } from './core.ts';
+import { type Core, changing, fileHandle, mayChange, settled } from './core.ts';
 import type { FileHandle } from './handles.ts';
 import type { OpenInode } from './inodes.ts';
 import { tellErrors, tellLoss } from './loss.ts';
@@ -20,7 +20,7 @@ export async function copyRange(
   const to = await fileHandle(core, caller, target.ino, target.handle);
   if (!from.readable) throw fail('EBADF', `copy a range of inode ${source.ino}: opened for writing only`);
   if (!to.writable || to.append) throw fail('EBADF', `copy a range to inode ${target.ino}: not opened to write there`);
-  await settle(core, from, to);
+  await settle(core, caller, from, to);
   const chunks: ChunkGrowth[] = [];
   const { copied } = await changing(core, 'copy a range', () =>
     ordered(from.inode, to.inode, async () => {
@@ -34,9 +34,9 @@ export async function copyRange(
 }
 
 /** What could not be committed is not there to be copied: the caller hears of it here. */
-async function settle(core: Core, from: FileHandle, to: FileHandle): Promise<void> {
+async function settle(core: Core, caller: Caller, from: FileHandle, to: FileHandle): Promise<void> {
   const { errors } = from.inode;
-  await Promise.all([from.inode.writer.drain(), to.inode.writer.drain()]);
+  await Promise.all([settled(core, caller, from.inode), settled(core, caller, to.inode)]);
   if (from.inode.errors !== errors && from.inode.lastError !== undefined) throw from.inode.lastError;
   tellLoss(to, core.inodes, 'write');
   tellErrors(to, 'write');

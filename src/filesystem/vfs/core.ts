@@ -1,6 +1,8 @@
 // What the operation families of one mount share, and the few rules that all of them keep.
 import { fail } from '../../base/errors.ts';
+import { unlessInterrupted } from '../../base/interrupt.ts';
 import type { Log } from '../../base/log.ts';
+import { isAway, type Outages } from '../../base/outage.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import type { AtimeMode } from '../meta/atime.ts';
 import type { Meta } from '../meta/meta.ts';
@@ -20,6 +22,7 @@ export interface Core {
   readonly meta: Meta;
   readonly pages: PageStore;
   readonly log: Log;
+  readonly outages: Outages;
   readonly marks: UncommittedMarks;
   readonly root: Ino;
   readonly readOnly: boolean;
@@ -36,11 +39,19 @@ export interface Core {
   readonly lockLost: Set<Ino>;
   /** Counts this client's own changes: what was read before one may be shown no more. */
   changes: number;
+  /** The mount is about to end. */
+  ending: boolean;
 }
 
 export function mayChange(core: Core, attempted: string): void {
   if (core.readOnly) throw fail('EROFS', `${attempted}: mounted read-only`);
   core.changes++;
+}
+
+/** Waits until what was written to the file is committed or lost; EINTR when the caller is interrupted while that hangs. */
+export function settled(core: Core, caller: Pick<Caller, 'signal'>, inode: OpenInode): Promise<void> {
+  if (!inode.writer.dirty) return Promise.resolve();
+  return unlessInterrupted(inode.writer.drain(), caller.signal, () => isAway(core.outages));
 }
 
 /** Every operation that changes something (but write) runs in here. */

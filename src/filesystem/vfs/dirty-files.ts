@@ -50,6 +50,11 @@ export class DirtyFiles {
     return this.#slabs.room();
   }
 
+  /** Twice the budget: who would write on although he was not admitted has to wait now. */
+  get overfull(): boolean {
+    return this.#slabs.used > 2 * this.#slabs.limit;
+  }
+
   stop(): void {
     clearTimeout(this.#trim);
     clearInterval(this.#timer);

@@ -5,15 +5,15 @@ import type { Caller, Ino } from '../../base/words.ts';
 import { paint } from '../meta/overlap.ts';
 import { chunkOf, offsetOf, posInChunk, smaller } from '../meta/position.ts';
 import { type Attr, CHUNK_SIZE, MAX_LENGTH } from '../meta/types.ts';
-import { type Core, changing, fileHandle, mayChange } from './core.ts';
+import { type Core, changing, fileHandle, mayChange, settled } from './core.ts';
 import type { OpenInode } from './inodes.ts';
 import type { HandleId } from './vfs.ts';
 
 /** Runs a change of an inode's contents in metadata behind all that was written before. */
-async function reshape(core: Core, ino: Ino, change: () => Promise<Attr>): Promise<Attr> {
+async function reshape(core: Core, caller: Caller, ino: Ino, change: () => Promise<Attr>): Promise<Attr> {
   const inode = core.inodes.get(ino);
   if (inode === undefined) return change();
-  await inode.writer.drain();
+  await settled(core, caller, inode);
   return inode.order.run(async () => {
     const attr = await change();
     inode.adoptReshaped(attr);
@@ -26,7 +26,7 @@ export async function truncate(core: Core, caller: Caller, ino: Ino, length: big
   if (length < 0n) throw fail('EINVAL', `truncate inode ${ino} to ${length} bytes`);
   if (length > MAX_LENGTH)
     throw fail('EFBIG', `truncate inode ${ino} to ${length}: longest file is ${MAX_LENGTH} bytes`);
-  return changing(core, 'truncate', () => reshape(core, ino, () => core.meta.truncate(caller, ino, length)));
+  return changing(core, 'truncate', () => reshape(core, caller, ino, () => core.meta.truncate(caller, ino, length)));
 }
 
 export async function fallocate(
@@ -44,7 +44,7 @@ export async function fallocate(
   if (offset < 0n || size <= 0n) throw fail('EINVAL', `fallocate on inode ${ino}: ${size} bytes at ${offset}`);
   if (offset + size > MAX_LENGTH) throw fail('EFBIG', `fallocate on inode ${ino}: longest file is ${MAX_LENGTH} bytes`);
   await changing(core, 'fallocate', () =>
-    reshape(core, ino, () => core.meta.fallocate(caller, ino, mode, offset, size)),
+    reshape(core, caller, ino, () => core.meta.fallocate(caller, ino, mode, offset, size)),
   );
 }
 

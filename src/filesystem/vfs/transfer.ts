@@ -1,8 +1,10 @@
 // read, write, flush, fsync through open files.
 import { fail } from '../../base/errors.ts';
+import { unlessInterrupted } from '../../base/interrupt.ts';
+import { isAway, unlessAway } from '../../base/outage.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import { MAX_LENGTH } from '../meta/types.ts';
-import { type Core, fileHandle, mayChange } from './core.ts';
+import { type Core, fileHandle, mayChange, settled } from './core.ts';
 import type { FileHandle } from './handles.ts';
 import { refuseLostLock, tellErrors, tellLoss } from './loss.ts';
 import type { ReadAhead } from './read-ahead.ts';
@@ -80,7 +82,18 @@ export class Transfer {
       throw fail('EFBIG', `write to inode ${inode.ino} at ${at}: longest file is ${MAX_LENGTH} bytes`);
     const wait = appends ? inode.writer.append(caller, at, data) : inode.writer.write(caller, at, data);
     if (wait === undefined) return Promise.resolve(data.length);
-    return wait.then(() => data.length);
+    return this.#admitted(caller, wait, data.length);
+  }
+
+  /**
+   * The data was taken, so there is no EINTR: who is interrupted while that waits for what is away goes on at once within
+   * twice the memory, and late beyond it.
+   */
+  #admitted(caller: Caller, wait: Promise<unknown>, length: number): Promise<number> {
+    const { outages, dirtyFiles } = this.#core;
+    const mayGoOn = (): boolean => isAway(outages) && !dirtyFiles.overfull;
+    const admitted = wait.then(() => length);
+    return unlessInterrupted(admitted, caller.signal, mayGoOn, () => length);
   }
 
   flush(caller: Caller, ino: Ino, id: HandleId): Promise<void> {
@@ -89,7 +102,7 @@ export class Transfer {
 
   async #writeOut(caller: Caller, ino: Ino, id: HandleId, by: 'flush' | 'fsync'): Promise<void> {
     const handle = await fileHandle(this.#core, caller, ino, id);
-    await handle.inode.writer.drain();
+    await settled(this.#core, caller, handle.inode);
     refuseLostLock(handle);
     tellLoss(handle, this.#core.inodes, by);
     tellErrors(handle, by);
@@ -102,10 +115,11 @@ export class Transfer {
 
   /** Everything of every file; rejects with the first thing that was lost on the way. */
   async flushAll(): Promise<void> {
-    const { inodes, meta, readOnly } = this.#core;
+    const { inodes, meta, readOnly, outages, ending } = this.#core;
     const files = [...inodes.values()].filter((inode) => inode.writer.dirty);
     const before = files.map((inode) => inode.errors);
-    await Promise.all(files.map((inode) => inode.writer.drain()));
+    const drained = Promise.all(files.map((inode) => inode.writer.drain()));
+    await (ending ? unlessAway(drained, outages, `write out ${files.length} files`) : drained);
     if (!readOnly) await meta.sync();
     const failed = files.find((inode, i) => inode.errors !== before[i]);
     if (failed?.lastError !== undefined) throw failed.lastError;

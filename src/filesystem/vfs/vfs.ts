@@ -72,6 +72,11 @@ export interface Vfs {
   /** For how long the kernel may believe that a name is not there, milliseconds; absent: not at all. */
   readonly negativeTimeout?: number;
 
+  /** Store or database is away, and what needs it waits. */
+  readonly away: boolean;
+  /** The mount is to end: nobody waits long any more for what is away. */
+  endSoon(): void;
+
   lookup(caller: Caller, parent: Ino, name: Buffer): Promise<Entry>;
   forget(ino: Ino, count: bigint): void;
   getattr(caller: Caller, ino: Ino, handle: HandleId | undefined): Promise<Entry>;

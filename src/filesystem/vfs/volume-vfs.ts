@@ -1,6 +1,7 @@
 // The Vfs over metadata and pages: puts the operation families together. No rule of its own.
 import type { Log } from '../../base/log.ts';
 import { gauge } from '../../base/metrics.ts';
+import { endWithin, isAway, noWaits, type Outages, outagesOf } from '../../base/outage.ts';
 import type { Caller, Ino } from '../../base/words.ts';
 import type { AtimeMode } from '../meta/atime.ts';
 import type { Meta } from '../meta/meta.ts';
@@ -56,6 +57,8 @@ export interface VfsOptions {
   readonly atimeMode?: AtimeMode;
   /** Bytes of dirty data in memory. */
   readonly dirtyBytes?: number;
+  /** As metadata and pages know them; absent: nothing waits. */
+  readonly outages?: Outages;
   /** Absent: chunks are left as they are. Stopped by its owner, after the last flush. */
   readonly compactions?: Compactions;
 }
@@ -75,6 +78,7 @@ export class VolumeVfs implements Vfs {
 
   constructor(options: VfsOptions) {
     const { meta, pages, root, log, marks = noMarks, epoch = 0, lifetimes = usualLifetimes } = options;
+    const { outages = outagesOf(log, noWaits) } = options;
     this.root = root;
     this.readOnly = meta.readOnly;
     this.accessLists = options.accessLists === true;
@@ -95,11 +99,21 @@ export class VolumeVfs implements Vfs {
     const { atimeMode = 'noatime' } = options;
     const tables = { marks, inodes, files, dirtyFiles, compactions, lockLost: new Set<Ino>() };
     const telling = { lifetimes, believed: new Believed(lifetimes.attr), staleOnce: new StaleOnce() };
-    this.#core = { meta, pages, log, root, readOnly, atimeMode, keptSecurity, ...telling, ...tables, changes: 0 };
+    const parts = { meta, pages, log, outages, root, readOnly, atimeMode, keptSecurity };
+    this.#core = { ...parts, ...telling, ...tables, changes: 0, ending: false };
     const reader = new Reader(pages, log);
     this.#transfer = new Transfer(this.#core, reader, new ReadAhead(reader, pages));
     this.#directories = new Directories(this.#core, epoch);
     this.#locks = new Locks(this.#core);
+  }
+
+  get away(): boolean {
+    return isAway(this.#core.outages);
+  }
+
+  endSoon(): void {
+    this.#core.ending = true;
+    endWithin(this.#core.outages);
   }
 
   /** Before a successor serves: what it goes on with. */

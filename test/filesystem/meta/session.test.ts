@@ -7,7 +7,7 @@ import { electJob, IdBatches } from '../../../src/filesystem/meta/counters.ts';
 import { claimKey, readLedgerSetting } from '../../../src/filesystem/meta/ledger-setting.ts';
 import { openMeta } from '../../../src/filesystem/meta/open-meta.ts';
 import { readSetting, readSettingOf } from '../../../src/filesystem/meta/read-setting.ts';
-import { endStaleSessions } from '../../../src/filesystem/meta/session.ts';
+import { endStaleSessions, Suspects } from '../../../src/filesystem/meta/stale-sessions.ts';
 import { ROOT } from '../../../src/filesystem/meta/types.ts';
 import { Usage } from '../../../src/filesystem/meta/usage.ts';
 import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
@@ -176,7 +176,8 @@ test('a stale session is ended by others: locks, unlinked files, row', async () 
     () => 0n,
   );
   const deleted: bigint[] = [];
-  await endStaleSessions(engine, usage, 0n, 12_000, quiet, (ino) => deleted.push(ino));
+  const judge = { engine, usage, log: quiet, own: 0n, heartbeatMs: 12_000, suspects: new Suspects() };
+  await endStaleSessions(judge, (ino) => deleted.push(ino));
   await usage.close();
   assert.deepEqual(deleted, [attr.ino]);
   for (const table of ['jfs_session2', 'jfs_sustained', 'jfs_flock', 'jfs_plock'])
@@ -185,7 +186,7 @@ test('a stale session is ended by others: locks, unlinked files, row', async () 
   assert.equal(volume.counters()['totalInodes'], 0n);
   // Elected a moment ago: nobody else does it now.
   volume.change('INSERT INTO jfs_session2 VALUES (99, 1, NULL)');
-  await endStaleSessions(engine, usage, 0n, 12_000, quiet, () => undefined);
+  await endStaleSessions(judge, () => undefined);
   assert.equal(volume.rows('jfs_session2').length, 1);
   await engine.close();
 });
@@ -277,4 +278,74 @@ test('a read-only opening writes nothing at all', async () => {
   await assert.rejects(meta.newSliceId(), is('EROFS'));
   await meta.close();
   assert.deepEqual(volume.rows('SELECT * FROM jfs_counter UNION ALL SELECT sid, expire FROM jfs_session2'), before);
+});
+
+test('a session is not ended by a clock that is ahead, as long as it moves', (context) => {
+  let [wall, monotonic] = [1_000_000n, 0];
+  context.mock.method(Date, 'now', () => Number(wall) * 1000);
+  context.mock.method(performance, 'now', () => monotonic);
+  const suspects = new Suspects();
+  const look = (...sessions: [sid: bigint, expire: bigint][]): bigint[] => {
+    wall += 12n;
+    monotonic += 12_000;
+    return suspects.look(
+      sessions.map(([sid, expire]) => ({ sid, expire })),
+      60_000,
+    );
+  };
+  // Its clock is 100 s behind: whatever it writes is over for us.
+  for (let i = 0; i < 20; i++) assert.deepEqual(look([1n, wall + 12n - 40n]), []);
+  // Then it stands still: for as long as a session may.
+  const last = wall - 40n;
+  const ends = Array.from({ length: 6 }, () => look([1n, last]));
+  assert.deepEqual(ends, [[], [], [], [], [1n], [1n]]);
+  // A first look that finds it long over needs no second; one that is about to be over is watched before.
+  assert.deepEqual(look([2n, wall - 400n], [3n, wall - 10n]), [2n]);
+});
+
+test('a session lasts longer where somebody with a clock ahead ends sessions', async () => {
+  const volume = await TestVolume.make(temp);
+  const lasts = async (): Promise<number> => {
+    const meta = await volume.open();
+    const [[expire]] = volume.rows('SELECT expire FROM jfs_session2') as [[bigint]];
+    await meta.close();
+    return Number(expire) - Math.floor(Date.now() / 1000);
+  };
+  const judged = (ahead: number): void =>
+    volume.change(
+      `INSERT OR REPLACE INTO jfs_counter VALUES ('lastCleanupSessions', ${Math.floor(Date.now() / 1000) + ahead})`,
+    );
+  judged(-5);
+  assert.ok((await lasts()) <= 60);
+  judged(100);
+  assert.ok((await lasts()) >= 160);
+  judged(1_000_000);
+  assert.ok((await lasts()) <= 360, 'a clock that is wrong is no measure');
+});
+
+test('unlinked open files that are still there come along into the next session', async (context) => {
+  const volume = await TestVolume.make(temp, { trashDays: 0 });
+  const [meta, other] = [await volume.open(), await volume.open()];
+  const unlinked = async (text: string): Promise<bigint> => {
+    const { attr } = await meta.create(root, ROOT, name(text), 0o644, true);
+    for (const one of [meta, other]) one.opened(attr.ino);
+    await other.unlink(root, ROOT, name(text));
+    return attr.ino;
+  };
+  const [kept, gone] = [await unlinked('kept'), await unlinked('gone')];
+  await other.closed(gone);
+  // As another client ends it: first the files that nobody else keeps, then the row.
+  const sid = meta.sessionId ?? 0n;
+  volume.change(
+    `DELETE FROM jfs_sustained WHERE sid = ${sid}; DELETE FROM jfs_node WHERE inode = ${gone}; DELETE FROM jfs_session2 WHERE sid = ${sid}`,
+  );
+  const later = Date.now() + 60_000;
+  context.mock.method(Date, 'now', () => later);
+  await meta.mkdir(root, ROOT, name('d'), 0o755);
+  assert.notEqual(meta.sessionId, sid);
+  assert.deepEqual(volume.rows(`SELECT inode FROM jfs_sustained WHERE sid = ${meta.sessionId}`), [[kept]]);
+  await other.closed(kept);
+  assert.equal((await meta.getattr(kept)).nlink, 0, 'it is still ours');
+  await Promise.all([meta.close(), other.close()]);
+  assert.equal(volume.rows(`SELECT 1 FROM jfs_node WHERE inode = ${kept}`).length, 0, 'and goes with the session');
 });
