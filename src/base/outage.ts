@@ -26,6 +26,16 @@ export const usualWaits: Waits = {
   endMs: 20_000,
 };
 
+/**
+ * What the original client's number of attempts comes to: after the n-th one it waits for n squared seconds. Whoever waits
+ * here is told after the same time.
+ */
+export function waitsOfAttempts(attempts: number): Pick<Waits, 'writeMs' | 'otherMs'> {
+  let seconds = 0;
+  for (let n = 1; n < attempts; n++) seconds += n * n;
+  return { writeMs: seconds * 1000, otherMs: Math.min(seconds * 1000, usualWaits.otherMs) };
+}
+
 /** For who does one thing and ends: told after one attempt. */
 export const noWaits: Waits = { writeMs: 0, otherMs: 0, endMs: 0 };
 
@@ -47,6 +57,10 @@ const realClock: Clock = {
 export type Wanted = 'store' | 'metadata';
 
 const codes = { store: 'store-unavailable', metadata: 'metadata-unavailable' } as const;
+
+/** Credentials run out and are renewed, while the mount goes on. */
+const isAwayError = (thrown: unknown, what: Wanted): thrown is FsError =>
+  hasCode(thrown, codes[what], 'unauthenticated');
 
 export class Outage {
   readonly #what: Wanted;
@@ -98,7 +112,7 @@ export class Outage {
         return result;
       },
       (thrown: unknown) => {
-        if (hasCode(thrown, codes[this.#what])) this.#gone();
+        if (isAwayError(thrown, this.#what)) this.#gone();
         else if (this.#since !== undefined && !hasCode(thrown, 'cancelled', 'EINTR')) this.#back();
         throw thrown;
       },
@@ -113,7 +127,7 @@ export class Outage {
   ): Promise<T> {
     const began = this.#clock.now();
     let thrown = first;
-    for (let attempt = 1; hasCode(thrown, codes[this.#what]); attempt++) {
+    for (let attempt = 1; isAwayError(thrown, this.#what); attempt++) {
       const now = this.#clock.now();
       const until = Math.min(began + forMs, (this.#since ?? now) + forMs, this.#endAt);
       if (now >= until) throw thrown;

@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
 import { MiB } from '../base/units.ts';
-import { parseDuration, parseHeartbeat } from '../config/duration.ts';
+import { parseAttempts, parseDuration, parseHeartbeat } from '../config/duration.ts';
 import { isBackupInterval } from '../config/mount-options.ts';
 import type { Handoff } from '../keeper/handoff.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
@@ -31,6 +31,7 @@ export interface MountFlags extends KeyFlags {
   readonly dirEntryCache: string;
   readonly negativeEntryCache: string;
   readonly heartbeat: string;
+  readonly ioRetries?: string;
   readonly backupMeta: string;
   readonly backupSkipTrash?: boolean;
   /** Commander's form of --no-bgjob. */
@@ -70,6 +71,7 @@ export function register(program: Command): void {
     .option('--negative-entry-cache <time>', 'the same for names that are not there', '0s')
     .option('--atime-mode <mode>', 'what reading does to atime: noatime, relatime or strictatime', 'noatime')
     .option('--heartbeat <time>', 'how often the session is renewed; others end one that missed five', '12s')
+    .option('--io-retries <count>', 'attempts until an outage is told; 1 is at once, 10 are some five minutes')
     .option('--backup-meta <time>', 'how often the metadata is copied into the store; 0 is never', '1h')
     .option('--backup-skip-trash', 'without what lies in the trash')
     .option('--enable-cap', 'keep capabilities of files (security.capability)')
@@ -129,6 +131,7 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
     ...lifetimes(flags),
     `heartbeat=${heartbeat(flags.heartbeat)}`,
     `atime-mode=${atimeMode(flags.atimeMode)}`,
+    ...(flags.ioRetries === undefined ? [] : [`io-retries=${attempts(flags.ioRetries)}`]),
     ...backups(flags),
     ...(flags.enableCap ? ['enable-cap'] : []),
     ...(flags.enableSelinux ? ['enable-selinux'] : []),
@@ -166,6 +169,11 @@ function atimeMode(mode: string): string {
 function heartbeat(time: string): string {
   if (parseHeartbeat(time) !== undefined) return time;
   throw fail('bad-input', `--heartbeat ${time}: wanted a length of time from 1s to 1h`);
+}
+
+function attempts(count: string): string {
+  if (parseAttempts(count) !== undefined) return count;
+  throw fail('bad-input', `--io-retries ${count}: wanted a number from 1 to 30`);
 }
 
 function lifetimes(flags: MountFlags): string[] {

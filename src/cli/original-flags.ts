@@ -15,7 +15,7 @@ const mountWithoutEffect = [
   '--cache-large-write', '--cache-eviction <policy>', '--cache-scan-interval <time>', '--cache-expire <time>',
   '--free-space-ratio <ratio>', '--verify-cache-checksum <level>', '--prefetch <count>', '--max-readahead <MiB>',
   '--max-uploads <count>', '--max-downloads <count>', '--max-deletes <count>', '--max-stage-write <count>',
-  '--max-fuse-io <size>', '--io-retries <count>', '--get-timeout <time>', '--put-timeout <time>', '--check-storage',
+  '--max-fuse-io <size>', '--get-timeout <time>', '--put-timeout <time>', '--check-storage',
   '--metrics <address>', '--custom-labels <labels>', '--consul <address>', '--network-interfaces <names>',
   '--disable-transparent-hugepage',
 ]; // biome-ignore format: a table reads better than a column

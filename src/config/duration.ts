@@ -22,3 +22,12 @@ export function parseHeartbeat(text: string): number | undefined {
   const ms = parseDuration(text);
   return ms === undefined || ms < SHORTEST_HEARTBEAT_MS || ms > LONGEST_HEARTBEAT_MS ? undefined : ms;
 }
+
+/** Hours of waiting are of no use to whoever waits. */
+const MOST_ATTEMPTS = 30;
+
+/** The original client's `io-retries`: attempts until an outage is told. */
+export function parseAttempts(text: string): number | undefined {
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  return count < 1 || count > MOST_ATTEMPTS ? undefined : count;
+}

@@ -1,7 +1,7 @@
 // Mount flags of a PV or StorageClass against an allow-list. What the original client knows and has no meaning here is
 // accepted and named; anything else is refused, so that a flag somebody relies on is never dropped unseen.
 import { fail } from '../base/errors.ts';
-import { parseDuration, parseHeartbeat } from './duration.ts';
+import { parseAttempts, parseDuration, parseHeartbeat } from './duration.ts';
 
 export interface MountOptions {
   readonly readOnly: boolean;
@@ -18,6 +18,7 @@ const forWorker: Readonly<Record<string, (value: string) => boolean>> = {
   ledger: (value) => value === 'strict' || value === 'lenient',
   'atime-mode': (value) => ['noatime', 'relatime', 'strictatime'].includes(value),
   heartbeat: (value) => parseHeartbeat(value) !== undefined,
+  'io-retries': (value) => parseAttempts(value) !== undefined,
   'backup-meta': isBackupInterval,
   'attr-cache': isDuration,
   'entry-cache': isDuration,
@@ -45,7 +46,7 @@ export function isBackupInterval(value: string): boolean {
 const withoutMeaning: ReadonlySet<string> = new Set([
   'rw', 'relatime', 'noatime', 'nodev', 'nosuid', 'allow_other', 'default_permissions', 'cache-dir', 'cache-size',
   'cache-mode', 'cache-partial-only', 'cache-expire', 'cache-eviction', 'cache-scan-interval', 'free-space-ratio',
-  'verify-cache-checksum', 'prefetch', 'max-uploads', 'max-deletes', 'max-downloads', 'max-readahead', 'io-retries',
+  'verify-cache-checksum', 'prefetch', 'max-uploads', 'max-deletes', 'max-downloads', 'max-readahead',
   'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'readdir-cache',
   'enable-xattr', 'enable-ioctl', 'no-usage-report',
   'no-syslog', 'metrics', 'log', 'log-level', 'verbose', 'debug',

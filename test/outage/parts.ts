@@ -6,7 +6,7 @@ import type { Caller } from '../../src/base/words.ts';
 import { formatVolume } from '../../src/filesystem/format.ts';
 import { openMeta } from '../../src/filesystem/meta/open-meta.ts';
 import { openPageStore } from '../../src/filesystem/page/sealed-page-store.ts';
-import type { Engine, Op, RunOptions } from '../../src/filesystem/sql/op.ts';
+import type { Dialect, Engine, Op, RunOptions } from '../../src/filesystem/sql/op.ts';
 import { openEngine } from '../../src/filesystem/sql/open-engine.ts';
 import { MemStore } from '../../src/filesystem/store/mem-store.ts';
 import { VolumeVfs } from '../../src/filesystem/vfs/volume-vfs.ts';
@@ -113,11 +113,13 @@ class FaultyStore extends MemStore {
 
 class FaultyEngine implements Engine {
   readonly description: string;
+  readonly dialect: Dialect;
   readonly #engine: Engine;
   readonly #fault: Fault;
 
   constructor(engine: Engine, fault: Fault) {
     this.description = engine.description;
+    this.dialect = engine.dialect;
     this.#engine = engine;
     this.#fault = fault;
   }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { type ErrorCode, fail, hasCode } from '../../src/base/errors.ts';
 import { usualWaits } from '../../src/base/outage.ts';
 import { makeTemp } from '../harness/temp.ts';
-import { caller, content, create, FaultyVolume, type Fault, type Mounted, PAGE } from './parts.ts';
+import { caller, content, create, type Fault, FaultyVolume, type Mounted, PAGE } from './parts.ts';
 
 const temp = makeTemp();
 const is = (code: ErrorCode) => (thrown: unknown) => hasCode(thrown, code);
@@ -76,6 +76,20 @@ for (const what of ['store', 'metadata'] as const)
     assert.equal((await content(mounted, { ino, handle })).toString(), 'xyz');
     await mounted.close();
   });
+
+test('credentials that ran out are waited for, too', async () => {
+  const volume = await FaultyVolume.make(temp);
+  const mounted = await volume.mount();
+  const { ino, handle } = await create(mounted, 'a');
+  const until = mounted.clock.now() + 60_000;
+  mounted.storeFault.before = () => {
+    if (mounted.clock.now() < until) throw fail('unauthenticated', 'expired');
+  };
+  await mounted.vfs.write(caller, ino, handle, 0n, Buffer.from('abc'));
+  await mounted.vfs.fsync(caller, ino, handle);
+  assert.equal((await content(mounted, { ino, handle })).toString(), 'abc');
+  await mounted.close();
+});
 
 test('what no attempt mends is told at once', async () => {
   const volume = await FaultyVolume.make(temp);

@@ -1,6 +1,7 @@
 // Settings and `-o` options as filesystem/open.ts and fuse/ want them.
+import { waitsOfAttempts } from '../../base/outage.ts';
 import { MiB } from '../../base/units.ts';
-import { parseDuration, parseHeartbeat } from '../../config/duration.ts';
+import { parseAttempts, parseDuration, parseHeartbeat } from '../../config/duration.ts';
 import { isBackupInterval } from '../../config/mount-options.ts';
 import type { BackupPlan } from '../../filesystem/backup/backup.ts';
 import { type AtimeMode, atimeModes } from '../../filesystem/meta/atime.ts';
@@ -12,7 +13,15 @@ import type { WorkerSettings } from '../../keeper/handoff.ts';
 export interface SplitOptions {
   readonly open: Pick<
     OpenOptions,
-    'cacheBytes' | 'ledger' | 'backgroundJobs' | 'lifetimes' | 'atimeMode' | 'keptSecurity' | 'heartbeatMs' | 'backup'
+    | 'cacheBytes'
+    | 'ledger'
+    | 'backgroundJobs'
+    | 'lifetimes'
+    | 'atimeMode'
+    | 'keptSecurity'
+    | 'heartbeatMs'
+    | 'backup'
+    | 'waits'
   >;
   /** For fuse/mount-options.ts, which refuses what it does not know. */
   readonly mount: readonly string[];
@@ -46,6 +55,7 @@ export function splitOptions(options: readonly string[]): SplitOptions {
   const mount = options.filter((option) => {
     const [, name = '', value = ''] = /^([a-z-]+)=(.*)$/.exec(option) ?? [];
     const time = isLifetime(name) ? parseDuration(value) : undefined;
+    const attempts = name === 'io-retries' ? parseAttempts(value) : undefined;
     if (name === 'buffer-size' && /^[0-9]{1,6}$/.test(value)) open = { ...open, cacheBytes: Number(value) * MiB };
     else if (name === 'ledger' && (value === 'strict' || value === 'lenient')) open = { ...open, ledger: value };
     else if (isLifetime(name) && time !== undefined)
@@ -53,6 +63,7 @@ export function splitOptions(options: readonly string[]): SplitOptions {
     else if (name === 'atime-mode' && isAtimeMode(value)) open = { ...open, atimeMode: value };
     else if (name === 'heartbeat' && parseHeartbeat(value) !== undefined)
       open = { ...open, heartbeatMs: parseHeartbeat(value) };
+    else if (attempts !== undefined) open = { ...open, waits: waitsOfAttempts(attempts) };
     else if (name === 'backup-meta' && isBackupInterval(value))
       backup = { ...backup, intervalMs: parseDuration(value) ?? 0 };
     else if (option === 'backup-skip-trash') backup = { ...backup, skipTrash: true };

@@ -1,15 +1,17 @@
 // The engine as a mount's metadata uses it: what only reads waits while the database is away. What writes waits where it is
 // known how to do it again (VolumeState.write); here it is only noticed how it ended.
 import type { Outages } from '../../base/outage.ts';
-import type { Engine, Op, RunOptions } from '../sql/op.ts';
+import type { Dialect, Engine, Op, RunOptions } from '../sql/op.ts';
 
 export class PatientEngine implements Engine {
   readonly description: string;
+  readonly dialect: Dialect;
   readonly #engine: Engine;
   readonly #outages: Outages;
 
   constructor(engine: Engine, outages: Outages) {
     this.description = engine.description;
+    this.dialect = engine.dialect;
     this.#engine = engine;
     this.#outages = outages;
   }

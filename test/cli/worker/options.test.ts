@@ -22,3 +22,13 @@ test('volumes of pods take the same options', () => {
   assert.deepEqual(told.worker, ['backup-meta=30m', 'backup-skip-trash']);
   assert.throws(() => parseMountOptions(['backup-meta=1s']), { code: 'bad-input' });
 });
+
+test('io-retries are as long as those of the original client', () => {
+  assert.equal(splitOptions([]).open.waits, undefined);
+  assert.deepEqual(splitOptions(['io-retries=10']).open.waits, { writeMs: 285_000, otherMs: 120_000 });
+  assert.deepEqual(splitOptions(['io-retries=3']).open.waits, { writeMs: 5000, otherMs: 5000 });
+  assert.deepEqual(splitOptions(['io-retries=1']).open.waits, { writeMs: 0, otherMs: 0 });
+  assert.deepEqual(parseMountOptions(['io-retries=10']).worker, ['io-retries=10']);
+  for (const bad of ['io-retries=0', 'io-retries=31', 'io-retries=ten'])
+    assert.throws(() => parseMountOptions([bad]), { code: 'bad-input' });
+});
