@@ -1,16 +1,18 @@
 // `pageseal config META-URL [flags]`: shows the record without its secrets, or changes what can be changed in it.
+
 import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { ConfigChange, FieldChange } from '../filesystem/config-fields.ts';
 import { askYes } from './ask.ts';
 import { toJson } from './json.ts';
+import { metaUrlArgument } from './meta-url.ts';
 import { parseCount, parseSize } from './sizes.ts';
+import { parseMbps, reachOf, type StoreFlags } from './store-options.ts';
 
-interface Flags {
+interface Flags extends StoreFlags {
   readonly capacity?: string;
   readonly inodes?: string;
   readonly trashDays?: string;
-  readonly bucket?: string;
   readonly dirStats?: string | true;
   readonly userGroupQuota?: string | true;
   readonly enableAcl?: string | true;
@@ -22,19 +24,10 @@ interface Flags {
   readonly json?: true;
 }
 
-const folders = 'this version stores in a local folder only';
-
 /** What a volume is made with, or what this version has no part for; each with the reason. */
 const fixed: Readonly<Record<string, string>> = {
-  '--storage <kind>': `${folders}; --bucket moves it`,
-  '--access-key <key>': folders,
-  '--secret-key <key>': folders,
-  '--session-token <token>': folders,
-  '--storage-class <class>': folders,
-  '--tag <tag>': folders,
-  '--tier <tier>': folders,
-  '--upload-limit <Mbps>': 'bandwidth is not limited in this version',
-  '--download-limit <Mbps>': 'bandwidth is not limited in this version',
+  '--tag <tag>': 'objects get no tags',
+  '--tier <tier>': 'new objects have one storage class: --storage-class',
   '--ranger-rest-url <url>': 'access is decided by owner, mode and access list only',
   '--ranger-service <name>': 'access is decided by owner, mode and access list only',
   '--kerberos-config-file <file>': 'access is decided by owner, mode and access list only',
@@ -52,11 +45,20 @@ export function register(program: Command): void {
   const command = program
     .command('config')
     .description('show the record of a volume, or change it; mounts follow with their next heartbeat')
-    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .addArgument(metaUrlArgument())
     .option('--capacity <GiB>', 'limit of the volume; 0 is none; other units when given, as 500M')
     .option('--inodes <count>', 'limit of its inodes; 0 is none')
     .option('--trash-days <days>', 'how long removed files are kept; 0 deletes them at once')
+    .option('--storage <kind>', 'kind of object store from now on')
     .option('--bucket <place>', 'where the objects are from now on; they have to be there')
+    .option('--access-key <id>', 'credentials of the store; "" takes them away')
+    .option('--secret-key <key>', 'the same, sealed in the record')
+    .option('--session-token <token>', 'the same')
+    .option('--storage-class <class>', 'storage class of new objects; "" is the own one of the bucket')
+    .option('--upload-limit <Mbps>', 'most bandwidth of each client to the store; 0 is no limit')
+    .option('--download-limit <Mbps>', 'most bandwidth of each client from the store')
+    .option('--ca-bundle <file>', 'certificate authorities (PEM) that vouch for the store, to look at it now')
+    .option('--allow-insecure-loopback', 'let http:// be spoken with this machine itself, to look at the store now')
     .option('--dir-stats [yes]', 'keep sums per directory, which quotas need (true or false)')
     .option('--user-group-quota [yes]', 'keep accounts of users and groups (true or false)')
     .option('--enable-acl [yes]', 'POSIX access lists; cannot be turned off again')
@@ -90,6 +92,7 @@ async function config(metaUrl: string, flags: Flags): Promise<void> {
   const done = await changeConfig({
     metaUrl,
     change,
+    store: reachOf(flags),
     force: flags.force === true,
     confirm: async (question) => {
       if (flags.yes !== true) await askYes('config', question);
@@ -105,12 +108,12 @@ async function config(metaUrl: string, flags: Flags): Promise<void> {
 }
 
 function changeOf(flags: Flags): ConfigChange {
-  const { capacity, inodes, trashDays, bucket, minClientVersion, maxClientVersion } = flags;
+  const { capacity, inodes, trashDays, minClientVersion, maxClientVersion } = flags;
   return {
     ...(capacity !== undefined && { capacity: parseSize('--capacity', capacity, 'G') }),
     ...(inodes !== undefined && { inodes: parseCount('--inodes', inodes) }),
     ...(trashDays !== undefined && { trashDays: Number(parseCount('--trash-days', trashDays)) }),
-    ...(bucket !== undefined && { bucket }),
+    ...storeChange(flags),
     ...(flags.dirStats !== undefined && { dirStats: yesOrNo('--dir-stats', flags.dirStats) }),
     ...(flags.userGroupQuota !== undefined && {
       userGroupQuota: yesOrNo('--user-group-quota', flags.userGroupQuota),
@@ -122,11 +125,28 @@ function changeOf(flags: Flags): ConfigChange {
   };
 }
 
+/** Flags only, as the original client: what the environment holds is for opening a store, not for writing it down. */
+function storeChange(flags: Flags): ConfigChange {
+  const { storage, bucket, accessKey, secretKey, sessionToken, storageClass, uploadLimit, downloadLimit } = flags;
+  return {
+    ...(storage !== undefined && { storage }),
+    ...(bucket !== undefined && { bucket }),
+    ...(accessKey !== undefined && { accessKey }),
+    ...(secretKey !== undefined && { secretKey }),
+    ...(sessionToken !== undefined && { sessionToken }),
+    ...(storageClass !== undefined && { storageClass }),
+    ...(uploadLimit !== undefined && { uploadLimit: parseMbps('--upload-limit', uploadLimit) }),
+    ...(downloadLimit !== undefined && { downloadLimit: parseMbps('--download-limit', downloadLimit) }),
+  };
+}
+
 function yesOrNo(flag: string, value: string | true): boolean {
   if (value === true || value === 'true') return true;
   if (value === 'false') return false;
   throw fail('bad-input', `${flag} ${JSON.stringify(value)}: wanted true or false`);
 }
 
-const shown = ({ name, from, to }: FieldChange): string => `${name}: ${text(from)} -> ${text(to)}`;
+/** Secrets are both 'removed'. */
+const shown = ({ name, from, to }: FieldChange): string =>
+  from === 'removed' || to === 'removed' ? `${name}: updated` : `${name}: ${text(from)} -> ${text(to)}`;
 const text = (value: FieldChange['to']): string => (value === undefined ? 'none' : String(value));

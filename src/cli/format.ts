@@ -1,16 +1,18 @@
 // `pageseal format META-URL NAME`: makes a volume. The flags carry the original client's names and units.
+
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { FormatKey } from '../filesystem/format-record.ts';
+import type { StoreSettings } from '../filesystem/store/store.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags } from './key-options.ts';
+import { metaUrlArgument } from './meta-url.ts';
 import { parseCount, parseSize } from './sizes.ts';
+import { addCredentialOptions, type StoreFlags, storeFromFlags } from './store-options.ts';
 
 /** Where the original client puts objects when nothing is said and root formats. */
 const DEFAULT_BUCKET = '/var/jfs/';
 
-interface Flags extends KeyFlags {
-  readonly storage: string;
-  readonly bucket: string;
+interface Flags extends KeyFlags, StoreFlags {
   readonly blockSize: string;
   readonly compress: string;
   readonly hashPrefix?: boolean;
@@ -30,6 +32,8 @@ Examples:
   pageseal format sqlite3:///srv/meta.db demo --bucket /srv/objects --compress zstd --rsa-key volume.pem
   pageseal format sqlite3:///srv/meta.db demo --bucket /srv/objects --rsa-key public.pem   (the public half is enough)
   pageseal format sqlite3:///srv/meta.db demo --bucket /srv/objects --encrypt-rsa-key volume.pem
+  META_PASSWORD_FILE=password SECRET_KEY=... pageseal format postgres://demo@db.example/demo demo --storage s3 \\
+    --bucket https://s3.example/bucket --access-key ID --rsa-key volume.pem
 
 With --rsa-key the key stays with you and the original client refuses the volume; with --encrypt-rsa-key the sealed key
 lies in the metadata and both clients can use it; with neither the volume is not encrypted. An existing volume is never
@@ -39,10 +43,14 @@ export function register(program: Command): void {
   const command = program
     .command('format')
     .description('make a volume')
-    .argument('<META-URL>', 'where its metadata is to be: sqlite3://FILE')
+    .addArgument(metaUrlArgument('where its metadata is to be'))
     .argument('<NAME>', 'its name, the prefix of all its objects')
-    .option('--storage <kind>', 'object storage: file (a local folder); mem (of one process, for tests)', 'file')
-    .option('--bucket <place>', 'the folder that holds the objects', DEFAULT_BUCKET)
+    .option(
+      '--storage <kind>',
+      'object storage: file (a local folder), s3, minio; mem (of one process, for tests)',
+      'file',
+    )
+    .option('--bucket <place>', `where the objects go: a folder (${DEFAULT_BUCKET}), or https://HOST/BUCKET`)
     .option('--block-size <size>', 'size of a page, 64K to 16M; a bare number counts KiB', '4M')
     .option('--compress <how>', 'zstd, lz4 or none', 'none')
     .option('--hash-prefix', 'spread the objects over 256 folders')
@@ -53,7 +61,7 @@ export function register(program: Command): void {
     .option('--enable-acl', 'POSIX access control lists; cannot be turned off again')
     .option('--no-update', 'leave a volume that exists as it is, whatever its settings')
     .option('--json', 'the outcome as JSON');
-  addKeyOptions(command).addHelpText('after', FORMAT_EXAMPLES).action(format);
+  addCredentialOptions(addKeyOptions(command)).addHelpText('after', FORMAT_EXAMPLES).action(format);
 }
 
 async function format(metaUrl: string, name: string, flags: Flags): Promise<void> {
@@ -63,7 +71,7 @@ async function format(metaUrl: string, name: string, flags: Flags): Promise<void
     metaUrl,
     name,
     key,
-    store: { storage: flags.storage, bucket: flags.bucket },
+    store: storeOf(flags),
     compression: flags.compress,
     pageSize: Number(parseSize('--block-size', flags.blockSize, 'K')),
     trashDays: Number(parseCount('--trash-days', flags.trashDays)),
@@ -85,6 +93,13 @@ async function format(metaUrl: string, name: string, flags: Flags): Promise<void
       ? `formatted ${formatted.name} (${formatted.uuid}), ${keyText(key, formatted.keyId)}`
       : `${formatted.name} (${formatted.uuid}) was there already and is as it was`,
   );
+}
+
+function storeOf(flags: Flags): StoreSettings {
+  const { storage = 'file', bucket, ...given } = storeFromFlags(flags);
+  if (bucket !== undefined) return { ...given, storage, bucket };
+  if (storage !== 'file') throw fail('bad-input', `format --storage ${storage}: --bucket is missing`);
+  return { ...given, storage, bucket: DEFAULT_BUCKET };
 }
 
 async function formatKey(flags: KeyFlags): Promise<FormatKey> {

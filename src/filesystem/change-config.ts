@@ -1,5 +1,6 @@
 // Changes the record of a file system that may be mounted meanwhile: compared and set in one transaction, so that nobody's
 // change is lost; mounts take it up with their next heartbeat.
+
 import { randomBytes } from 'node:crypto';
 import { nowNs } from '../base/clock.ts';
 import { FsError, fail } from '../base/errors.ts';
@@ -20,11 +21,14 @@ import { liveSessions } from './meta/volume-rows.ts';
 import { change, must, type Op, query, read, write } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { openStore } from './store/open-store.ts';
+import type { StoreSettings } from './store/store.ts';
 import { storeSettings } from './store-settings.ts';
 
 export interface ChangeOptions {
   readonly metaUrl: string;
   readonly change: ConfigChange;
+  /** How the store is reached, beside what the record says of it: authorities, exceptions. */
+  readonly store?: Pick<StoreSettings, 'caBundle' | 'allowInsecureLoopback'>;
   /** Skips the checks of what is changed. */
   readonly force?: boolean;
   /** Asked about each thing that a person may not have meant; rejects to stop. */
@@ -78,11 +82,19 @@ const summary = ({ setting, changes }: Changed, notes: readonly string[]): Confi
 });
 
 /** As the original client stores a folder: absolute, with its slash. */
-function withStore(wanted: ConfigChange, { storage }: Setting): ConfigChange {
-  return wanted.bucket === undefined
-    ? wanted
-    : { ...wanted, bucket: normaliseStore({ storage, bucket: wanted.bucket }).bucket };
+function withStore(wanted: ConfigChange, before: Setting): ConfigChange {
+  if (wanted.bucket === undefined && wanted.storage === undefined) return wanted;
+  const { storage, bucket } = normaliseStore({ storage: before.storage, bucket: before.bucket, ...placeIn(wanted) });
+  return { ...wanted, ...(wanted.storage !== undefined && { storage }), bucket };
 }
+
+const placeIn = ({ storage, bucket }: ConfigChange): Partial<StoreSettings> => ({
+  ...(storage !== undefined && { storage }),
+  ...(bucket !== undefined && { bucket }),
+});
+
+/** What decides where the objects are and whether they can be had. */
+const ofStore = ['Storage', 'Bucket', 'AccessKey', 'SecretKey', 'SessionToken'] as const;
 
 const anyQuota = query('SELECT inode FROM jfs_dir_quota LIMIT 1', [], (row) => bigintAt(row, 0));
 
@@ -124,7 +136,7 @@ async function check(options: ChangeOptions, before: Setting, planned: Changed):
     const outside = sessions.filter(({ info }) => isOutside(String(info['Version'] ?? ''), planned));
     if (outside.length > 0) await confirm(`${outside.length} clients that are connected will be shut out. Go on?`);
   }
-  if (changes.has('Bucket')) await checkBucket(before, after, metaUrl);
+  if (ofStore.some((name) => changes.has(name))) await checkStore(before, after, options);
 }
 
 function isOutside(version: string, { record }: Changed): boolean {
@@ -143,11 +155,14 @@ const someSlices = query(
   (row) => ({ id: bigintAt(row, 0), size: bigintAt(row, 1) }),
 );
 
-/** The new place takes objects, and has those of the volume. */
-async function checkBucket(before: Setting, after: Setting, metaUrl: string): Promise<void> {
-  const what = `move ${after.name} from ${before.bucket} to ${after.bucket}`;
+/** The store as it is to be takes objects, and has those of the volume. */
+async function checkStore(before: Setting, after: Setting, { metaUrl, store: reach }: ChangeOptions): Promise<void> {
+  const moved = before.bucket !== after.bucket || before.storage !== after.storage;
+  const what = moved
+    ? `move ${after.name} from ${before.bucket} to ${after.bucket}`
+    : `reach ${after.bucket} with other credentials`;
   const hint = '--force changes the record without looking';
-  const store = await openStore(storeSettings({ setting: after, ours: {} })).catch((thrown: unknown) => {
+  const store = await openStore(storeSettings({ setting: after, ours: {} }, reach)).catch((thrown: unknown) => {
     const { code, message } = FsError.from(thrown);
     throw fail(code, `${what}: ${message}`, { cause: thrown, hint });
   });
@@ -177,11 +192,13 @@ async function checkBucket(before: Setting, after: Setting, metaUrl: string): Pr
   }
 }
 
+const ofTraffic = ['StorageClass', 'UploadLimit', 'DownloadLimit'] as const;
+
 function notesFor({ changes }: Changed, live: bigint): string[] {
   const names = new Set(changes.map(({ name }) => name));
   const notes: string[] = [];
-  if (live > 0n && names.has('Bucket'))
-    notes.push('mounts that are up keep to the old place until they are mounted again');
+  if (live > 0n && (ofStore.some((name) => names.has(name)) || ofTraffic.some((name) => names.has(name))))
+    notes.push('mounts that are up keep to the old place, credentials and limits until they are mounted again');
   else if (live > 0n) notes.push('mounts that are up follow with their next heartbeat, within 12 seconds');
   return notes;
 }

@@ -1,7 +1,7 @@
 // What a change of the record's settings makes of the record: pure, field by field, in the original client's order, with
 // everything it does not know kept. Also says what a person should be asked first.
 import { fail } from '../base/errors.ts';
-import { sealAtRest } from './keys/at-rest.ts';
+import { openAtRest, sealAtRest } from './keys/at-rest.ts';
 import {
   CLIENT_VERSION,
   type Json,
@@ -17,7 +17,16 @@ export interface ConfigChange {
   readonly capacity?: bigint;
   readonly inodes?: bigint;
   readonly trashDays?: number;
+  readonly storage?: string;
   readonly bucket?: string;
+  readonly accessKey?: string;
+  /** Sealed at rest, whatever the record did with secrets before; '' takes them away. */
+  readonly secretKey?: string;
+  readonly sessionToken?: string;
+  readonly storageClass?: string;
+  /** Mbit/s; 0 is no limit. */
+  readonly uploadLimit?: number;
+  readonly downloadLimit?: number;
   readonly dirStats?: boolean;
   readonly userGroupQuota?: boolean;
   /** Cannot be taken back. */
@@ -54,6 +63,9 @@ const order: readonly (readonly [name: string, omitted?: true])[] = [
   ['MinClientVersion', true], ['MaxClientVersion', true], ['DirStats', true], ['UserGroupQuota', true], ['EnableACL'],
 ]; // biome-ignore format: a table reads better than a column
 
+const secretFields = ['SecretKey', 'SessionToken', 'EncryptKey'] as const;
+const secretNames: ReadonlySet<string> = new Set(secretFields);
+
 /** Rejects bad-input, refused. */
 export function changedRecord(text: string, record: SettingRecord, change: ConfigChange): Changed {
   const setting = parseSetting(text);
@@ -64,7 +76,12 @@ export function changedRecord(text: string, record: SettingRecord, change: Confi
   set('Capacity', limit('capacity', change.capacity));
   set('Inodes', limit('inodes', change.inodes));
   set('TrashDays', days(change.trashDays));
+  set('Storage', change.storage);
   set('Bucket', change.bucket);
+  set('AccessKey', change.accessKey);
+  if (change.storageClass !== undefined) setStorageClass(next, change.storageClass);
+  set('UploadLimit', change.uploadLimit);
+  set('DownloadLimit', change.downloadLimit);
   set('DirStats', change.dirStats);
   set('UserGroupQuota', change.userGroupQuota);
   if (change.enableAcl === false && setting.enableAcl)
@@ -75,8 +92,10 @@ export function changedRecord(text: string, record: SettingRecord, change: Confi
   }
   set('MinClientVersion', version('min-client-version', change.minClientVersion));
   set('MaxClientVersion', version('max-client-version', change.maxClientVersion));
-  if (change.encryptSecret === true) sealSecrets(next, setting);
-  return { record: next, setting: parseSetting(printRecord(next)), changes: differences(record, next) };
+  setSecrets(next, setting, change);
+  const after = parseSetting(printRecord(next));
+  const changes = [...differences(record, next), ...classChange(setting, after)];
+  return { record: next, setting: after, changes };
 }
 
 function limit(name: string, value: bigint | undefined): bigint | undefined {
@@ -105,16 +124,62 @@ function isOlder(a: string, b: string): boolean {
   return left !== undefined && right !== undefined && compareVersions(left, right) < 0;
 }
 
-function sealSecrets(record: Map<string, Json>, setting: Setting): void {
-  if (setting.keyEncrypted) return;
-  let any = false;
-  for (const name of ['SecretKey', 'SessionToken', 'EncryptKey']) {
+/** Of tier 0; the older field stays as it was found, as with the original client. */
+function setStorageClass(record: Map<string, Json>, storageClass: string): void {
+  const tiers = fieldOf(record, 'Tiers');
+  const known = isObject(tiers) ? tiers : {};
+  const first = known['0'];
+  const zero = isObject(first) ? first : { ID: 0, StorageClass: '', Tag: '' };
+  put(record, 'Tiers', { ...known, '0': { ...zero, StorageClass: storageClass } });
+}
+
+const isObject = (value: Json | undefined): value is { readonly [key: string]: Json } =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const classChange = (before: Setting, after: Setting): FieldChange[] =>
+  before.storageClass === after.storageClass
+    ? []
+    : [{ name: 'StorageClass', from: before.storageClass, to: after.storageClass }];
+
+/** New secrets go in sealed, and then nothing stays beside them in clear. */
+function setSecrets(record: Map<string, Json>, setting: Setting, change: ConfigChange): void {
+  let sealed = setting.keyEncrypted;
+  for (const [name, value] of [
+    ['SecretKey', change.secretKey],
+    ['SessionToken', change.sessionToken],
+  ] as const) {
+    if (value === undefined || value === openedOf(record, name, setting)) continue;
+    if (value !== '' && !sealed) {
+      sealAll(record, setting);
+      sealed = true;
+    }
+    put(record, name, value === '' ? '' : sealAtRest(setting.uuid, Buffer.from(value)));
+    if (value !== '') put(record, 'KeyEncrypted', true);
+  }
+  if (change.encryptSecret === true && !sealed) sealAll(record, setting);
+  // As the original client: the mark goes with the last secret.
+  const touched = change.secretKey !== undefined || change.sessionToken !== undefined;
+  if (touched && secretFields.every((name) => (fieldOf(record, name) ?? '') === '')) put(record, 'KeyEncrypted', false);
+}
+
+/** Undefined for what cannot be opened, as after a dump. */
+function openedOf(record: SettingRecord, name: string, setting: Setting): string | undefined {
+  const value = String(fieldOf(record, name) ?? '');
+  if (value === '' || !setting.keyEncrypted) return value;
+  try {
+    return openAtRest(setting.uuid, value).toString();
+  } catch {
+    return undefined;
+  }
+}
+
+function sealAll(record: Map<string, Json>, setting: Setting): void {
+  for (const name of secretFields) {
     const value = fieldOf(record, name);
     if (typeof value !== 'string' || value === '' || value === 'removed') continue;
     put(record, name, sealAtRest(setting.uuid, Buffer.from(value)));
-    any = true;
+    put(record, 'KeyEncrypted', true);
   }
-  if (any) put(record, 'KeyEncrypted', true);
 }
 
 const keyOf = (record: SettingRecord, name: string): string | undefined =>
@@ -146,13 +211,11 @@ function put(record: Map<string, Json>, name: string, value: Json): void {
   for (const [found, old] of fields) record.set(found, old);
 }
 
-const secrets: ReadonlySet<string> = new Set(['SecretKey', 'SessionToken', 'EncryptKey']);
-
 function differences(before: SettingRecord, after: SettingRecord): FieldChange[] {
   const names = new Set([...before.keys(), ...after.keys()]);
   const same = (a: Json | undefined, b: Json | undefined): boolean => a === b || String(a) === String(b);
   const shown = (name: string, value: Json | undefined) =>
-    secrets.has(name) && value !== undefined ? 'removed' : value;
+    secretNames.has(name) && value !== undefined ? 'removed' : value;
   return [...names]
     .filter((name) => !(typeof before.get(name) === 'object') && !same(before.get(name), after.get(name)))
     .map((name) => ({ name, from: shown(name, before.get(name)), to: shown(name, after.get(name)) }));

@@ -132,16 +132,19 @@ export function makeRecord(options: FormatOptions, uuid: string): SettingRecord 
     throw fail('bad-input', `trash days ${trashDays}: wanted 0 to ${MAX_TRASH_DAYS}`);
   const pem = key.kind === 'in-metadata' ? key.pem : undefined;
   const atRest = (secret: Buffer): string => sealAtRest(uuid, secret);
-  const secrets = pem !== undefined || (store.secretKey ?? '') !== '';
+  const { storageClass = '', secretKey = '', sessionToken = '' } = store;
+  const secrets = pem !== undefined || secretKey !== '' || sessionToken !== '';
   return new Map(
     Object.entries({
       Name: name,
       UUID: uuid,
       Storage: store.storage,
-      Tiers: { '0': { ID: 0, StorageClass: '', Tag: '' } },
+      ...(storageClass !== '' && { StorageClass: storageClass }),
+      Tiers: { '0': { ID: 0, StorageClass: storageClass, Tag: '' } },
       Bucket: store.bucket,
       ...(store.accessKey ? { AccessKey: store.accessKey } : {}),
-      ...(store.secretKey ? { SecretKey: atRest(Buffer.from(store.secretKey)) } : {}),
+      ...(secretKey !== '' && { SecretKey: atRest(Buffer.from(secretKey)) }),
+      ...(sessionToken !== '' && { SessionToken: atRest(Buffer.from(sessionToken)) }),
       BlockSize: roundPageSize(options.pageSize ?? DEFAULT_PAGE) / KiB,
       Compression: compression,
       ...(options.hashPrefix === true ? { HashPrefix: true } : {}),
@@ -150,6 +153,8 @@ export function makeRecord(options: FormatOptions, uuid: string): SettingRecord 
       ...(pem === undefined ? {} : { EncryptKey: atRest(pem) }),
       EncryptAlgo: parseEncryptAlgo(options.encryptAlgo ?? ''),
       ...(secrets ? { KeyEncrypted: true } : {}),
+      ...(store.uploadLimit && { UploadLimit: store.uploadLimit }),
+      ...(store.downloadLimit && { DownloadLimit: store.downloadLimit }),
       TrashDays: trashDays,
       // The original client must not take a volume whose key it does not have for an unencrypted one.
       MetaVersion: key.kind === 'self-managed' ? PAGESEAL_META_VERSION : META_VERSION,

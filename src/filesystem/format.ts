@@ -112,7 +112,7 @@ async function compareExisting(
 function differences(found: Setting, wanted: Setting, compareUuid: boolean): string[] {
   const plain = [
     'name', 'storage', 'bucket', 'pageSize', 'compression', 'hashPrefix', 'capacity', 'inodes', 'encryptAlgo',
-    'trashDays', 'metaVersion', 'enableAcl',
+    'trashDays', 'metaVersion', 'enableAcl', 'storageClass', 'uploadLimit', 'downloadLimit',
   ] as const; // biome-ignore format: a list
   const different: string[] = plain.filter((name) => found[name] !== wanted[name]);
   if (compareUuid && found.uuid !== wanted.uuid) different.push('UUID');

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { cpSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
+import { openAtRest } from '../../src/filesystem/keys/at-rest.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
@@ -55,6 +56,58 @@ describe('config', needs('juicefs', 'openssl'), () => {
     }
   });
 
+  test('the same settings of the store make the same record, with secrets sealed', async () => {
+    // biome-ignore format: a table
+    const changes = [
+      ['--secret-key', 'second'], ['--session-token', 'third'], ['--access-key', 'id2'], ['--upload-limit', '100', '--download-limit', '1.5'],
+      ['--upload-limit', '2G'], ['--storage-class', 'COLD'], ['--upload-limit', '0'], ['--session-token', ''], ['--storage-class', ''], ['--secret-key', ''], ['--access-key', ''],
+    ];
+    const [theirs, ours] = [temp.at('store-theirs.db'), temp.at('store-ours.db')];
+    const bucket = temp.folder('store-objects');
+    const credentials = ['--access-key', 'id', '--secret-key', 'first', '--storage-class', 'WARM'];
+    await juicefs.ok(['format', `sqlite3://${theirs}`, 'store', '--bucket', bucket, ...credentials]);
+    sql(theirs, 'PRAGMA wal_checkpoint(TRUNCATE)');
+    cpSync(theirs, ours);
+    /** Sealed under a nonce of its own each time. */
+    const opened = (file: string): string => {
+      const text = readRecord(file);
+      const { UUID, KeyEncrypted = false } = JSON.parse(text) as { UUID: string; KeyEncrypted?: boolean };
+      return text.replace(/("(?:SecretKey|SessionToken)": )"(.*)"/g, (_, name: string, value: string) => {
+        assert.equal(KeyEncrypted, true);
+        return `${name}${openAtRest(UUID, value)}`;
+      });
+    };
+    assert.match(opened(theirs), /"SecretKey": first/);
+    for (const flags of changes) {
+      await juicefs.ok(['config', `sqlite3://${theirs}`, '--yes', ...flags]);
+      const said = await pageseal.ok(['config', `sqlite3://${ours}`, ...flags]);
+      assert.doesNotMatch(said, /second|third/);
+      assert.equal(opened(ours), opened(theirs), flags.join(' '));
+    }
+    assert.doesNotMatch(readRecord(ours), /KeyEncrypted/);
+    // The original client would put it there in clear now.
+    await pageseal.ok(['config', `sqlite3://${ours}`, '--secret-key', 'canary', '--session-token', 'canary']);
+    assert.doesNotMatch(readRecord(ours), /canary/);
+    assert.match(opened(ours), /"SecretKey": canary,\n"SessionToken": canary/);
+    assert.match(await pageseal.ok(['config', `sqlite3://${ours}`, '--secret-key', 'canary']), /it is so already/);
+    await juicefs.ok(['config', `sqlite3://${ours}`, '--yes', '--access-key', 'id3']);
+    assert.match(opened(ours), /"SecretKey": canary/);
+  });
+
+  test('format writes what the original client does', async () => {
+    const [theirs, ours] = [temp.at('made-theirs.db'), temp.at('made-ours.db')];
+    const flags = ['--access-key', 'id', '--session-token', 'token', '--storage-class', 'WARM', '--trash-days', '2'];
+    await juicefs.ok(['format', `sqlite3://${theirs}`, 'made', '--bucket', temp.folder('made-theirs'), ...flags]);
+    await pageseal.ok(['format', `sqlite3://${ours}`, 'made', '--bucket', temp.folder('made-ours'), ...flags]);
+    const comparable = (file: string): string =>
+      readRecord(file)
+        .replace(/("(?:UUID|SessionToken)": )".*"/g, '$1')
+        .replace('made-ours', 'made-theirs');
+    assert.equal(comparable(ours), comparable(theirs));
+    const { UUID, SessionToken } = JSON.parse(readRecord(ours)) as { UUID: string; SessionToken: string };
+    assert.equal(openAtRest(UUID, SessionToken).toString(), 'token');
+  });
+
   test('a self-managed volume stays one, with the fields of whoever wrote them', async () => {
     const key = await makeKey(temp, 2048, 'pkcs8');
     const file = temp.at('own.db');
@@ -78,8 +131,11 @@ describe('config', needs('juicefs', 'openssl'), () => {
       assert.equal(readRecord(database), before);
     };
     await refused(8, /cannot be changed: pages that are stored/, '--block-size', '1M');
-    await refused(8, /bandwidth is not limited/, '--upload-limit', '5');
-    await refused(8, /local folder only/, '--secret-key', 'x');
+    await refused(8, /one storage class/, '--tier', '1');
+    await refused(2, /megabits a second/, '--upload-limit', '500K');
+    await refused(2, /megabits a second/, '--download-limit', '0.5');
+    await refused(8, /wanted file/, '--storage', 'punchcards');
+    await refused(2, /certificates as PEM/, '--access-key', 'x', '--ca-bundle', database);
     await refused(8, /deleted within the hour/, '--trash-days', '0');
     await refused(8, /less than the 217088 bytes/, '--capacity', '100K');
     await refused(8, /this release itself/, '--min-client-version', '9.0.0');
