@@ -1,9 +1,11 @@
 // `pageseal csi`: the gRPC servers that a kubelet and the CSI sidecars call.
+
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
 import { DEFAULT_KEEPER_SOCKET, DEFAULT_KUBELET_DIRECTORY } from '../config/driver.ts';
+import { parseEndpoints } from '../config/endpoints.ts';
 
 interface Flags {
   readonly mode: 'controller' | 'node' | 'all';
@@ -13,6 +15,8 @@ interface Flags {
   readonly kubeletDirectory: string;
   readonly stateDirectory?: string;
   readonly embeddedDirectory?: string;
+  readonly allowedEndpoints: string;
+  readonly ambientCredentials?: boolean;
 }
 
 export function register(program: Command): void {
@@ -28,6 +32,12 @@ export function register(program: Command): void {
     .option('--kubelet-directory <path>', 'where the kubelet keeps pods and plugins', DEFAULT_KUBELET_DIRECTORY)
     .option('--state-directory <path>', "where the node service keeps its state (default: 'state' beside the socket)")
     .option('--embedded-directory <path>', 'embedded mode: databases and objects of all volumes, on this node')
+    .option(
+      '--allowed-endpoints <list>',
+      'databases and stores that Secrets may name: hosts, *.domains, networks, each with or without :port, separated by commas; all but this machine and its link where empty',
+      '',
+    )
+    .option('--ambient-credentials', "use the node's own credentials for stores where a Secret brings none")
     .action(async (flags: Flags) => {
       const { startCsi } = await import('../csi/run.ts');
       const running = await startCsi({
@@ -37,6 +47,8 @@ export function register(program: Command): void {
         keeperSocket: resolve(flags.keeperSocket),
         kubeletDirectory: resolve(flags.kubeletDirectory),
         stateDirectory: flags.stateDirectory,
+        endpoints: parseEndpoints(flags.allowedEndpoints),
+        ambientCredentials: flags.ambientCredentials === true,
         embedded: flags.embeddedDirectory === undefined ? undefined : realDirectory(flags.embeddedDirectory),
       });
       await toldToEnd();

@@ -9,7 +9,7 @@ export const secretNames = {
   secretKey: 'secret-key',
   /** PEM that goes into the metadata (custody: in metadata). */
   metadataKey: 'encrypt_rsa_key',
-  /** JSON object; only JFS_RSA_PASSPHRASE in it is honoured. */
+  /** JSON object; of it JFS_RSA_PASSPHRASE, META_PASSWORD, ACCESS_KEY, SECRET_KEY and SESSION_TOKEN are honoured. */
   environment: 'envs',
   formatOptions: 'format-options',
 
@@ -18,6 +18,7 @@ export const secretNames = {
   /** PEM of the private key: for nodes only. */
   privateKey: 'rsa-key',
   passphrase: 'passphrase',
+  sessionToken: 'session-token',
   caBundle: 'ca-bundle',
   clientCertificate: 'client-certificate',
   clientKey: 'client-key',

@@ -17,6 +17,14 @@ export interface Connection {
   readonly bucket: string | undefined;
   readonly accessKey: string | undefined;
   readonly secretKey: string | undefined;
+  readonly sessionToken: string | undefined;
+  /** Of the database's user, where the metadata url holds none. */
+  readonly metaPassword: string | undefined;
+  /** PEM: authorities that vouch for database and store. */
+  readonly caBundle: string | undefined;
+  /** PEM: as whom to come to the database. */
+  readonly clientCertificate: string | undefined;
+  readonly clientKey: string | undefined;
 }
 
 export interface ProvisionerSecret {
@@ -56,17 +64,37 @@ const connectionSchema = z.object({
   [names.bucket]: optionalLine,
   [names.accessKey]: optionalLine,
   [names.secretKey]: optionalLine,
+  [names.sessionToken]: optionalLine,
+  [names.caBundle]: pem.refine((value) => value?.includes('-----BEGIN CERTIFICATE-----') !== false, {
+    error: 'wanted certificates as PEM',
+  }),
+  [names.clientCertificate]: pem,
+  [names.clientKey]: pem,
+  [names.environment]: text.optional(),
 });
 
 function connectionOf(map: SecretMap): Connection {
   const fields = check(connectionSchema, map, 'secret');
+  const environment = environmentOf(fields[names.environment]);
+  /** Under its own key, or as the variable that the original client's driver would set; both must agree. */
+  const either = (own: string | undefined, name: string, variable: string): string | undefined => {
+    const other = environment(variable);
+    if (own !== undefined && other !== undefined && own !== other)
+      throw fail('bad-input', `secret: ${name} and ${variable} in ${names.environment} differ`);
+    return own ?? other;
+  };
   return {
     name: fields[names.name],
     metaUrl: fields[names.metaUrl],
     storage: fields[names.storage]?.toLowerCase(),
     bucket: fields[names.bucket],
-    accessKey: fields[names.accessKey],
-    secretKey: fields[names.secretKey],
+    accessKey: either(fields[names.accessKey], names.accessKey, 'ACCESS_KEY'),
+    secretKey: either(fields[names.secretKey], names.secretKey, 'SECRET_KEY'),
+    sessionToken: either(fields[names.sessionToken], names.sessionToken, 'SESSION_TOKEN'),
+    metaPassword: environment('META_PASSWORD'),
+    caBundle: fields[names.caBundle],
+    clientCertificate: fields[names.clientCertificate],
+    clientKey: fields[names.clientKey],
   };
 }
 
@@ -102,17 +130,21 @@ export function parseProvisionerSecret(map: SecretMap): ProvisionerSecret {
 
 const environmentSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
 
-/** The passphrase in `envs`; anything else in there is not ours to set. */
-function passphraseOf(environment: string): string | undefined {
+/** Looks up variables in `envs`. Only names that we ask for count; none is ever set anywhere. */
+function environmentOf(environment: string | undefined): (name: string) => string | undefined {
+  if (environment === undefined || environment.trim() === '') return () => undefined;
   let parsed: unknown;
   try {
     parsed = JSON.parse(environment);
   } catch {
-    // The parser's own message quotes the text, which holds the passphrase.
+    // The parser's own message quotes the text, which holds secrets.
     throw fail('bad-input', `secret: ${names.environment}: wanted a JSON object`);
   }
-  const value = check(environmentSchema, parsed, `secret: ${names.environment}`)[PASSPHRASE_VARIABLE];
-  return value === undefined || value === null ? undefined : String(value);
+  const variables = check(environmentSchema, parsed, `secret: ${names.environment}`);
+  return (name) => {
+    const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
+    return value === undefined || value === null ? undefined : String(value);
+  };
 }
 
 const nodeSchema = z.object({
@@ -125,9 +157,7 @@ const nodeSchema = z.object({
 export function parseNodeSecret(map: SecretMap): NodeSecret | undefined {
   if (Object.keys(map).length === 0) return undefined;
   const fields = check(nodeSchema, map, 'secret');
-  const environment = fields[names.environment];
-  const fromEnvironment =
-    environment === undefined || environment.trim() === '' ? undefined : passphraseOf(environment);
+  const fromEnvironment = environmentOf(fields[names.environment])(PASSPHRASE_VARIABLE);
   const own = fields[names.passphrase];
   if (own !== undefined && fromEnvironment !== undefined && own !== fromEnvironment)
     throw fail('bad-input', `secret: ${names.passphrase} and ${PASSPHRASE_VARIABLE} in ${names.environment} differ`);

@@ -1,9 +1,12 @@
 // What a Secret names becomes the one place of a file system: placeholder filled in, embedded mode's defaults, and the
 // rules for what a Secret may name at all. Text only; embedded.ts looks at the disk.
+
 import { posix } from 'node:path';
 import { fail } from '../base/errors.ts';
 import type { Connection } from '../config/secret.ts';
 import { FILE_SYSTEM_PLACEHOLDER, secretNames } from '../config/secret-names.ts';
+import { checkPlaceholder, postgresPlace } from './postgres-url.ts';
+import { checkStorePlace, type StoreRules } from './store-place.ts';
 
 /** The longest name the original client takes. */
 const MAX_NAME = 63;
@@ -12,18 +15,29 @@ const NAME_RULE = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 export interface Place {
   /** Name of the file system; undefined where the Secret gives none (nodes take it from the record). */
   readonly name: string | undefined;
+  /** With everything that opens it. */
   readonly metaUrl: string;
   readonly storage: string;
   readonly bucket: string;
   readonly accessKey: string | undefined;
   readonly secretKey: string | undefined;
-  /** Database file and object folder: node paths, so only below the embedded directory. */
-  readonly files: { readonly database: string; readonly bucket: string };
+  readonly sessionToken: string | undefined;
+  readonly caBundle: string | undefined;
+  /** Where the metadata is, however that is spelled; never a credential. */
+  readonly identity: string;
+  /** PostgreSQL's schema that is this volume's alone: made with it and dropped with it. */
+  readonly ownSchema: string | undefined;
+  /** Database file and object folder: node paths, so only below the embedded directory. Undefined: not on a node. */
+  readonly files: { readonly database: string | undefined; readonly bucket: string | undefined };
 }
 
-export interface PlaceOptions {
+/** What the driver's administrator allows Secrets to name. */
+export interface PlaceRules extends StoreRules {
   /** Embedded mode's one directory; undefined: no node path is allowed. */
   readonly embedded: string | undefined;
+}
+
+export interface PlaceOptions extends PlaceRules {
   /** Fills the placeholder; undefined where none is known (static volumes). */
   readonly fileSystem: string | undefined;
 }
@@ -72,12 +86,23 @@ export function placeOf(given: Connection, options: PlaceOptions): Place {
     return fill(value);
   };
   const name = connection.name === undefined ? undefined : checkedName(fill(connection.name));
-  const metaUrl = needed(connection.metaUrl, secretNames.metaUrl);
+  const metadata = metadataOf(needed(connection.metaUrl, secretNames.metaUrl), connection, options);
   const storage = needed(connection.storage ?? 'file', secretNames.storage);
-  const database = databaseFile(metaUrl, options.embedded);
-  const bucket = bucketFolder(storage, needed(connection.bucket, secretNames.bucket), options.embedded);
-  const { accessKey, secretKey } = connection;
-  return { name, metaUrl, storage, bucket: `${bucket}/`, accessKey, secretKey, files: { database, bucket } };
+  const objects = objectsOf(storage, needed(connection.bucket, secretNames.bucket), connection, options);
+  const { accessKey, secretKey, sessionToken, caBundle } = connection;
+  return {
+    name,
+    metaUrl: metadata.metaUrl,
+    storage,
+    bucket: objects.bucket,
+    accessKey,
+    secretKey,
+    sessionToken,
+    caBundle,
+    identity: metadata.identity,
+    ownSchema: connection.metaUrl?.includes(FILE_SYSTEM_PLACEHOLDER) ? metadata.schema : undefined,
+    files: { database: metadata.file, bucket: objects.folder },
+  };
 }
 
 function checkedName(name: string): string {
@@ -96,18 +121,41 @@ const onlyEmbedded = (what: string): Error =>
     hint: 'set embedded.enabled, embedded.node and embedded.directory for a trial on one node; use PostgreSQL and S3 otherwise',
   });
 
-function databaseFile(metaUrl: string, embedded: string | undefined): string {
+interface Metadata {
+  readonly metaUrl: string;
+  readonly identity: string;
+  readonly schema: string | undefined;
+  readonly file: string | undefined;
+}
+
+function metadataOf(metaUrl: string, connection: Connection, options: PlaceOptions): Metadata {
   const match = /^([a-z0-9+]+):\/\/([^?]*)(\?.*)?$/i.exec(metaUrl);
   const scheme = match?.[1]?.toLowerCase();
   if (scheme === undefined) throw fail('bad-input', `secret: ${secretNames.metaUrl}: wanted scheme://...`);
+  if (scheme === 'postgres' || scheme === 'postgresql') {
+    checkPlaceholder(connection.metaUrl ?? '');
+    return { ...postgresPlace(metaUrl, connection, options.endpoints), file: undefined };
+  }
   if (scheme !== 'sqlite3')
     throw fail('unsupported', `secret: ${secretNames.metaUrl}: engine ${scheme} is not supported`);
-  return below(embedded, match?.[2] ?? '', 'sqlite3 databases');
+  const file = below(options.embedded, match?.[2] ?? '', 'sqlite3 databases');
+  return { metaUrl, identity: metaUrl, schema: undefined, file };
 }
 
-function bucketFolder(storage: string, bucket: string, embedded: string | undefined): string {
-  if (storage !== 'file') throw fail('unsupported', `secret: ${secretNames.storage}: ${storage} is not supported`);
-  return below(embedded, bucket.replace(/\/+$/, ''), 'file buckets');
+interface Objects {
+  readonly bucket: string;
+  readonly folder: string | undefined;
+}
+
+function objectsOf(storage: string, bucket: string, connection: Connection, options: PlaceOptions): Objects {
+  // Of one process, for tests: another one would find nothing there.
+  if (storage === 'mem') throw fail('unsupported', `secret: ${secretNames.storage}: ${storage} is not supported`);
+  if (storage === 'file') {
+    const folder = below(options.embedded, bucket.replace(/\/+$/, ''), 'file buckets');
+    return { bucket: `${folder}/`, folder };
+  }
+  checkStorePlace(storage, bucket, connection, options);
+  return { bucket, folder: undefined };
 }
 
 /** Compared as text, after refusing every path that is not its own shortest form. */
@@ -120,10 +168,8 @@ function below(embedded: string | undefined, path: string, what: string): string
 
 /** What tells this file system from others: never a credential. */
 export const identityOf = (place: Place): readonly string[] => [
-  withoutCredentials(place.metaUrl),
+  place.identity,
   place.storage,
-  withoutCredentials(place.bucket),
+  place.bucket,
   place.name ?? '',
 ];
-
-const withoutCredentials = (url: string): string => url.replace(/\/\/[^@/?#]*@/, '//');

@@ -1,8 +1,10 @@
 // The Controller service. It holds no state and no private key: every call finds its file system through the Secret that
 // comes with it. Volumes cannot be listed for that reason (LIST_VOLUMES carries no Secret), and nothing is attached.
+
 import { fail } from '../base/errors.ts';
 import { expandVolume, findVolume } from '../filesystem/volumes.ts';
 import { parseCapability } from './capability.ts';
+import type { PlaceRules } from './connection.ts';
 import { capacityOf, handleCreateVolume } from './create-volume.ts';
 import { handleDeleteVolume } from './delete-volume.ts';
 import { locate } from './existing-volume.ts';
@@ -10,10 +12,9 @@ import * as messages from './messages.ts';
 import { type Methods, rpc } from './unary.ts';
 import { digestOfName, parseVolumeId } from './volume-id.ts';
 
-export interface ControllerOptions {
+export interface ControllerOptions extends PlaceRules {
   /** In embedded mode the node that everything is on. */
   readonly nodeId: string;
-  readonly embedded: string | undefined;
 }
 
 const CAPABILITIES = ['CREATE_DELETE_VOLUME', 'EXPAND_VOLUME', 'SINGLE_NODE_MULTI_WRITER'];

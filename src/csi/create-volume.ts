@@ -82,7 +82,7 @@ function parse(request: messages.CreateVolume, options: ControllerOptions): Want
   const digest = digestOfName(request.name);
   const perVolume = isPerVolume(secret.connection, options.embedded);
   const fileSystem = perVolume ? fileSystemNameOf(digest) : undefined;
-  const place = placeOf(secret.connection, { embedded: options.embedded, fileSystem });
+  const place = placeOf(secret.connection, { ...options, fileSystem });
   if (place.name === undefined) throw fail('bad-input', 'secret: name: is missing');
   return { digest, perVolume, place, storageClass, secret, capacity: capacityOf(request.capacityRange) };
 }

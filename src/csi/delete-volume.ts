@@ -23,15 +23,18 @@ export async function handleDeleteVolume(request: messages.DeleteVolume, options
   const gone = await remove(request.volumeId, located, located.fileSystem).finally(() =>
     located.fileSystem?.engine.close(),
   );
-  if (gone) await destroyMetadata(located.place.metaUrl, options.embedded);
+  if (gone) await removeMetadata(located.place, options);
   return {};
 }
 
-async function finish(place: Place, { embedded }: ControllerOptions): Promise<void> {
+async function finish(place: Place, options: ControllerOptions): Promise<void> {
   const { name = '' } = place;
   await destroyLeftovers({ metaUrl: place.metaUrl, name, store: storeSettingsOf(place) });
-  await destroyMetadata(place.metaUrl, embedded);
+  await removeMetadata(place, options);
 }
+
+const removeMetadata = ({ metaUrl, ownSchema }: Place, { embedded }: ControllerOptions): Promise<void> =>
+  destroyMetadata(metaUrl, { kept: embedded, ownSchema });
 
 /** True when the file system's data is removed too and its metadata may go. */
 async function remove(volumeId: string, located: Located, fileSystem: WithoutKey): Promise<boolean> {

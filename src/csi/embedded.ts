@@ -39,15 +39,22 @@ function ignoreExisting(thrown: unknown): void {
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
 
+/** Of a file system, as far as they are here; the rest is in a database or a store elsewhere. */
+export interface Files {
+  readonly database: string | undefined;
+  readonly bucket: string | undefined;
+}
+
 /** The folders that a new file system needs. */
-export async function makeFolders(root: string, database: string, bucket: string): Promise<void> {
-  for (const path of [parentOf(database), bucket])
-    if (path !== root) await (await openBelow(root, path, true))?.close();
+export async function makeFolders(root: string, { database, bucket }: Files): Promise<void> {
+  for (const path of [database && parentOf(database), bucket])
+    if (path !== undefined && path !== root) await (await openBelow(root, path, true))?.close();
 }
 
 /** 'missing' when there is no database; a database or bucket that is reached through a link, or is none, is refused. */
-export async function inspectFiles(root: string, database: string, bucket: string): Promise<'present' | 'missing'> {
-  await (await openBelow(root, bucket, false))?.close();
+export async function inspectFiles(root: string, { database, bucket }: Files): Promise<'present' | 'missing'> {
+  if (bucket !== undefined) await (await openBelow(root, bucket, false))?.close();
+  if (database === undefined) return 'present';
   const parent =
     parentOf(database) === root ? await open(root, DIRECTORY) : await openBelow(root, parentOf(database), false);
   if (parent === undefined) return 'missing';

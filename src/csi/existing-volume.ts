@@ -30,7 +30,7 @@ export async function locate(
   const { connection } = parseProvisionerSecret(secrets);
   const perVolume = isPerVolume(connection, options.embedded);
   const fileSystem = perVolume ? fileSystemNameOf(id.digest) : undefined;
-  const place = placeOf(connection, { embedded: options.embedded, fileSystem });
+  const place = placeOf(connection, { ...options, fileSystem });
   const found = await findFileSystem(place, options.embedded);
   if (found === undefined || found.setting.uuid === id.uuid) return { id, place, perVolume, fileSystem: found };
   await found.engine.close();

@@ -1,10 +1,12 @@
 // The controller's hand on whole file systems: finds those that exist, makes those that are missing. The record is written
 // before any object, so that a repeated call always finds what exists.
+
 import { fail } from '../base/errors.ts';
 import type { FormatOptions } from '../config/format-options.ts';
 import type { ProvisionerSecret } from '../config/secret.ts';
 import { formatVolume } from '../filesystem/format.ts';
 import type { FormatKey } from '../filesystem/format-record.ts';
+import { createSchema } from '../filesystem/places.ts';
 import { custodyOf } from '../filesystem/unlock.ts';
 import { isKeyOf, openWithoutKey, type StoreSettings, type WithoutKey } from '../filesystem/without-key.ts';
 import type { Place } from './connection.ts';
@@ -23,18 +25,20 @@ export interface WantedFileSystem {
 }
 
 export function storeSettingsOf(place: Place): StoreSettings {
+  const { storage, bucket, accessKey, secretKey, sessionToken, caBundle } = place;
   return {
-    storage: place.storage,
-    bucket: place.bucket,
-    ...(place.accessKey === undefined ? {} : { accessKey: place.accessKey }),
-    ...(place.secretKey === undefined ? {} : { secretKey: place.secretKey }),
+    storage,
+    bucket,
+    ...(accessKey !== undefined && { accessKey }),
+    ...(secretKey !== undefined && { secretKey }),
+    ...(sessionToken !== undefined && { sessionToken }),
+    ...(caBundle !== undefined && { caBundle }),
   };
 }
 
 /** Undefined when there is none at the place. To be closed by whoever got it. */
 export async function findFileSystem(place: Place, embedded: string | undefined): Promise<WithoutKey | undefined> {
-  if (embedded !== undefined && (await inspectFiles(embedded, place.files.database, place.files.bucket)) === 'missing')
-    return undefined;
+  if (embedded !== undefined && (await inspectFiles(embedded, place.files)) === 'missing') return undefined;
   return openWithoutKey(place.metaUrl);
 }
 
@@ -43,7 +47,8 @@ export async function ensureFileSystem(wanted: WantedFileSystem): Promise<Withou
   const { place, embedded } = wanted;
   let found = await findFileSystem(place, embedded);
   if (found === undefined) {
-    if (embedded !== undefined) await makeFolders(embedded, place.files.database, place.files.bucket);
+    if (embedded !== undefined) await makeFolders(embedded, place.files);
+    if (place.ownSchema !== undefined) await createSchema(place.metaUrl, place.ownSchema);
     await format(wanted);
     found = await findFileSystem(place, embedded);
   }

@@ -7,14 +7,13 @@ import { type NodeSecret, parseNodeSecret, type SecretMap } from '../config/secr
 import { parseVolumeContext, type VolumeContext } from '../config/volume-context.ts';
 import type { Connection, MountRequest } from '../keeper/messages.ts';
 import { type Access, parseCapability } from './capability.ts';
-import { type Place, placeOf } from './connection.ts';
+import { type Place, type PlaceRules, placeOf } from './connection.ts';
 import { inspectFiles } from './embedded.ts';
 import type { Capability } from './messages.ts';
 import { fileSystemNameOf, parseVolumeId } from './volume-id.ts';
 
-export interface NodeRules {
+export interface NodeRules extends PlaceRules {
   readonly kubeletDirectory: string;
-  readonly embedded: string | undefined;
 }
 
 export interface NodeVolume {
@@ -84,9 +83,9 @@ export async function connectionOf(
 ): Promise<Connection | undefined> {
   const secret = parseNodeSecret(secrets);
   if (secret === undefined) return undefined;
-  const place = placeOf(secret.connection, { embedded: rules.embedded, fileSystem: volume.context.fileSystem });
+  const place = placeOf(secret.connection, { ...rules, fileSystem: volume.context.fileSystem });
   if (rules.embedded !== undefined) {
-    const found = await inspectFiles(rules.embedded, place.files.database, place.files.bucket);
+    const found = await inspectFiles(rules.embedded, place.files);
     if (found === 'missing') throw fail('not-found', 'volume: its metadata is not in the embedded directory');
   }
   return keeperConnection(place, secret, volume.context.encryption === 'required');
@@ -99,6 +98,8 @@ function keeperConnection(place: Place, secret: NodeSecret, encryptionRequired: 
     bucket: place.bucket,
     accessKey: place.accessKey ?? '',
     secretKey: place.secretKey ?? '',
+    sessionToken: place.sessionToken ?? '',
+    caBundle: place.caBundle ?? '',
     rsaKey: secret.privateKey ?? Buffer.alloc(0),
     passphrase: secret.passphrase ?? Buffer.alloc(0),
     hasPassphrase: secret.passphrase !== undefined,

@@ -1,9 +1,11 @@
 // Puts a CSI process together: which services it offers in its mode, on what rules, until it is told to end.
+
 import { dirname, join } from 'node:path';
 import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { connectKeeper, type Keeper } from '../keeper/client.ts';
 import { native } from '../native/native.ts';
+import type { PlaceRules } from './connection.ts';
 import { controllerMethods } from './controller.ts';
 import { identityMethods } from './identity.ts';
 import { NodeService } from './node.ts';
@@ -15,14 +17,13 @@ import type { Methods } from './unary.ts';
 export const modes = ['controller', 'node', 'all'] as const;
 export type Mode = (typeof modes)[number];
 
-export interface CsiOptions {
+export interface CsiOptions extends PlaceRules {
   readonly mode: Mode;
   readonly endpoint: string;
   readonly nodeId: string;
   readonly keeperSocket: string;
   readonly kubeletDirectory: string;
   readonly stateDirectory: string | undefined;
-  readonly embedded: string | undefined;
 }
 
 /** What CSI and the values of node labels allow. */
@@ -37,17 +38,18 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
   checkOptions(options);
   // Secrets pass through this process: no core file, and nobody else's debugger.
   native.setDumpable(false);
-  const { nodeId, embedded, kubeletDirectory } = options;
+  const { nodeId, embedded, kubeletDirectory, endpoints, ambientCredentials } = options;
+  const rules = { embedded, endpoints, ambientCredentials };
   const services: Partial<Record<ServiceName, Methods>> = {
     Identity: identityMethods({ controller: options.mode !== 'node', embedded: embedded !== undefined }),
   };
   let keeper: Keeper | undefined;
-  if (options.mode !== 'node') services.Controller = controllerMethods({ nodeId, embedded });
+  if (options.mode !== 'node') services.Controller = controllerMethods({ nodeId, ...rules });
   if (options.mode !== 'controller') {
     const directory = options.stateDirectory ?? join(dirname(socketOf(options.endpoint)), 'state');
     keeper = connectKeeper(options.keeperSocket);
     const state = await NodeState.open(directory);
-    services.Node = new NodeService(keeper, state, { nodeId, embedded, kubeletDirectory }).methods();
+    services.Node = new NodeService(keeper, state, { nodeId, kubeletDirectory, ...rules }).methods();
   }
   const server = await serve(options.endpoint, services);
   log.info('serving', {

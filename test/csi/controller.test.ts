@@ -1,4 +1,5 @@
 // The controller over its socket, on a real database and folder in a temporary embedded directory. No node, no mounts.
+
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -6,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setLogLevel } from '../../src/base/log.ts';
+import { parseEndpoints } from '../../src/config/endpoints.ts';
 import { FILE_SYSTEM_PLACEHOLDER } from '../../src/config/secret-names.ts';
 import { type RunningCsi, startCsi } from '../../src/csi/run.ts';
 import { change, write } from '../../src/filesystem/sql/op.ts';
@@ -16,6 +18,7 @@ import { CsiClient, writer } from '../harness/csi-client.ts';
 setLogLevel('error');
 const root = mkdtempSync(join(tmpdir(), 'pageseal-controller-'));
 const embedded = join(root, 'embedded');
+const rules = { embedded, endpoints: parseEndpoints(''), ambientCredentials: false };
 const socket = join(root, 'csi.sock');
 const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const secrets = { 'rsa-public-key': publicKey.export({ type: 'spki', format: 'pem' }).toString() };
@@ -39,7 +42,7 @@ before(async () => {
     keeperSocket: '',
     kubeletDirectory: '/var/lib/kubelet',
     stateDirectory: undefined,
-    embedded,
+    ...rules,
   });
   client = new CsiClient(socket);
 });
@@ -54,7 +57,7 @@ test("the socket is its owner's only", () => {
 });
 
 test('a second server does not take a socket that is served', async () => {
-  const options = { nodeId: 'n', keeperSocket: '', kubeletDirectory: '/k', stateDirectory: undefined, embedded };
+  const options = { nodeId: 'n', keeperSocket: '', kubeletDirectory: '/k', stateDirectory: undefined, ...rules };
   await assert.rejects(startCsi({ mode: 'controller', endpoint: `unix://${socket}`, ...options }), { code: 'busy' });
 });
 

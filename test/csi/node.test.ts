@@ -1,4 +1,5 @@
 // The node service's own rules, with a keeper that only remembers what it was told. Real mounts: test/sanity/.
+
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { fail } from '../../src/base/errors.ts';
 import { setLogLevel } from '../../src/base/log.ts';
+import { parseEndpoints } from '../../src/config/endpoints.ts';
 import { NodeService } from '../../src/csi/node.ts';
 import { NodeState } from '../../src/csi/node-state.ts';
 import { type RunningServer, serve } from '../../src/csi/server.ts';
@@ -92,7 +94,8 @@ async function restart(): Promise<void> {
   client?.close();
   await server?.close();
   const socket = join(root, 'node.sock');
-  const options = { nodeId: 'node-1', kubeletDirectory: kubelet, embedded };
+  const rules = { embedded, endpoints: parseEndpoints(''), ambientCredentials: false };
+  const options = { nodeId: 'node-1', kubeletDirectory: kubelet, ...rules };
   server = await serve(`unix://${socket}`, {
     Node: new NodeService(keeper, await NodeState.open(state), options).methods(),
   });

@@ -63,7 +63,7 @@ export async function destroyVolume(options: DestroyOptions): Promise<Destroyed>
     await engine.close();
     const location = parseMetaUrl(metaUrl);
     if (!shared && location.kind === 'sqlite' && location.tablePrefix === '')
-      await destroyMetadata(metaUrl, dirname(location.file));
+      await destroyMetadata(metaUrl, { kept: dirname(location.file), ownSchema: undefined });
     return { name: setting.name, uuid: setting.uuid, objects };
   } finally {
     await engine.close();

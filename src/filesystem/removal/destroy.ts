@@ -1,11 +1,15 @@
 // Removal of a whole file system in the order that can be resumed: ledger (no page opens after that), objects, metadata.
 // The metadata goes last, since it is what a repeated call finds its way by.
+
 import { rm, rmdir, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder } from '../../base/atomic-file.ts';
 import { fail } from '../../base/errors.ts';
+import { dropTables } from '../meta/schema.ts';
 import { deleteLedger } from '../meta/volume-rows.ts';
+import { dropSchema } from '../places.ts';
 import { type Engine, type Op, write } from '../sql/op.ts';
+import { openEngine } from '../sql/open-engine.ts';
 import { parseMetaUrl } from '../sql/url.ts';
 import { openStore } from '../store/open-store.ts';
 import type { ObjectStore, StoreSettings } from '../store/store.ts';
@@ -74,11 +78,17 @@ async function removeFolders(doomed: Doomed): Promise<void> {
   await rmdir(doomed.store.bucket).catch(() => undefined); // others may keep theirs there
 }
 
-/** Takes the closed database away, and its folder when it is empty then and not `kept` for others. */
-export async function destroyMetadata(metaUrl: string, kept: string | undefined): Promise<void> {
+export interface MetadataPlace {
+  /** A folder that stays for others, even empty. */
+  readonly kept: string | undefined;
+  /** PostgreSQL's schema that was made for this file system; without one only its tables go. */
+  readonly ownSchema: string | undefined;
+}
+
+/** Takes the closed database away: files with their folder when it is empty then, tables with a schema of their own. */
+export async function destroyMetadata(metaUrl: string, { kept, ownSchema }: MetadataPlace): Promise<void> {
   const location = parseMetaUrl(metaUrl);
-  // A database of a server is its administrator's; the tables are gone from it.
-  if (location.kind !== 'sqlite') return;
+  if (location.kind !== 'sqlite') return destroyTables(metaUrl, ownSchema);
   if (location.tablePrefix !== '')
     throw fail('refused', 'remove metadata: the database may hold other file systems under other table prefixes');
   // The database before its log: a log without database is nothing, the reverse is an older state of it.
@@ -86,6 +96,12 @@ export async function destroyMetadata(metaUrl: string, kept: string | undefined)
   const folder = dirname(location.file);
   const missing = await unlessMissing(syncFolder(folder));
   if (!missing && folder !== kept) await rmdir(folder).catch(() => undefined);
+}
+
+async function destroyTables(metaUrl: string, ownSchema: string | undefined): Promise<void> {
+  const engine = await openEngine(metaUrl);
+  await dropTables(engine).finally(() => engine.close());
+  if (ownSchema !== undefined) await dropSchema(metaUrl, ownSchema);
 }
 
 /** True when what it was about is not there. */
