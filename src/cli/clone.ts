@@ -1,26 +1,28 @@
 // `pageseal clone SRC DST`: copies a file or a tree of a mount without its data, at once or not at all.
+
 import { accessSync, closeSync, constants, fsyncSync, openSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { FsError, fail } from '../base/errors.ts';
 import { toJson } from './json.ts';
 import { showProgress } from './progress.ts';
+import { addStoreOptions, type StoreFlags, storeOption } from './store-options.ts';
 
-interface Flags {
+interface Flags extends StoreFlags {
   readonly preserve?: boolean;
   readonly json?: boolean;
 }
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('clone')
     .description('clone a file or a directory on a mount: a copy that shares the data')
     .argument('<SRC>', 'a path on a mount')
     .argument('<DST>', 'its clone, on the same volume; with a slash at the end the directory to put it into')
     .option('-p, --preserve', 'keep owner, mode and times; else they are those of a file that you make now')
     .option('--json', 'what was made, as JSON')
-    .addOption(new Option('--threads <count>', 'without effect: batches follow each other').hideHelp())
-    .action(clone);
+    .addOption(new Option('--threads <count>', 'without effect: batches follow each other').hideHelp());
+  addStoreOptions(command).action(clone);
 }
 
 async function clone(source: string, destination: string, flags: Flags): Promise<void> {
@@ -49,6 +51,7 @@ async function clone(source: string, destination: string, flags: Flags): Promise
       groups: process.getgroups?.() ?? [],
       preserve: flags.preserve === true,
       onProgress: progress.on,
+      ...storeOption(flags),
       signal: cut.signal,
     });
     progress.end();

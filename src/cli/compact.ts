@@ -1,14 +1,16 @@
 // `pageseal compact [META-URL] PATH...`: makes one slice of many where files were written in small pieces.
+
 import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
 import { toJson } from './json.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
+import { pathsArgument, splitMetaUrl } from './meta-url.ts';
 import { showProgress } from './progress.ts';
 import { parseThreads } from './sizes.ts';
+import { addStoreOptions, type StoreFlags, storeOption } from './store-options.ts';
 
-interface Flags extends KeyFlags {
+interface Flags extends KeyFlags, StoreFlags {
   readonly threads: number;
-  readonly bucket?: string;
   readonly json?: boolean;
 }
 
@@ -17,24 +19,22 @@ export function register(program: Command): void {
     .command('compact')
     .description('compact the chunks of files and of all below directories, on a mount or with META-URL in a volume')
     .usage('[options] [META-URL] PATH...')
-    .argument('<PATH...>', 'paths on mounts; after a META-URL (sqlite3://FILE) paths from the root of that volume')
+    .addArgument(pathsArgument())
     .addOption(new Option('-p, --threads <count>', 'chunks at the same time').default(4).argParser(parseThreads))
-    .option('--bucket <place>', 'where the objects are, if not where the record says')
     .option('--json', 'the report as JSON, one line for each volume');
-  addKeyOptions(command)
+  addStoreOptions(addKeyOptions(command))
     .addHelpText('after', '\nPages are read and written anew: it needs the key, as mount does.')
     .action(compact);
 }
 
-async function compact([first = '', ...rest]: string[], flags: Flags): Promise<void> {
-  const given = first.includes('://') ? first : undefined;
-  const paths = given === undefined ? [first, ...rest] : rest;
+async function compact(given: string[], flags: Flags): Promise<void> {
+  const { metaUrl: named, paths } = splitMetaUrl(given);
   if (paths.length === 0) throw fail('bad-input', 'compact: a path is missing after the META-URL');
   const { compactPaths } = await import('../filesystem/compact-paths.ts');
   const { locate } = await import('./mount/locate.ts');
   const volumes = new Map<string, string[]>();
   for (const path of paths) {
-    const place = given === undefined ? locate(path) : { metaUrl: given, path };
+    const place = named === undefined ? locate(path) : { metaUrl: named, path };
     volumes.set(place.metaUrl, [...(volumes.get(place.metaUrl) ?? []), place.path]);
   }
   for (const [metaUrl, inside] of volumes) {
@@ -46,7 +46,7 @@ async function compact([first = '', ...rest]: string[], flags: Flags): Promise<v
       threads: flags.threads,
       onProgress: progress.on,
       ...(key && { key }),
-      ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
+      ...storeOption(flags),
     }).finally(progress.end);
     if (report.failed > 0) process.exitCode = 1;
     if (flags.json) {

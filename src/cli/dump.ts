@@ -1,7 +1,9 @@
 // `pageseal dump META-URL [FILE]`: the metadata as JSON, in the original client's form. Needs no key.
+
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
 import { toJson } from './json.ts';
+import { metaUrlArgument } from './meta-url.ts';
 import { showProgress } from './progress.ts';
 
 interface Flags {
@@ -17,7 +19,7 @@ export function register(program: Command): void {
     .description(
       'write all metadata as JSON, in the form of the original client: one consistent moment, no file contents',
     )
-    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .addArgument(metaUrlArgument())
     .argument('[FILE]', 'where to; packed when it ends in .gz or .zstd; standard output when left out')
     .option('--subdir <dir>', 'only this directory of the volume')
     .option('--keep-secret-key', "keep the store's credentials (careful: the file then gives them away)")

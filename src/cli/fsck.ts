@@ -1,4 +1,5 @@
 // `pageseal fsck META-URL`: checks a volume or a part of it and lists what is wrong; repairs it when told to.
+
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { OnProgress } from '../base/progress.ts';
@@ -7,9 +8,11 @@ import type { FsckReport } from '../filesystem/fsck/fsck.ts';
 import type { RepairReport } from '../filesystem/fsck/repair.ts';
 import { toJson } from './json.ts';
 import { addKeyOptions, type KeyFlags, keyOfVolume } from './key-options.ts';
+import { metaUrlArgument } from './meta-url.ts';
 import { showProgress } from './progress.ts';
+import { addStoreOptions, type StoreFlags, storeOption } from './store-options.ts';
 
-interface Flags extends KeyFlags {
+interface Flags extends KeyFlags, StoreFlags {
   readonly path?: string;
   readonly recursive?: boolean;
   readonly repair?: boolean;
@@ -18,7 +21,6 @@ interface Flags extends KeyFlags {
   readonly deep?: boolean;
   readonly adopt?: boolean;
   readonly ledger?: string;
-  readonly bucket?: string;
   readonly json?: boolean;
 }
 
@@ -26,7 +28,7 @@ export function register(program: Command): void {
   const command = program
     .command('fsck')
     .description('check a volume: tree, slices, ledger rows, objects; exit code 1 when something is wrong')
-    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .addArgument(metaUrlArgument())
     .option('--path <path>', 'only this path, from the root of the volume')
     .option('-r, --recursive', 'with --path: and everything below it')
     .option('--repair', 'repair what can be; nothing that holds data is thrown away')
@@ -41,9 +43,8 @@ export function register(program: Command): void {
     .addOption(
       new Option('--ledger <mode>', 'with --adopt: refuse pages without a row from then on').choices(['strict']),
     )
-    .option('--bucket <place>', 'where the objects are, if not where the record says')
     .option('--json', 'the report as JSON');
-  addKeyOptions(command).action(check);
+  addStoreOptions(addKeyOptions(command)).action(check);
 }
 
 function octal(text: string): number {
@@ -63,7 +64,7 @@ async function check(metaUrl: string, flags: Flags): Promise<void> {
     recursive: flags.recursive === true,
     figures: flags.syncDirStat === true,
     ...(flags.path !== undefined && { path: flags.path }),
-    ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
+    ...storeOption(flags),
     ...(flags.deep && { deep: await keyOfVolume(metaUrl, flags) }),
   };
   const adopted = flags.adopt ? await adoptPages(metaUrl, flags, progress.on).finally(progress.end) : undefined;
@@ -87,7 +88,7 @@ async function adoptPages(metaUrl: string, flags: Flags, progress: OnProgress): 
     key,
     progress,
     strict: flags.ledger === 'strict',
-    ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
+    ...storeOption(flags),
   });
 }
 

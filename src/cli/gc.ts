@@ -1,18 +1,20 @@
 // `pageseal gc META-URL`: what takes space and belongs to no file. A dry run unless told to delete.
+
 import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { GcReport } from '../filesystem/gc/gc.ts';
 import { toJson } from './json.ts';
 import { addKeyOptions, type KeyFlags, keyOfVolume } from './key-options.ts';
+import { metaUrlArgument } from './meta-url.ts';
 import { showProgress } from './progress.ts';
 import { parseThreads } from './sizes.ts';
+import { addStoreOptions, type StoreFlags, storeOption } from './store-options.ts';
 
-interface Flags extends KeyFlags {
+interface Flags extends KeyFlags, StoreFlags {
   readonly compact?: boolean;
   readonly delete?: boolean;
   readonly threads: number;
   readonly olderThan?: number;
-  readonly bucket?: string;
   readonly json?: boolean;
 }
 
@@ -20,14 +22,13 @@ export function register(program: Command): void {
   const command = program
     .command('gc')
     .description('find objects and rows that belong to no file; a dry run without --delete')
-    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .addArgument(metaUrlArgument())
     .option('--delete', 'delete what leaked, and what waits for its deletion at once; needs no key')
     .option('--compact', 'first make one slice of what overwriting left in many; needs the key')
     .addOption(new Option('-p, --threads <count>', 'deletes at the same time').default(10).argParser(parseThreads))
     .option('--older-than <seconds>', 'leave younger objects alone: they may belong to an upload (3600)', seconds)
-    .option('--bucket <place>', 'where the objects are, if not where the record says')
     .option('--json', 'the report as JSON');
-  addKeyOptions(command).action(collect);
+  addStoreOptions(addKeyOptions(command)).action(collect);
 }
 
 function seconds(text: string): number {
@@ -52,7 +53,7 @@ async function collect(metaUrl: string, flags: Flags): Promise<void> {
     ...(flags.delete && { delete: true }),
     ...(flags.compact && { compact: await keyOfVolume(metaUrl, flags) }),
     ...(olderThanSeconds !== undefined && { olderThanSeconds }),
-    ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
+    ...storeOption(flags),
   }).finally(progress.end);
   if ((report.compacted?.failed ?? 0) > 0) process.exitCode = 1;
   console.log(flags.json ? toJson(report, 2) : asText(report));

@@ -1,9 +1,11 @@
 // `pageseal info [META-URL] PATH...`: a file's attributes and where its bytes lie, as the metadata has them. What a mount has
 // not committed yet is not shown: a mount of ours has no control file that could be asked.
+
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { FileInfo } from '../filesystem/file-info.ts';
 import { toJson } from './json.ts';
+import { pathsArgument, splitMetaUrl } from './meta-url.ts';
 
 /** Of a much overwritten file, these many records are shown. */
 const MOST_SLICES = 100;
@@ -13,7 +15,7 @@ export function register(program: Command): void {
     .command('info')
     .description('show inode, slices and objects of a path on a mount, or with META-URL of a path inside a volume')
     .usage('[options] [META-URL] PATH...')
-    .argument('<PATH...>', 'paths on mounts; after a META-URL (sqlite3://FILE) paths from the root of that volume')
+    .addArgument(pathsArgument())
     .option('-i, --inode', 'PATH are inode numbers of the volume that META-URL names, or the current directory is on')
     .option('-r, --recursive', 'what everything below a directory adds up to, instead of its entries')
     .option('--strict', 'count every entry below it, instead of the sums that are kept per directory')
@@ -30,9 +32,8 @@ interface Flags {
   readonly json?: boolean;
 }
 
-async function show([first = '', ...rest]: string[], flags: Flags): Promise<void> {
-  const metaUrl = first.includes('://') ? first : undefined;
-  const paths = metaUrl === undefined ? [first, ...rest] : rest;
+async function show(given: string[], flags: Flags): Promise<void> {
+  const { metaUrl, paths } = splitMetaUrl(given);
   if (paths.length === 0) throw fail('bad-input', 'info: a path is missing after the META-URL');
   const { readInfo } = await import('../filesystem/file-info.ts');
   const { locate } = await import('./mount/locate.ts');

@@ -1,14 +1,16 @@
 // `pageseal load META-URL [FILE]`: a dump, ours or the original client's, into an empty database.
+
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { SealedWith } from '../filesystem/load/source.ts';
 import { toJson } from './json.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags } from './key-options.ts';
+import { metaUrlArgument } from './meta-url.ts';
 import { showProgress } from './progress.ts';
+import { addStoreOptions, type StoreFlags, storeOption } from './store-options.ts';
 
-interface Flags extends KeyFlags {
+interface Flags extends KeyFlags, StoreFlags {
   readonly encryptAlgo: string;
-  readonly bucket?: string;
   /** Commander's form of --skip-bucket. */
   readonly skipBucket?: boolean;
   readonly json?: boolean;
@@ -18,16 +20,17 @@ export function register(program: Command): void {
   const command = program
     .command('load')
     .description('load a dump into an empty database: plain, .gz, .zstd, or a backup out of the store')
-    .argument('<META-URL>', 'an empty or new database: sqlite3://FILE')
+    .addArgument(metaUrlArgument('an empty or new database'))
     .argument('[FILE]', 'the dump; standard input when left out')
     .option('--encrypt-algo <name>', 'how a sealed backup is sealed', 'aes256gcm-rsa')
-    .option(
-      '--bucket <place>',
-      'where the objects are now, if not where the record says: only to see which ids are taken',
-    )
     .option('--skip-bucket', 'do not look at the store: go on with slice ids far above those in the dump')
     .option('--json', 'tell what was loaded as JSON');
-  addKeyOptions(command).action(load);
+  addStoreOptions(addKeyOptions(command))
+    .addHelpText(
+      'after',
+      '\nThe store is only looked at to see which slice ids are taken; the record stays as the dump has it.',
+    )
+    .action(load);
 }
 
 async function load(metaUrl: string, file: string | undefined, flags: Flags): Promise<void> {
@@ -42,7 +45,7 @@ async function load(metaUrl: string, file: string | undefined, flags: Flags): Pr
       metaUrl,
       text: file === undefined ? pipedText(process.stdin) : dumpText(file, sealed),
       skipBucket: flags.skipBucket === true,
-      ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
+      ...storeOption(flags),
       bucketProgress: objects.on,
       progress: (done, total) => {
         objects.end();

@@ -1,5 +1,6 @@
 // `pageseal mount META-URL MOUNTPOINT`: serves a file system, in the foreground by itself, in the background by a worker
 // under a keeper for this one mount.
+
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -7,21 +8,22 @@ import { FsError, fail } from '../base/errors.ts';
 import { MiB } from '../base/units.ts';
 import { parseAttempts, parseDuration, parseHeartbeat } from '../config/duration.ts';
 import { isBackupInterval } from '../config/mount-options.ts';
+import { environmentFor } from '../config/worker-environment.ts';
 import type { Handoff } from '../keeper/handoff.ts';
 import { addKeyOptions, type KeyFlags, keyFromFlags, keyOfRecord } from './key-options.ts';
+import { metaUrlArgument } from './meta-url.ts';
 import { placeOf } from './mount/place.ts';
 import { addOriginalMountFlags } from './original-flags.ts';
 import { hasPassphrase } from './passphrase.ts';
 import { parseSize } from './sizes.ts';
+import { addStoreOptions, type StoreFlags, storeFromFlags } from './store-options.ts';
 
-export interface MountFlags extends KeyFlags {
+export interface MountFlags extends KeyFlags, StoreFlags {
   readonly background?: boolean;
   readonly o?: readonly string[];
   readonly subdir?: string;
   readonly readOnly?: boolean;
   readonly log?: string;
-  readonly bucket?: string;
-  readonly storage?: string;
   readonly bufferSize: string;
   readonly atimeMode: string;
   readonly enableCap?: boolean;
@@ -42,6 +44,7 @@ const MOUNT_EXAMPLES = `
 Examples:
   pageseal mount sqlite3:///srv/meta.db /mnt/demo --rsa-key volume.pem
   pageseal mount -d sqlite3:///srv/meta.db /mnt/demo --rsa-key volume.pem --passphrase-file passphrase
+  META_PASSWORD_FILE=password pageseal mount -d postgres://demo@db.example/demo /mnt/demo --rsa-key volume.pem
 
 Without a key flag the key in the metadata is used, if there is one. The passphrase comes from --passphrase-file, from
 JFS_RSA_PASSPHRASE, or is asked for. Other flags of the original client are accepted where they change nothing that
@@ -51,7 +54,7 @@ export function register(program: Command): void {
   const command = program
     .command('mount')
     .description('mount a volume; in the foreground until it is unmounted, or with -d in the background')
-    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .addArgument(metaUrlArgument())
     .argument('<MOUNTPOINT>', 'a directory')
     .option('-d, --background', 'return when the mount answers; a worker is supervised and replaced if it dies')
     .option(
@@ -62,8 +65,6 @@ export function register(program: Command): void {
     .option('--subdir <dir>', 'mount a directory of the volume')
     .option('--read-only', 'refuse all writes')
     .option('--log <file>', 'where a background mount logs', '/var/log/pageseal.log')
-    .option('--storage <kind>', 'kind of object store, if not as the record says')
-    .option('--bucket <place>', 'where the objects are, if not where the record says')
     .option('--buffer-size <MiB>', 'opened pages kept in memory', '64')
     .option('--attr-cache <time>', 'for how long the kernel believes attributes: seconds, or with a unit', '1s')
     .option('--entry-cache <time>', 'the same for names of files', '1s')
@@ -78,7 +79,7 @@ export function register(program: Command): void {
     .option('--enable-selinux', 'keep security.selinux')
     .option('--no-bgjob', 'leave hourly clean-up and background compaction to other mounts');
   addOriginalMountFlags(command);
-  addKeyOptions(command).addHelpText('after', MOUNT_EXAMPLES).action(mount);
+  addStoreOptions(addKeyOptions(command)).addHelpText('after', MOUNT_EXAMPLES).action(mount);
 }
 
 const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
@@ -115,10 +116,13 @@ async function usableMountPoint(path: string): Promise<string> {
   }
 }
 
-/** Workers live in `/`. */
+/** Workers live in `/`: a database's file, and those of TLS, are named from there. */
 function absoluteUrl(metaUrl: string): string {
   const [, path] = /^sqlite3:\/\/([^/?][^?]*)/.exec(metaUrl) ?? [];
-  return path === undefined ? metaUrl : metaUrl.replace(path, `${process.cwd()}/${path}`);
+  if (path !== undefined) return metaUrl.replace(path, `${process.cwd()}/${path}`);
+  return metaUrl.replace(/([?&]ssl(?:rootcert|cert|key)=)([^&]*)/g, (whole, name: string, file: string) =>
+    /^(\/|%2f|-|%2d|\+|$)/i.test(file) ? whole : `${name}${encodeURIComponent(`${process.cwd()}/`)}${file}`,
+  );
 }
 
 async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags): Promise<Handoff> {
@@ -142,10 +146,8 @@ async function handoffFor(metaUrl: string, mountPoint: string, flags: MountFlags
     settings: {
       purpose: 'serve',
       metaUrl,
-      storage: flags.storage ?? '',
-      bucket: flags.bucket ?? '',
-      accessKey: '',
-      secretKey: '',
+      store: storeFromFlags(flags),
+      environment: environmentFor({ withIdentity: true }),
       // Who brings a key or a passphrase means an encrypted volume; the record is not asked.
       encryptionRequired: key !== undefined || hasPassphrase(flags),
       uuid: '',

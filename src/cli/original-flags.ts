@@ -20,25 +20,20 @@ const mountWithoutEffect = [
   '--disable-transparent-hugepage',
 ]; // biome-ignore format: a table reads better than a column
 
-const onlyFolders = 'this version stores in a local folder only';
+const noTags = 'objects get no tags';
 const noWriteBack = 'a write is acknowledged when it is safe; there is no write-back';
 const noMapping = 'ids of callers are taken as the kernel gives them';
 
 /** Somebody relies on what these do, and would not get it. */
 const refused: Readonly<Record<string, string>> = {
   '--force': 'a volume is never overwritten: remove its metadata and its objects first, or unmount first',
-  '--access-key': onlyFolders,
-  '--secret-key': onlyFolders,
-  '--session-token': onlyFolders,
-  '--storage-class': onlyFolders,
-  '--tag': onlyFolders,
-  '--shards': onlyFolders,
+  '--tag': noTags,
+  '--tier': 'new objects have one storage class: --storage-class',
+  '--shards': 'a volume has one bucket',
   '--writeback': noWriteBack,
   '--writeback-threshold-size': noWriteBack,
   '--upload-delay': noWriteBack,
   '--upload-hours': noWriteBack,
-  '--upload-limit': 'bandwidth is not limited in this version',
-  '--download-limit': 'bandwidth is not limited in this version',
   '--root-squash': noMapping,
   '--all-squash': noMapping,
   '--umask': 'the umask of the caller counts',

@@ -2,19 +2,10 @@
 // opens the key wipes; never in a message.
 import { readFileSync } from 'node:fs';
 import { fail } from '../base/errors.ts';
+import { secretFromEnvironment } from './secrets-environment.ts';
 
 /** The original client's variable; an empty value is an empty passphrase. */
-const VARIABLE = 'JFS_RSA_PASSPHRASE';
-
-let fromEnvironment: Buffer | undefined;
-
-/** Takes the variable out of the environment, so that no child process inherits it. Runs before any command. */
-export function takePassphraseFromEnvironment(): void {
-  const value = process.env[VARIABLE];
-  if (value === undefined) return;
-  fromEnvironment = Buffer.from(value);
-  delete process.env[VARIABLE];
-}
+const fromEnvironment = (): Buffer | undefined => secretFromEnvironment('JFS_RSA_PASSPHRASE');
 
 export interface PassphraseFlags {
   readonly passphraseFile?: string;
@@ -22,7 +13,7 @@ export interface PassphraseFlags {
 
 /** Whether the user gave one, an empty one included. */
 export const hasPassphrase = (flags: PassphraseFlags): boolean =>
-  flags.passphraseFile !== undefined || fromEnvironment !== undefined;
+  flags.passphraseFile !== undefined || fromEnvironment() !== undefined;
 
 /**
  * The passphrase for a key. `sealed`: the key is known to need one, so a person at a terminal is asked; otherwise only
@@ -34,7 +25,8 @@ export async function passphraseFor(
   question: string,
 ): Promise<Buffer | undefined> {
   if (flags.passphraseFile !== undefined) return readPassphraseFile(flags.passphraseFile);
-  if (fromEnvironment !== undefined) return Buffer.from(fromEnvironment);
+  const given = fromEnvironment();
+  if (given !== undefined) return Buffer.from(given);
   if (!sealed || !process.stdin.isTTY) return undefined;
   return prompt(question);
 }

@@ -1,10 +1,12 @@
 // `pageseal quota set|get|delete|list|check META-URL`: limits of directories, users and groups, in the words and tables of
 // the original client.
+
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { Limits } from '../filesystem/meta/quota-rows.ts';
 import type { QuotaMismatch, ShownQuota, Subject } from '../filesystem/quota.ts';
 import { toJson } from './json.ts';
+import { metaUrlArgument } from './meta-url.ts';
 import { showProgress } from './progress.ts';
 import { parseCount, parseSize, shownSize } from './sizes.ts';
 import { table } from './table.ts';
@@ -28,7 +30,7 @@ export function register(program: Command): void {
     quota
       .command(name)
       .description(description)
-      .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+      .addArgument(metaUrlArgument())
       .option('--path <path>', 'a directory, from the root of the volume')
       .option('--uid <id>', 'a user')
       .option('--gid <id>', 'a group')

@@ -1,33 +1,33 @@
 // `pageseal rmr [META-URL] PATH...`: removes trees through the metadata, faster than rm -r through a mount.
+
 import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
 import { toJson } from './json.ts';
+import { pathsArgument, splitMetaUrl } from './meta-url.ts';
 import { showProgress } from './progress.ts';
 import { parseThreads } from './sizes.ts';
+import { addStoreOptions, type StoreFlags, storeOption } from './store-options.ts';
 
-interface Flags {
+interface Flags extends StoreFlags {
   readonly skipTrash?: boolean;
   readonly threads: number;
-  readonly bucket?: string;
   readonly json?: boolean;
 }
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('rmr')
     .description('remove directories with everything in them, on a mount, or with META-URL inside a volume')
     .usage('[options] [META-URL] PATH...')
-    .argument('<PATH...>', 'paths on mounts; after a META-URL (sqlite3://FILE) paths from the root of that volume')
+    .addArgument(pathsArgument())
     .option('--skip-trash', 'delete at once and for good; root only')
     .addOption(new Option('-p, --threads <count>', 'removals at the same time').default(50).argParser(parseThreads))
-    .option('--bucket <place>', 'where the objects are, if not where the record says')
-    .option('--json', 'what was removed, as JSON, one line for each path')
-    .action(remove);
+    .option('--json', 'what was removed, as JSON, one line for each path');
+  addStoreOptions(command).action(remove);
 }
 
-async function remove([first = '', ...rest]: string[], flags: Flags): Promise<void> {
-  const metaUrl = first.includes('://') ? first : undefined;
-  const paths = metaUrl === undefined ? [first, ...rest] : rest;
+async function remove(given: string[], flags: Flags): Promise<void> {
+  const { metaUrl, paths } = splitMetaUrl(given);
   if (paths.length === 0) throw fail('bad-input', 'rmr: a path is missing after the META-URL');
   const { removePaths } = await import('../filesystem/removal/remove-paths.ts');
   const { locateEntry } = await import('./mount/locate.ts');
@@ -46,7 +46,7 @@ async function remove([first = '', ...rest]: string[], flags: Flags): Promise<vo
         skipTrash: flags.skipTrash === true,
         threads: flags.threads,
         onProgress: (count) => progress.on(before + count, undefined),
-        ...(flags.bucket !== undefined && { store: { bucket: flags.bucket } }),
+        ...storeOption(flags),
       });
       before += removed;
       if (flags.json) console.log(toJson({ path: paths[at], removed }));

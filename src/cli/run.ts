@@ -4,7 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { FsError } from '../base/errors.ts';
 import { exitCodeOf, exitCodes, usageExitCode } from './exit-codes.ts';
 import { whyRefused } from './original-flags.ts';
-import { takePassphraseFromEnvironment } from './passphrase.ts';
+import { takeSecretsFromEnvironment } from './secrets-environment.ts';
 
 interface CommandFile {
   /** Adds the command to the program; its action imports what it needs when it runs. */
@@ -46,7 +46,7 @@ const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 /** Runs `args` (without interpreter and script). Answers nothing: the outcome is process.exitCode. */
 export async function run(args: readonly string[]): Promise<void> {
   // Here and not where it is used: no command may start a child that inherits it.
-  takePassphraseFromEnvironment();
+  takeSecretsFromEnvironment();
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error; // the reader of a pipe may leave early
   });

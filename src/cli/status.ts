@@ -1,17 +1,21 @@
 // `pageseal status META-URL`: record, sessions, usage. Needs no key and shows none.
+
 import type { Command } from 'commander';
+import { withoutSecrets } from '../base/meta-url-text.ts';
 import type { Session, Status } from '../filesystem/describe.ts';
+import { metaUrlArgument } from './meta-url.ts';
 
 export function register(program: Command): void {
   program
     .command('status')
     .description('show the record, the sessions and the usage of a volume')
-    .argument('<META-URL>', 'where the metadata is: sqlite3://FILE')
+    .addArgument(metaUrlArgument())
     .option('--json', 'as JSON, in the form of the original client')
     .action(async (metaUrl: string, flags: { json?: boolean }) => {
-      const { readStatus } = await import('../filesystem/describe.ts');
+      const { placeOfObjects, readStatus } = await import('../filesystem/describe.ts');
       const status = await readStatus(metaUrl);
-      console.log(flags.json ? asJson(status) : asText(status));
+      const place = placeOfObjects(status.setting);
+      console.log(flags.json ? asJson(status) : asText(status, withoutSecrets(metaUrl), place));
     });
 }
 
@@ -34,9 +38,11 @@ function asJson(status: Status): string {
   return JSON.stringify(shown, null, 2);
 }
 
+const shownClass = (name: string): string => (name === '' ? '' : `, storage class ${name}`);
+
 const expiry = (session: Session): string => new Date(Number(session.expires) * 1000).toISOString();
 
-function asText(status: Status): string {
+function asText(status: Status, metadata: string, place: string): string {
   const { setting } = status;
   const key = {
     unencrypted: 'none: pages are not encrypted',
@@ -44,8 +50,9 @@ function asText(status: Status): string {
     'in-metadata': 'in metadata',
   };
   const lines = [
+    ['metadata', metadata],
     ['volume', `${setting.name} (${setting.uuid})`],
-    ['objects', `${setting.storage} ${setting.bucket}${setting.name}/`],
+    ['objects', `${setting.storage} ${place}${shownClass(setting.storageClass)}`],
     ['pages', `${setting.pageSize / 1024} KiB, ${setting.compression}${setting.hashPrefix ? ', hash prefix' : ''}`],
     ['key', `${key[status.custody]}${sealing(status)}`],
     ['trash', setting.trashDays === 0 ? 'off' : `${setting.trashDays} days, ${status.trashInodes} entries`],

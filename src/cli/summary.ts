@@ -1,8 +1,10 @@
 // `pageseal summary [META-URL] PATH`: what a tree holds, as a table of its biggest entries.
+
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { Summary } from '../filesystem/summary.ts';
 import { toJson } from './json.ts';
+import { pathsArgument, splitMetaUrl } from './meta-url.ts';
 import { showProgress } from './progress.ts';
 import { shownSize } from './sizes.ts';
 import { table } from './table.ts';
@@ -24,7 +26,7 @@ export function register(program: Command): void {
     .command('summary')
     .description('show what a tree holds: bytes, directories, files, the biggest entries first')
     .usage('[options] [META-URL] PATH')
-    .argument('<PATH...>', 'a path on a mount; after a META-URL (sqlite3://FILE) a path from the root of that volume')
+    .addArgument(pathsArgument('a path on a mount; after a META-URL a path from the root of that volume'))
     .option('-d, --depth <levels>', `levels to show, 0 to ${MOST_DEPTH}`, '2')
     .option('-e, --entries <count>', `biggest entries of each directory to show, up to ${MOST_ENTRIES}`, '10')
     .option('--strict', 'count every entry, instead of the sums that are kept per directory')
@@ -33,10 +35,10 @@ export function register(program: Command): void {
     .action(show);
 }
 
-async function show([first = '', ...rest]: string[], flags: Flags): Promise<void> {
-  const metaUrl = first.includes('://') ? first : undefined;
-  const path = metaUrl === undefined ? first : rest.shift();
-  if (path === undefined || rest.length > 0)
+async function show(given: string[], flags: Flags): Promise<void> {
+  const { metaUrl, paths } = splitMetaUrl(given);
+  const [path, ...more] = paths;
+  if (path === undefined || more.length > 0)
     throw fail('bad-input', 'summary: wanted one path, after a META-URL or alone');
   const options = {
     depth: bounded('--depth', flags.depth, MOST_DEPTH),

@@ -1,13 +1,14 @@
 // `pageseal trash list|restore|empty META-URL`: what was deleted and is still there, putting it back, and removing it for
 // good before its time.
+
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { HourInfo, TrashedEntry } from '../filesystem/trash/list.ts';
 import { toJson } from './json.ts';
+import { metaUrlArgument } from './meta-url.ts';
 import { showProgress } from './progress.ts';
 import { addRestore } from './restore.ts';
-
-const META_URL = ['<META-URL>', 'where the metadata is: sqlite3://FILE'] as const;
+import { addStoreOptions, type StoreFlags, storeFromFlags } from './store-options.ts';
 
 export function register(program: Command): void {
   const trash = program.command('trash').description('list, restore or empty what deleted entries left in the trash');
@@ -15,20 +16,20 @@ export function register(program: Command): void {
     .command('list')
     .alias('ls')
     .description('the hours of the trash, or the entries of one with the paths they had')
-    .argument(...META_URL)
+    .addArgument(metaUrlArgument())
     .argument('[HOUR...]', 'hours of the trash (UTC), like 2026-01-31-09')
     .option('--json', 'as JSON, one line for each')
     .action(list);
   addRestore(trash);
-  trash
+  const removal = trash
     .command('empty')
     .description('remove what is in the trash for good, and the objects of its files')
-    .argument(...META_URL)
+    .addArgument(metaUrlArgument())
     .option('--before <hour>', 'only what was deleted before this hour (UTC), like 2026-01-31-09')
     .option('--older-than <hours>', 'only what was deleted so many hours ago or earlier')
     .option('--yes', 'do it: nothing brings it back')
-    .option('--json', 'the report as JSON')
-    .action(empty);
+    .option('--json', 'the report as JSON');
+  addStoreOptions(removal).action(empty);
 }
 
 async function list(metaUrl: string, hours: string[], flags: { readonly json?: boolean }): Promise<void> {
@@ -63,7 +64,7 @@ const entryJson = ({ entry, path, attr }: TrashedEntry): string =>
 const entryText = ({ entry, path, attr }: TrashedEntry): string =>
   `${entry}  ${attr?.length ?? '?'} bytes  was ${path ?? 'in a directory that is gone'}`;
 
-interface EmptyFlags {
+interface EmptyFlags extends StoreFlags {
   readonly before?: string;
   readonly olderThan?: string;
   readonly yes?: boolean;
@@ -77,7 +78,7 @@ async function empty(metaUrl: string, flags: EmptyFlags): Promise<void> {
       hint: 'pageseal trash list META-URL shows what would go',
     });
   const { openKeyless } = await import('../filesystem/without-key.ts');
-  const volume = await openKeyless(metaUrl);
+  const volume = await openKeyless(metaUrl, storeFromFlags(flags));
   const progress = await showProgress('removed', flags.json);
   try {
     const report = await volume.meta.emptyTrash(limit, ({ removed }) => progress.on(removed, undefined));

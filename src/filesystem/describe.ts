@@ -34,6 +34,13 @@ export interface Status {
   readonly trashInodes: bigint;
 }
 
+/** Where its objects are, for people; what stands in the record may be anything. */
+export const placeOfObjects = ({ name, bucket }: Pick<Setting, 'name' | 'bucket'>): string =>
+  `${bucket
+    .replace(/\/\/[^@/?#]*@/, '//')
+    .replace(/[?#].*$/, '')
+    .replace(/\/*$/, '/')}${name}/`;
+
 /** Opens the database for reading, runs `work`, closes it. */
 export async function reading<T>(
   metaUrl: string,

@@ -2,15 +2,27 @@
 // can be wiped. First the keeper writes PEM and passphrase; the worker replaces them by the unlocked key.
 import { fail } from '../base/errors.ts';
 
+/** How the object store is reached, where that is not as the record says. Secret in parts. */
+export interface StoreOverrides {
+  readonly storage?: string;
+  readonly bucket?: string;
+  readonly accessKey?: string;
+  readonly secretKey?: string;
+  readonly sessionToken?: string;
+  readonly storageClass?: string;
+  readonly uploadLimit?: number;
+  readonly downloadLimit?: number;
+  readonly caBundle?: string;
+  readonly allowInsecureLoopback?: boolean;
+}
+
 export interface WorkerSettings {
   /** prove: open the key, compare, and end; nothing is served. */
   readonly purpose: 'serve' | 'prove';
   readonly metaUrl: string;
-  /** Overrides of the record; empty: as the record says. */
-  readonly storage: string;
-  readonly bucket: string;
-  readonly accessKey: string;
-  readonly secretKey: string;
+  readonly store: StoreOverrides;
+  /** Variables that the worker sets for itself (config/worker-environment.ts); it inherits none. */
+  readonly environment: Readonly<Record<string, string>>;
   /** The volume must be encrypted, whatever its record says. */
   readonly encryptionRequired: boolean;
   /** The file system it must be; empty: any. */

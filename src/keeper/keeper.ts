@@ -1,12 +1,14 @@
 // The mounts of a node: one superblock per volume in the keeper's own directory, bound at kubelet's paths. Knows volumes
 // and paths; the gRPC service in front of it is service.ts. It never opens a file system: workers do.
+
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, realpathSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { FsError, fail, hasCode } from '../base/errors.ts';
 import { log } from '../base/log.ts';
+import { environmentFor } from '../config/worker-environment.ts';
 import { bind, isVolume, removeMount, unbind } from './bind.ts';
-import type { Handoff, WorkerSettings } from './handoff.ts';
+import type { Handoff, StoreOverrides, WorkerSettings } from './handoff.ts';
 import { KubeletPaths } from './kubelet-paths.ts';
 import type {
   BindReply,
@@ -338,12 +340,22 @@ const deadlinesOf = ({ recoveryDeadlineMs, endDeadlineMs, hangDeadlineMs }: Keep
 
 function handoffOf(
   connection: Connection,
-  rest: Omit<WorkerSettings, 'metaUrl' | 'storage' | 'bucket' | 'accessKey' | 'secretKey' | 'encryptionRequired'>,
+  rest: Omit<WorkerSettings, 'metaUrl' | 'store' | 'environment' | 'encryptionRequired'>,
 ): Handoff {
-  const { metaUrl, storage, bucket, accessKey, secretKey, encryptionRequired } = connection;
+  const { metaUrl, encryptionRequired } = connection;
+  const store = storeOf(connection);
+  // A volume that brings credentials of its own has no use for the node's.
+  const environment = environmentFor({ withIdentity: store.accessKey === undefined });
   return {
-    settings: { metaUrl, storage, bucket, accessKey, secretKey, encryptionRequired, ...rest },
+    settings: { metaUrl, store, environment, encryptionRequired, ...rest },
     pem: connection.rsaKey.length > 0 ? Buffer.from(connection.rsaKey) : undefined,
     passphrase: connection.hasPassphrase ? Buffer.from(connection.passphrase) : undefined,
   };
+}
+
+/** What is empty is as the record says. */
+function storeOf(connection: Connection): StoreOverrides {
+  const { storage, bucket, accessKey, secretKey, sessionToken, caBundle } = connection;
+  const given = { storage, bucket, accessKey, secretKey, sessionToken, caBundle };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''));
 }

@@ -7,6 +7,9 @@ export interface Connection {
   readonly bucket: string;
   readonly accessKey: string;
   readonly secretKey: string;
+  readonly sessionToken: string;
+  /** PEM text. */
+  readonly caBundle: string;
   /** PEM; empty: the key in metadata. */
   readonly rsaKey: Buffer;
   readonly passphrase: Buffer;

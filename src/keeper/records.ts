@@ -18,9 +18,6 @@ export interface VolumeRecord {
   readonly readOnly: boolean;
 }
 
-/** `scheme://user:password@host` without the password. */
-export const withoutPassword = (metaUrl: string): string => metaUrl.replace(/^([^:/]+:\/\/[^:@/]*):[^@/]*@/, '$1@');
-
 /** The list's name in a keeper's run directory. */
 export const RECORDS_FILE = 'volumes.json';
 

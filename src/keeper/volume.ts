@@ -1,9 +1,11 @@
 // One mounted volume: its /dev/fuse descriptor, its mount, its supervisor and its state memory. Made by open(), ended by
 // close(); where it is bound is the keeper's affair.
+
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { wipe } from '../base/bytes.ts';
 import { FsError, fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
+import { withoutSecrets } from '../base/meta-url-text.ts';
 import { KiB } from '../base/units.ts';
 import { native } from '../native/native.ts';
 import { isVolume, MOUNT_TYPE, removeMount } from './bind.ts';
@@ -11,7 +13,6 @@ import type { MountShape } from './control.ts';
 import { type Handoff, packHandoff } from './handoff.ts';
 import { MetricsSocket } from './metrics-socket.ts';
 import { topMount } from './mountinfo.ts';
-import { withoutPassword } from './records.ts';
 import { StateMemory } from './state.ts';
 import { type Health, type Opened, Supervisor } from './supervisor.ts';
 import type { Owner, Program } from './worker-process.ts';
@@ -67,7 +68,7 @@ export class Volume {
     this.mountPoint = options.mountPoint;
     this.readOnly = options.handoff.settings.readOnly;
     this.directory = options.handoff.settings.directory;
-    this.metaUrl = withoutPassword(options.handoff.settings.metaUrl);
+    this.metaUrl = withoutSecrets(options.handoff.settings.metaUrl);
     this.#syncDeadlineMs = options.endDeadlineMs ?? SYNC_DEADLINE_MS;
     this.#state = sealedState(options.handoff);
     this.#fuse = openSync('/dev/fuse', 'r+');

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { keyFromFlags } from '../../src/cli/key-options.ts';
-import { passphraseFor, takePassphraseFromEnvironment } from '../../src/cli/passphrase.ts';
+import { passphraseFor } from '../../src/cli/passphrase.ts';
+import { takeSecretsFromEnvironment } from '../../src/cli/secrets-environment.ts';
 import { makeTemp } from '../harness/temp.ts';
 
 test('one newline at the end of a passphrase file is dropped', async (t) => {
@@ -28,11 +29,11 @@ test('a missing passphrase file is an error', async () => {
 
 test('the variable leaves the environment when it is read, and may be empty', async () => {
   process.env['JFS_RSA_PASSPHRASE'] = '';
-  takePassphraseFromEnvironment();
+  takeSecretsFromEnvironment();
   assert.equal(process.env['JFS_RSA_PASSPHRASE'], undefined);
   assert.equal((await passphraseFor({}, false, 'Passphrase'))?.length, 0);
   process.env['JFS_RSA_PASSPHRASE'] = 'from the environment';
-  takePassphraseFromEnvironment();
+  takeSecretsFromEnvironment();
   assert.equal((await passphraseFor({}, true, 'Passphrase'))?.toString(), 'from the environment');
 });
 

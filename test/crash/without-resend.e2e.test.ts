@@ -32,10 +32,8 @@ describe('kill -9 of the worker, without resend', needs(...interopNeeds), () => 
         settings: {
           purpose: 'serve',
           metaUrl,
-          storage: '',
-          bucket: '',
-          accessKey: '',
-          secretKey: '',
+          store: {},
+          environment: {},
           encryptionRequired: true,
           uuid: '',
           keyId: '',

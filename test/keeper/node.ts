@@ -70,6 +70,8 @@ export class KeeperNode {
       bucket: '',
       accessKey: '',
       secretKey: '',
+      sessionToken: '',
+      caBundle: '',
       rsaKey: readFileSync(this.key.file),
       passphrase: Buffer.from(PASSPHRASE),
       hasPassphrase: true,

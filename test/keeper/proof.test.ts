@@ -6,13 +6,14 @@ import type { Connection } from '../../src/keeper/messages.ts';
 import { connectionDigest, FailedKeys } from '../../src/keeper/proof.ts';
 
 const connection: Connection = {
-  metaUrl: 'sqlite3:///m', storage: '', bucket: '', accessKey: '', secretKey: '', rsaKey: Buffer.from('PEM'),
+  metaUrl: 'sqlite3:///m', storage: '', bucket: '', accessKey: '', secretKey: '', sessionToken: '', caBundle: '',
+  rsaKey: Buffer.from('PEM'),
   passphrase: Buffer.from('pass'), hasPassphrase: true, encryptionRequired: true,
 }; // biome-ignore format: a table reads better than a column
 
 test('a digest changes with each field', () => {
   const others: Partial<Connection>[] = [
-    { bucket: 'b' }, { rsaKey: Buffer.from('PEN') }, { passphrase: Buffer.from('pasS') }, { hasPassphrase: false },
+    { bucket: 'b' }, { sessionToken: 't' }, { caBundle: 'c' }, { rsaKey: Buffer.from('PEN') }, { passphrase: Buffer.from('pasS') }, { hasPassphrase: false },
     { rsaKey: Buffer.from('PEMp'), passphrase: Buffer.from('ass') },
   ]; // biome-ignore format: one per line would hide the table
   const digests = [connection, ...others.map((other) => ({ ...connection, ...other }))].map(connectionDigest);

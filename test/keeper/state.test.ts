@@ -8,7 +8,7 @@ import { IN_FLIGHT_IDS, StateMemory } from '../../src/keeper/state.ts';
 import { native } from '../../src/native/native.ts';
 
 const settings: WorkerSettings = {
-  purpose: 'serve', metaUrl: 'sqlite3:///m.db', storage: '', bucket: '', accessKey: '', secretKey: '',
+  purpose: 'serve', metaUrl: 'sqlite3:///m.db', store: { bucket: 'b', caBundle: 'PEM' }, environment: { NO_PROXY: 'x' },
   encryptionRequired: true, uuid: '', keyId: '', directory: '/', readOnly: false, options: [], mountPoint: '/m',
   ownMounts: ['/m'],
 }; // biome-ignore format: a table reads better than a column

@@ -1,11 +1,13 @@
 // From a path on a mount to the volume behind it: which metadata, and which path inside. Asks mountinfo and the records of
 // those who mount (a mount of ours answers no questions about itself), so it works where the mount was made, not in a pod.
+
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FsError, fail } from '../../base/errors.ts';
 import { isVolume } from '../../keeper/bind.ts';
 import { type MountEntry, mounts, topMount } from '../../keeper/mountinfo.ts';
 import { Records } from '../../keeper/records.ts';
+import { withPassword } from '../meta-url.ts';
 import { readRecord } from './record.ts';
 
 export interface Located {
@@ -66,7 +68,11 @@ function locateReal(path: string, real: string): Located {
     throw fail('not-found', `find the volume of ${path}: who mounted ${entry.path} is not known here`, {
       hint: 'with its META-URL first the metadata itself is asked',
     });
-  return { metaUrl: origin.metaUrl, path: join('/', origin.directory, entry.root, real.slice(entry.path.length)) };
+  // Records hold no password.
+  return {
+    metaUrl: withPassword(origin.metaUrl),
+    path: join('/', origin.directory, entry.root, real.slice(entry.path.length)),
+  };
 }
 
 function realPath(path: string): string {

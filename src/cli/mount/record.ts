@@ -1,12 +1,13 @@
 // Which process keeps a mount and of what, in a file named after the mount point: umount waits for that process, and hears
 // from it what could not be written out; info finds the metadata. A file whose process is gone means nothing.
+
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail } from '../../base/errors.ts';
+import { withoutSecrets } from '../../base/meta-url-text.ts';
 import type { WorkerSettings } from '../../keeper/handoff.ts';
 import { topMount } from '../../keeper/mountinfo.ts';
-import { withoutPassword } from '../../keeper/records.ts';
 
 /** Ends of other mounts in a row, each just between our two calls. */
 const MAX_TRIES = 10;
@@ -29,7 +30,7 @@ type Described = Pick<WorkerSettings, 'mountPoint' | 'metaUrl' | 'directory'>;
 export function writeRecord({ mountPoint, metaUrl, directory }: Described, error?: string): void {
   const record = {
     mountPoint,
-    metaUrl: withoutPassword(metaUrl),
+    metaUrl: withoutSecrets(metaUrl),
     directory,
     pid: process.pid,
     started: startOf(process.pid) ?? '',

@@ -76,14 +76,7 @@ export function splitOptions(options: readonly string[]): SplitOptions {
   return { open: backup.intervalMs > 0 ? { ...open, backup } : open, mount };
 }
 
-/** What is empty is as the record says. */
 export function openOptionsOf(settings: WorkerSettings): OpenOptions {
-  const { metaUrl, storage, bucket, accessKey, secretKey, directory, readOnly, mountPoint } = settings;
-  const store = {
-    ...(storage !== '' && { storage }),
-    ...(bucket !== '' && { bucket }),
-    ...(accessKey !== '' && { accessKey }),
-    ...(secretKey !== '' && { secretKey }),
-  };
+  const { metaUrl, store, directory, readOnly, mountPoint } = settings;
   return { metaUrl, store, subdir: directory, readOnly, mountPoint };
 }

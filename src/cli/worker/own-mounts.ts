@@ -8,14 +8,14 @@ import type { WorkerSettings } from '../../keeper/handoff.ts';
 
 /** Before anything is mounted; `ownMounts` are without links already: to look at them would be to ask oneself. */
 export async function refuseOwnMounts(
-  settings: Pick<WorkerSettings, 'metaUrl' | 'storage' | 'bucket' | 'ownMounts'>,
+  settings: Pick<WorkerSettings, 'metaUrl' | 'store' | 'ownMounts'>,
 ): Promise<void> {
   const { setting } = await readSettingOf(settings.metaUrl);
   const paths: [string, string][] = [];
   const database = /^sqlite3:\/\/([^?]+)/.exec(settings.metaUrl)?.[1];
   if (database !== undefined) paths.push(['the metadata', database]);
-  if ((settings.storage || setting.storage) === 'file')
-    paths.push(['the object store', (settings.bucket || setting.bucket).replace(/^file:\/\//, '')]);
+  const { storage = setting.storage, bucket = setting.bucket } = settings.store;
+  if (storage === 'file') paths.push(['the object store', bucket.replace(/^file:\/\//, '')]);
   for (const [what, path] of paths)
     for (const mount of settings.ownMounts)
       if (`${resolved(path)}/`.startsWith(`${mount}/`))

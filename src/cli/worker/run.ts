@@ -64,6 +64,8 @@ class Worker {
     const packed = this.#state.unseal();
     try {
       const handoff = unpackHandoff(packed);
+      // Set here and not inherited: what the kernel shows of a process's environment is what it was started with.
+      Object.assign(process.env, handoff.settings.environment);
       if (handoff.passphrase !== undefined) {
         await this.#control.send({ kind: 'unlocking' });
         await this.#mayUnlock.promise;
