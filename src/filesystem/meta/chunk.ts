@@ -3,20 +3,20 @@
 import { later } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import type { LedgerEntry } from '../../base/words.ts';
-import { type Change, change, type Op, type Query, query, read, write } from '../sql/op.ts';
+import { type Change, change, type Op, type Query, query, type Row, read, write } from '../sql/op.ts';
 import type { MetaContext } from './context.ts';
 import type { Appended, ChunkGrowth, ChunkView, SliceCommit } from './meta.ts';
 import { chunkOf, larger, offsetOf, posInChunk } from './position.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { bigintAt, bytesAt, numberAt } from './rows.ts';
 import { decodeSlices, encodeSlices, hole, RECORD } from './slices.ts';
-import { nodeById, parentsOf, updateNode } from './statements.ts';
+import { nodeById, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeType, type Slice, type SliceId } from './types.ts';
-import { fileGrowth } from './usage.ts';
+import { fileGrowth, growingFile } from './usage.ts';
 import type { UsageDelta } from './usage-rows.ts';
 
 /** Chunk rows with an index beyond this cannot belong to a file of MAX_LENGTH. */
-const MAX_INDX = chunkOf(MAX_LENGTH);
+export const MAX_INDX = chunkOf(MAX_LENGTH);
 
 export const chunkRow = (ino: Ino, indx: number, lock = false): Query<Buffer> =>
   query(
@@ -69,23 +69,52 @@ export function ledgerOf(ids: readonly SliceId[]): Query<LedgerEntry>[] {
   return queries;
 }
 
+/** One of these, made as long as the next power of two by repetition: each length is a statement of its own. */
+function oneOf(values: readonly bigint[]): { readonly list: string; readonly params: readonly bigint[] } {
+  const [first = 0n] = values;
+  const length = 2 ** Math.ceil(Math.log2(Math.max(values.length, 1)));
+  const params = [...values, ...new Array<bigint>(length - values.length).fill(first)];
+  return { list: `(${params.map(() => '?').join(', ')})`, params };
+}
+
 function ledgerOfGroup(ids: readonly SliceId[]): Query<LedgerEntry> {
-  // Made as long as the next power of two, by repetition: each length is a statement of its own.
-  const [first = 0n] = ids;
-  const padded = [...ids, ...new Array<SliceId>(2 ** Math.ceil(Math.log2(ids.length)) - ids.length).fill(first)];
-  const list = padded.map(() => '?').join(', ');
+  const { list, params } = oneOf(ids);
   return query(
-    `SELECT slice_id, indx, tag, page_key FROM pageseal_page WHERE slice_id IN (${list}) ORDER BY slice_id, indx`,
-    padded,
+    `SELECT slice_id, indx, tag, page_key FROM pageseal_page WHERE slice_id IN ${list} ORDER BY slice_id, indx`,
+    params,
     (row) => ({ sliceId: bigintAt(row, 0), indx: numberAt(row, 1), tag: bytesAt(row, 2), pageKey: bytesAt(row, 3) }),
   );
 }
 
-export const recordCount = (ino: Ino, indx: number): Query<number> =>
+/** How many records a chunk row has. */
+export interface ChunkRecords {
+  readonly indx: number;
+  readonly records: number;
+}
+
+const RECORDS = 'SELECT c.indx, LENGTH(BYTES(c.slices)) FROM jfs_chunk c';
+const decodeRecords = (row: Row): ChunkRecords => ({ indx: numberAt(row, 0), records: numberAt(row, 1) / RECORD });
+
+const recordsOfChunks = (ino: Ino, indexes: readonly number[]): Query<ChunkRecords> => {
+  const { list, params } = oneOf(indexes.map(BigInt));
+  return query(`${RECORDS} WHERE c.inode = ? AND c.indx IN ${list}`, [ino, ...params], decodeRecords);
+};
+
+/** From one chunk to another, but no more than `limit` rows. */
+export const recordsBetween = (ino: Ino, first: number, last: number, limit: number): Query<ChunkRecords> =>
   query(
-    'SELECT LENGTH(BYTES(slices)) FROM jfs_chunk WHERE inode = ? AND indx = ?',
-    [ino, BigInt(indx)],
-    (row) => numberAt(row, 0) / RECORD,
+    `${RECORDS} WHERE c.inode = ? AND c.indx >= ? AND c.indx <= ? ORDER BY c.indx LIMIT ?`,
+    [ino, BigInt(first), BigInt(last), BigInt(limit)],
+    decodeRecords,
+  );
+
+/** Of the chunk in which the file ends, and of so many behind it. */
+const recordsFromEnd = (ino: Ino, more: number): Query<ChunkRecords> =>
+  query(
+    `${RECORDS} JOIN jfs_node n ON n.inode = c.inode WHERE c.inode = ?
+     AND c.indx >= n.length / ${CHUNK_SIZE} AND c.indx <= n.length / ${CHUNK_SIZE} + ?`,
+    [ino, BigInt(more)],
+    decodeRecords,
   );
 
 const nodeExists = (ino: Ino): Query<bigint> =>
@@ -115,12 +144,17 @@ export function* chunkIndexes(ino: Ino, from: number, limit: number): Op<number[
   return found;
 }
 
-/** Directories whose sums and quotas a change of the file's length touches. */
-export function* directoriesOf(attr: Attr): Op<readonly Ino[]> {
-  if (attr.parent !== 0n) return [attr.parent];
-  const [parents] = yield* read(parentsOf(attr.ino));
-  return parents;
-}
+/** Directories of a file that may have several; none for one whose row says which it is in. */
+export const manyParentsOf = (ino: Ino): Query<Ino> =>
+  query(
+    'SELECT e.parent FROM jfs_node n JOIN jfs_edge e ON e.inode = n.inode WHERE n.inode = ? AND COALESCE(n.parent, 0) = 0',
+    [ino],
+    (row) => bigintAt(row, 0),
+  );
+
+/** Directories whose sums and quotas a change of the file's length touches. `many` was read with it. */
+export const directoriesOf = (attr: Attr, many: readonly Ino[]): readonly Ino[] =>
+  attr.parent === 0n ? many : [attr.parent];
 
 /** A hard-linked file counts in each directory but once in total, an unlinked one that is still open only in total. */
 export function growthDeltas(attr: Attr, parents: readonly Ino[], newLength: bigint): UsageDelta[] {
@@ -144,6 +178,8 @@ interface Commit {
   readonly commits: readonly SliceCommit[];
   /** Where the records go, once the file's length is known for certain. */
   readonly place: (attr: Attr) => readonly SliceCommit[];
+  /** What there is in those chunks already. */
+  readonly before: Query<ChunkRecords>;
 }
 
 /**
@@ -156,9 +192,9 @@ export function commitSlices(
   commits: readonly SliceCommit[],
   grown?: (chunk: ChunkGrowth) => void,
 ): Promise<Attr> {
-  return ctx.write({}, attrReply, () => commitOp(ctx, ino, { commits, place: () => commits }, grown), {
-    ofData: true,
-  });
+  const before = recordsOfChunks(ino, [...new Set(commits.map(({ indx }) => indx))]);
+  const commit = { commits, place: () => commits, before };
+  return ctx.write({}, attrReply, () => commitOp(ctx, ino, commit, grown), { ofData: true });
 }
 
 /**
@@ -178,7 +214,10 @@ export async function commitAppended(
     records = oneAfterTheOther(commits, attr.length);
     return records;
   };
-  const attr = await ctx.write({}, attrReply, () => commitOp(ctx, ino, { commits, place }, grown), { ofData: true });
+  const bytes = commits.reduce((sum, { slice }) => sum + slice.size, 0);
+  const before = recordsFromEnd(ino, Math.ceil(bytes / CHUNK_SIZE));
+  const commit = { commits, place, before };
+  const attr = await ctx.write({}, attrReply, () => commitOp(ctx, ino, commit, grown), { ofData: true });
   return { attr, records };
 }
 
@@ -201,19 +240,23 @@ function oneAfterTheOther(commits: readonly SliceCommit[], start: bigint): Slice
 function* commitOp(
   ctx: MetaContext,
   ino: Ino,
-  { commits, place }: Commit,
+  { commits, place, before }: Commit,
   grown: ((chunk: ChunkGrowth) => void) | undefined,
 ): Op<Outcome<Attr>> {
   const ids = commits.map((commit) => commit.slice.id);
-  const [[attr], ...refs] = yield* read(nodeById(ino, true), ...ids.map(refOf));
+  const [[attr], refs, many, known, ...limits] = yield* read(
+    nodeById(ino, true),
+    refsOf(ids),
+    manyParentsOf(ino),
+    before,
+    ...ctx.usage.limitsOf(growingFile(ino)),
+  );
   checkFile(attr, ino, 'write to');
-  if (ids.length > 0 && refs.every((rows) => rows.length > 0)) return { answer: attr };
+  if (ids.length > 0 && ids.every((id) => refs.includes(id))) return { answer: attr };
   const records = place(attr);
   const chunks = perChunk(records);
   const length = records.reduce((longest, commit) => larger(longest, endOf(commit)), attr.length);
-  const parents = yield* directoriesOf(attr);
-  const before = yield* read(...[...chunks.keys()].map((indx) => recordCount(ino, indx)));
-  yield* ctx.usage.checkGrowth(parents, fileGrowth(attr, length));
+  yield* ctx.usage.checkGrowth(limits.flat(), fileGrowth(attr, length));
   const mtime = commits.at(-1)?.mtime ?? attr.mtime;
   // As on a local disk: the time of the newest change, not that of its commit, which nobody asked for.
   const ctime = later(mtime, attr.ctime);
@@ -225,19 +268,24 @@ function* commitOp(
   );
   return {
     answer: { ...attr, length, mtime, ctime },
-    usage: growthDeltas(attr, parents, length),
+    usage: growthDeltas(attr, directoriesOf(attr, many), length),
     after: () => {
-      for (const [i, [indx, { length: added }]] of [...chunks].entries())
-        grown?.({ indx, records: (before[i]?.[0] ?? 0) + added, added });
+      for (const [indx, { length: added }] of chunks) grown?.({ indx, records: recordsIn(known, indx) + added, added });
     },
   };
 }
 
+export const recordsIn = (known: readonly ChunkRecords[], indx: number): number =>
+  known.find((chunk) => chunk.indx === indx)?.records ?? 0;
+
 const recordsOf = (id: SliceId, records: readonly SliceCommit[]): number =>
   records.filter(({ slice }) => slice.id === id).length;
 
-export const refOf = (id: SliceId): Query<bigint> =>
-  query('SELECT chunkid FROM jfs_chunk_ref WHERE chunkid = ?', [id], (row) => bigintAt(row, 0));
+/** Those that have a count, each id once. */
+export function refsOf(ids: readonly SliceId[]): Query<SliceId> {
+  const { list, params } = oneOf(ids);
+  return query(`SELECT chunkid FROM jfs_chunk_ref WHERE chunkid IN ${list}`, params, (row) => bigintAt(row, 0));
+}
 
 function endOf({ indx, slice }: SliceCommit): bigint {
   const end = offsetOf(indx, slice.pos + slice.len);

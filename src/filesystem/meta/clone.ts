@@ -8,6 +8,7 @@ import { ruleById } from './acl-rows.ts';
 import { type CloneHow, checkReadable, clonedAttr, copyOf, mayDo } from './clone-node.ts';
 import type { MetaContext } from './context.ts';
 import { attachDetached, insertDetached, noAnswer, removeDetached, renewDetached } from './detached.ts';
+import { checkTrees } from './limits.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { ancestors, treeUsage } from './namespace-statements.ts';
 import { nodeDelta } from './outcome.ts';
@@ -79,7 +80,7 @@ function* lookAt(ctx: MetaContext, args: CloneArgs): Op<{ readonly source: Attr;
   if (above.includes(args.source)) throw fail('EINVAL', `${what(args)}: a clone cannot lie in its source`);
   const inside = source.type === NodeType.directory ? below : undefined;
   const total = plus(weightOf(source), { ...noDelta, ...inside });
-  yield* ctx.usage.checkGrowth(args.parent, total);
+  yield* ctx.usage.checkAnew(args.parent, total);
   return { source, total };
 }
 
@@ -114,7 +115,7 @@ function* cloneFile(ctx: MetaContext, args: CloneArgs, ino: Ino): Op<Outcome<Att
   const references = new References();
   const changes = yield* copyOf(source, copy, references);
   const usage = nodeDelta(copy, 1n, { directory: parent, quotas: parent, volume: true });
-  yield* ctx.usage.checkGrowth(parent, usage);
+  yield* ctx.usage.checkAnew(parent, usage);
   yield* write(...changes, insertEdge(parent, name, ino, copy.type), ...references.changes(), touch(parent, now));
   return { answer: copy, usage: [usage] };
 }
@@ -125,7 +126,7 @@ function* makeDetached(ctx: MetaContext, args: CloneArgs, ino: Ino): Op<Outcome<
   if (source.type !== NodeType.directory) throw fail('ENOTDIR', `${what(args)}: it is no directory any more`);
   const copy = clonedAttr(source, ino, args.parent, args, nowNs());
   const usage = nodeDelta(copy, 1n, { volume: true });
-  yield* ctx.usage.checkGrowth([], usage);
+  yield* ctx.usage.checkAnew(undefined, usage);
   yield* write(...(yield* copyOf(source, copy, new References())), insertDetached(ino, nowSeconds()));
   return { answer: copy, usage: [usage] };
 }
@@ -207,7 +208,7 @@ function* cloneBatch(ctx: MetaContext, args: CloneArgs, batch: Batch): Op<Outcom
     copied.push({ source: ino, copy });
   }
   const usage: UsageDelta[] = copied.map(({ copy }) => nodeDelta(copy, 1n, { directory: to, volume: true }));
-  yield* ctx.usage.checkGrowth([], {
+  yield* ctx.usage.checkAnew(undefined, {
     ...usage.reduce<Delta>(plus, noDelta),
     owners: usage.flatMap(({ owner }) => owner ?? []),
   });
@@ -225,7 +226,8 @@ const addLinks = (ino: Ino, links: number): Change =>
 function* attach(ctx: MetaContext, args: CloneArgs, ino: Ino, made: Delta): Op<Outcome<void>> {
   const { parent, name } = args;
   yield* checkPlace(args);
-  yield* ctx.usage.checkMove(undefined, parent, made);
+  const limits = yield* read(...ctx.usage.limitsOf({ directory: parent }));
+  yield* checkTrees(limits.flat(), made);
   yield* write(insertEdge(parent, name, ino, NodeType.directory), attachDetached(ino), touch(parent, nowNs(), 1));
   const itself = { directory: parent, ...weightOf({ type: NodeType.directory, length: 0n }) };
   return { answer: undefined, usage: [itself, { quotas: parent, ...made }] };

@@ -4,7 +4,7 @@ import { nowNs } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import type { LedgerEntry } from '../../base/words.ts';
 import { change, must, type Op, read, write } from '../sql/op.ts';
-import { chunkRow, insertChunkRef, insertLedgerEntry, refOf } from './chunk.ts';
+import { chunkRow, insertChunkRef, insertLedgerEntry, refsOf } from './chunk.ts';
 import type { CompactionPlan } from './compaction-plan.ts';
 import type { MetaContext } from './context.ts';
 import { release } from './delete-data.ts';
@@ -90,7 +90,7 @@ const delay = (id: SliceId, replaced: readonly DeletedSlice[]) =>
  * committed after all. Only for ids that no commit will use any more.
  */
 export function* abandonOp({ id, size }: DeletedSlice): Op<boolean> {
-  const [refs] = yield* read(refOf(id));
+  const [refs] = yield* read(refsOf([id]));
   if (refs.length > 0) return false;
   yield* write(change('INSERT INTO jfs_chunk_ref (chunkid, size, refs) VALUES (?, ?, 0)', id, BigInt(size)));
   return true;

@@ -3,8 +3,18 @@
 import { nowNs } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
-import { type Change, change, type Flight, type Op, type Query, query, read, write } from '../sql/op.ts';
-import { appendSlices, directoriesOf, growthDeltas, recordCount, zeroRowsBetween } from './chunk.ts';
+import { type Change, change, type Op, type Query, query, read, write } from '../sql/op.ts';
+import {
+  appendSlices,
+  type ChunkRecords,
+  directoriesOf,
+  growthDeltas,
+  MAX_INDX,
+  manyParentsOf,
+  recordsBetween,
+  recordsIn,
+  zeroRowsBetween,
+} from './chunk.ts';
 import type { MetaContext } from './context.ts';
 import type { ChunkGrowth, Copied, Place } from './meta.ts';
 import { paint } from './overlap.ts';
@@ -15,7 +25,7 @@ import { bytesAt, numberAt } from './rows.ts';
 import { decodeSlices, encodeSlices, hole } from './slices.ts';
 import { nodeById, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeFlag, NodeType, type Slice } from './types.ts';
-import { fileGrowth } from './usage.ts';
+import { fileGrowth, growingFile } from './usage.ts';
 
 /** Chunk rows of the source in one call, 16 GiB of data, and records for the target: who wants more calls again. */
 const MAX_ROWS = 256;
@@ -40,39 +50,40 @@ export function copyRange(
   grown?: (chunk: ChunkGrowth) => void,
 ): Promise<Copied> {
   return ctx.write(caller, copiedReply, function* (): Op<Outcome<Copied>> {
-    const [from, to] = yield* lockFiles(source.ino, target.ino);
+    const [low, high, rows, many, known, ...limits] = yield* read(
+      nodeById(smaller(source.ino, target.ino), true),
+      source.ino === target.ino ? undefined : nodeById(larger(source.ino, target.ino), true),
+      sourceRows(source, size),
+      manyParentsOf(target.ino),
+      targetRecords(target, size),
+      ...ctx.usage.limitsOf(growingFile(target.ino)),
+    );
+    const [from, to] = theFiles([...low, ...high], source.ino, target.ino);
     const wanted = smaller(size, from.length - source.offset);
     if (wanted <= 0n) return { answer: { attr: to, copied: 0n } };
     checkPlaces(source, target, wanted);
     const records = new TargetRecords(target, to);
-    const copied = yield* copyRecords(source, wanted, records);
+    const copied = copyRecords(source, wanted, rows, records);
     const length = larger(to.length, target.offset + copied);
-    const parents = yield* directoriesOf(to);
-    const before = yield* read(...records.chunks.map((indx) => recordCount(to.ino, indx)));
-    yield* ctx.usage.checkGrowth(parents, fileGrowth(to, length));
+    yield* ctx.usage.checkGrowth(limits.flat(), fileGrowth(to, length));
     const now = nowNs();
     yield* write(...records.changes(), updateNode(to.ino, { length, mtime: now, ctime: now }));
     return {
       answer: { attr: { ...to, length, mtime: now, ctime: now }, copied },
-      usage: growthDeltas(to, parents, length),
+      usage: growthDeltas(to, directoriesOf(to, many), length),
       after: () => {
-        for (const [i, indx] of records.chunks.entries()) {
+        for (const indx of records.chunks) {
           const added = records.added(indx);
-          grown?.({ indx, records: (before[i]?.[0] ?? 0) + added, added });
+          grown?.({ indx, records: recordsIn(known, indx) + added, added });
         }
       },
     };
   });
 }
 
-/** Both nodes, locked in ascending order. */
-function* lockFiles(from: Ino, to: Ino): Generator<Flight, readonly [Attr, Attr], unknown> {
-  const found =
-    from === to
-      ? yield* read(nodeById(from, true))
-      : yield* read(nodeById(smaller(from, to), true), nodeById(larger(from, to), true));
+function theFiles(found: readonly Attr[], from: Ino, to: Ino): readonly [Attr, Attr] {
   const file = (ino: Ino): Attr => {
-    const attr = found.flat().find((each) => each.ino === ino);
+    const attr = found.find((each) => each.ino === ino);
     if (attr === undefined) throw fail('ENOENT', `copy a range of inode ${from} to inode ${to}: ${ino} is gone`);
     if (attr.type !== NodeType.file) throw fail('EINVAL', `copy a range: inode ${ino} is not a file`);
     return attr;
@@ -91,18 +102,30 @@ function checkPlaces(source: Place, target: Place, size: bigint): void {
   if (source.ino === target.ino && !apart) throw fail('EINVAL', `${attempted}: the ranges overlap`);
 }
 
+interface SourceRow {
+  readonly indx: number;
+  readonly bytes: Buffer;
+}
+
+/** What the database takes as an index; a range may be said to be as long as 64 bits go. */
+const indexOf = (offset: bigint): number => Math.max(0, Math.min(chunkOf(offset), MAX_INDX));
+
 /** Rows from a chunk on, locked: nobody may compact them before their slices have one more reference. */
-const sourceRows = (ino: Ino, first: number, last: number): Query<{ indx: number; bytes: Buffer }> =>
+const sourceRows = ({ ino, offset }: Place, size: bigint): Query<SourceRow> =>
   query(
     'SELECT indx, BYTES(slices) FROM jfs_chunk WHERE inode = ? AND indx >= ? AND indx <= ? ORDER BY indx LIMIT ? FOR UPDATE',
-    [ino, BigInt(first), BigInt(last), BigInt(MAX_ROWS)],
+    [ino, BigInt(indexOf(offset)), BigInt(indexOf(offset + size - 1n)), BigInt(MAX_ROWS)],
     (row) => ({ indx: numberAt(row, 0), bytes: bytesAt(row, 1) }),
   );
 
-/** Answers how much of the range the records are for: all, or as much as one call takes. */
-function* copyRecords(source: Place, size: bigint, into: TargetRecords): Generator<Flight, bigint, unknown> {
+/** Each row of the source goes to two chunks at most. */
+const targetRecords = ({ ino, offset }: Place, size: bigint): Query<ChunkRecords> =>
+  recordsBetween(ino, indexOf(offset), indexOf(offset + size - 1n), 2 * MAX_ROWS);
+
+/** Answers how much of the range the records are for: all, or as much as one call takes. `found` may reach beyond it. */
+function copyRecords(source: Place, size: bigint, found: readonly SourceRow[], into: TargetRecords): bigint {
   const end = source.offset + size;
-  const [rows] = yield* read(sourceRows(source.ino, chunkOf(source.offset), chunkOf(end - 1n)));
+  const rows = found.filter(({ indx }) => offsetOf(indx, 0) < end);
   let at = source.offset;
   for (const { indx, bytes } of rows) {
     const start = larger(at, offsetOf(indx, 0));

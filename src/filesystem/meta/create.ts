@@ -2,8 +2,8 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Flight, type Op, read, write } from '../sql/op.ts';
-import { inheritRule } from './acl.ts';
-import { ruleById, sameRule } from './acl-rows.ts';
+import { type AclRule, inheritRule } from './acl.ts';
+import { defaultRuleOf, findRule, type KnownRule } from './acl-rows.ts';
 import type { CreateResult } from './meta.ts';
 import { checkName, checkTarget, isReserved, shown } from './names.ts';
 import { type Done, done, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
@@ -19,6 +19,7 @@ import {
   touch,
 } from './statements.ts';
 import { type Attr, type Ino, NodeFlag, NodeType } from './types.ts';
+import { growingDirectory } from './usage.ts';
 
 const SYMLINK_MODE = 0o777;
 const DIRECTORY_LENGTH = 4096n;
@@ -42,10 +43,12 @@ export const createOp = (env: NamespaceEnv, caller: Caller, args: CreateArgs): (
   checkName(name);
   if (node.type === NodeType.symlink) checkTarget(node.target);
   return function* () {
-    const [parents, edges, children] = yield* read(
+    const [parents, edges, children, rules, ...limits] = yield* read(
       nodeById(parent),
       edgeByName(parent, name),
       childByName(parent, name),
+      env.enableAcl && node.type !== NodeType.symlink ? defaultRuleOf(parent) : undefined,
+      ...env.usage.limitsOf(growingDirectory(parent, caller)),
     );
     const [directory] = parents;
     checkInto(directory, parent);
@@ -56,12 +59,12 @@ export const createOp = (env: NamespaceEnv, caller: Caller, args: CreateArgs): (
       throw fail('EEXIST', `make ${shown(name)} in directory ${parent}: the name is taken`);
 
     const plain = newAttr(env, caller, args, directory);
-    const inherited = yield* inheritAcl(env, caller, node, directory, plain);
+    const inherited = yield* inheritAcl(env, caller, node, directory, plain, rules[0]);
     if (inherited instanceof Missing) return { answer: inherited };
-    const attr = inherited;
+    const { attr, rule } = inherited;
     const isDirectory = attr.type === NodeType.directory;
     const usage = nodeDelta(attr, 1n, { directory: parent, quotas: parent, volume: true });
-    yield* env.usage.checkGrowth(parent, usage);
+    yield* env.usage.checkGrowth(limits.flat(), usage);
     yield* write(
       insertNode(attr),
       insertEdge(parent, name, ino, attr.type),
@@ -69,7 +72,7 @@ export const createOp = (env: NamespaceEnv, caller: Caller, args: CreateArgs): (
       ...(isDirectory ? [insertDirStats(ino)] : []),
       touch(parent, env.now(), isDirectory ? 1 : 0),
     );
-    return done(env, { attr, created: true }, { usage: [usage] });
+    return done(env, { attr, created: true }, { usage: [usage], rule });
   };
 };
 
@@ -99,22 +102,21 @@ function newAttr(env: NamespaceEnv, caller: Caller, { parent, node, ino }: Creat
   };
 }
 
-/** A default rule takes the umask's place; its flights happen only below such a directory. */
+/** A default rule takes the umask's place. */
 function* inheritAcl(
   env: NamespaceEnv,
   caller: Caller,
   node: NewNode,
   directory: Attr,
   plain: Attr,
-): Generator<Flight, Attr | Missing, unknown> {
-  if (!env.enableAcl || directory.defaultAcl === 0 || node.type === NodeType.symlink) return plain;
-  const [[rule]] = yield* read(ruleById(directory.defaultAcl));
-  if (rule === undefined) return plain;
+  rule: AclRule | undefined,
+): Generator<Flight, { readonly attr: Attr; readonly rule?: KnownRule } | Missing, unknown> {
+  if (rule === undefined || node.type === NodeType.symlink) return { attr: plain };
   const { mode: wanted } = inheritGroup(caller, directory, node.type, node.mode & MODE_BITS);
   const { mode, access } = inheritRule(rule, wanted);
   const defaultAcl = node.type === NodeType.directory ? directory.defaultAcl : 0;
-  if (access === undefined) return { ...plain, mode, defaultAcl };
-  const [[accessAcl]] = yield* read(sameRule(access));
-  if (accessAcl === undefined) return new Missing({ what: 'rule', rule: access });
-  return { ...plain, mode, accessAcl, defaultAcl };
+  if (access === undefined) return { attr: { ...plain, mode, defaultAcl } };
+  const found = yield* findRule(env, access);
+  if (found instanceof Missing) return found;
+  return { attr: { ...plain, mode, accessAcl: found.id, defaultAcl }, rule: found };
 }

@@ -3,14 +3,14 @@ import { nowNs } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Change, type Op, read, write } from '../sql/op.ts';
-import { appendSlices, directoriesOf, growthDeltas, zeroRowsBetween } from './chunk.ts';
+import { appendSlices, directoriesOf, growthDeltas, manyParentsOf, zeroRowsBetween } from './chunk.ts';
 import type { MetaContext } from './context.ts';
 import { chunkOf, larger, posInChunk, smaller } from './position.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { hole } from './slices.ts';
 import { nodeById, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeFlag, NodeType } from './types.ts';
-import { fileGrowth } from './usage.ts';
+import { fileGrowth, growingFile } from './usage.ts';
 
 const KEEP_SIZE = 0x01;
 const PUNCH_HOLE = 0x02;
@@ -28,19 +28,22 @@ export function fallocate(
 ): Promise<Attr> {
   return ctx.write(caller, attrReply, function* (): Op<Outcome<Attr>> {
     checkArguments(ino, mode, offset, size);
-    const [[attr]] = yield* read(nodeById(ino, true));
+    const [[attr], many, ...limits] = yield* read(
+      nodeById(ino, true),
+      manyParentsOf(ino),
+      ...ctx.usage.limitsOf(growingFile(ino)),
+    );
     if (attr === undefined) throw fail('ENOENT', `fallocate inode ${ino}: it is gone`);
     checkNode(attr, mode);
     const end = offset + size;
     const length = (mode & KEEP_SIZE) === 0 ? larger(attr.length, end) : attr.length;
-    const parents = yield* directoriesOf(attr);
-    yield* ctx.usage.checkGrowth(parents, fileGrowth(attr, length));
+    yield* ctx.usage.checkGrowth(limits.flat(), fileGrowth(attr, length));
     const now = nowNs();
     const zeros = (mode & (PUNCH_HOLE | ZERO_RANGE)) !== 0 ? zeroed(ino, offset, smaller(end, attr.length)) : [];
     yield* write(...zeros, updateNode(ino, { length, mtime: now, ctime: now }));
     return {
       answer: { ...attr, length, mtime: now, ctime: now },
-      usage: growthDeltas(attr, parents, length),
+      usage: growthDeltas(attr, directoriesOf(attr, many), length),
     };
   });
 }

@@ -1,14 +1,13 @@
-// What a volume, its directories, users and groups may grow to. Asked inside an operation, before its write: a limit is
-// compared with what the database says, what sessions have committed and not yet added to that, and the growth; so no
-// client of ours gets over it, however many there are. Of the original client's mounts the last seconds are not known.
+// What a volume, its directories, users and groups may grow to. An operation asks for the limits that may be in its way
+// in its first flight and compares before its write: what the database says, what sessions have committed and not yet
+// added to that, and the growth; so no client of ours gets over a limit, however many there are. Of the original client's
+// mounts the last seconds are not known.
 import { fail } from '../../base/errors.ts';
 import { type Op, type Query, query, read } from '../sql/op.ts';
-import { OwnerKind, type OwnerRow, ownerLimit } from './owner-rows.ts';
-import { pendingAtMost, pendingBelow, type QuotaRow, quotasAbove, type Used } from './quota-rows.ts';
+import { type Owner, OwnerKind, type OwnerRow } from './owner-rows.ts';
+import { exactQuota, type QuotaRow, type Used } from './quota-rows.ts';
 import { bigintAt } from './rows.ts';
 import type { Setting } from './setting.ts';
-import { sumOf } from './space.ts';
-import { counterValue } from './statements.ts';
 import type { Ino } from './types.ts';
 import type { OwnerDelta } from './usage-rows.ts';
 
@@ -19,6 +18,18 @@ export interface Growth extends Used {
   readonly owners?: readonly OwnerDelta[];
 }
 
+/** One that may be in the way, with what is used of it. */
+export type Limit =
+  | { readonly of: 'volume'; readonly used: Used }
+  | TreeLimit
+  | { readonly of: 'owner'; readonly owner: OwnerRow };
+
+/** Once for each way up; what is used is at most so much: see `exactQuota`. */
+export interface TreeLimit {
+  readonly of: 'tree';
+  readonly quota: QuotaRow;
+}
+
 const noGrowth: Used = { space: 0n, inodes: 0n };
 const plus = (a: Used, b: Used): Used => ({ space: a.space + b.space, inodes: a.inodes + b.inodes });
 
@@ -26,70 +37,72 @@ const exceeds = (maxSpace: bigint, maxInodes: bigint, used: Used, growth: Used):
   (growth.space > 0n && maxSpace > 0n && used.space + growth.space > maxSpace) ||
   (growth.inodes > 0n && maxInodes > 0n && used.inodes + growth.inodes > maxInodes);
 
-const pendingTotal: Query<Used> = query(
-  `SELECT ${sumOf('total_space')}, ${sumOf('total_inodes')} FROM pageseal_usage`,
+const total = (counter: string, column: string): string =>
+  `CAST(COALESCE((SELECT c.value FROM jfs_counter c WHERE c.name = '${counter}'), 0) + COALESCE(SUM(u.${column}), 0) AS BIGINT)`;
+
+/** With everything that is pending; of one moment. */
+export const volumeUsed: Query<Used> = query(
+  `SELECT ${total('usedSpace', 'total_space')}, ${total('totalInodes', 'total_inodes')} FROM pageseal_usage u`,
   [],
   (row) => ({ space: bigintAt(row, 0), inodes: bigintAt(row, 1) }),
 );
 
-/** ENOSPC beyond the capacity or the number of inodes of the volume. Costs a flight only when it has limits. */
-export function* checkVolumeLimits({ capacity, inodes }: Setting, growth: Used): Op<void> {
-  if ((capacity <= 0n || growth.space <= 0n) && (inodes <= 0n || growth.inodes <= 0n)) return;
-  const used = yield* volumeUsed();
-  if (exceeds(capacity, 0n, used, growth))
-    throw fail('ENOSPC', `capacity of the volume (${capacity} bytes) is used up`);
-  if (exceeds(0n, inodes, used, growth)) throw fail('ENOSPC', `the volume may have ${inodes} inodes and has them`);
+/** The rows of a query as limits. */
+export const asLimit = <T>(inner: Query<T>, limit: (found: T) => Limit): Query<Limit> => ({
+  ...inner,
+  decode: (row) => limit(inner.decode(row)),
+});
+
+/** ENOSPC beyond the capacity or the number of inodes of the volume. */
+export function checkVolume(limits: readonly Limit[], { capacity, inodes }: Setting, growth: Used): void {
+  for (const limit of limits) {
+    if (limit.of !== 'volume') continue;
+    if (exceeds(capacity, 0n, limit.used, growth))
+      throw fail('ENOSPC', `capacity of the volume (${capacity} bytes) is used up`);
+    if (exceeds(0n, inodes, limit.used, growth))
+      throw fail('ENOSPC', `the volume may have ${inodes} inodes and has them`);
+  }
 }
 
-/** With everything that is pending. */
-export function* volumeUsed(): Op<Used> {
-  const [[space = 0n], [inodes = 0n], [late = noGrowth]] = yield* read(
-    counterValue('usedSpace'),
-    counterValue('totalInodes'),
-    pendingTotal,
-  );
-  return plus({ space, inodes }, late);
-}
-
-/** EDQUOT beyond the quota of any directory above these; a directory that is named twice grows twice. */
-export function* checkTreeLimits(parents: readonly Ino[], growth: Used, except: ReadonlySet<Ino>): Op<void> {
-  if (parents.length === 0) return;
-  const [[atMost = noGrowth], ...above] = yield* read(pendingAtMost, ...parents.map((parent) => quotasAbove(parent)));
+/**
+ * EDQUOT beyond the quota of any directory above; one to which several ways lead grows as many times. Costs a flight only
+ * near a limit: then it has to be known what is pending for just that directory.
+ */
+export function* checkTrees(limits: readonly Limit[], growth: Used, except: ReadonlySet<Ino> = new Set()): Op<void> {
   const grown = new Map<Ino, { readonly quota: QuotaRow; readonly growth: Used }>();
-  for (const quota of above.flat())
-    if (!except.has(quota.ino))
-      grown.set(quota.ino, { quota, growth: plus(grown.get(quota.ino)?.growth ?? noGrowth, growth) });
-  const near = [...grown.values()].filter((one) => isOver(one.quota, one.growth, atMost));
-  if (near.length === 0) return;
-  const pending = yield* read(...near.map(({ quota }) => pendingBelow(quota.ino)));
-  for (const [i, { quota, growth: more }] of near.entries())
-    if (isOver(quota, more, pending[i]?.[0] ?? noGrowth))
-      throw fail('EDQUOT', `quota of directory ${quota.ino} is used up`);
+  for (const limit of limits) {
+    if (limit.of !== 'tree' || except.has(limit.quota.ino)) continue;
+    const { quota } = limit;
+    grown.set(quota.ino, { quota, growth: plus(grown.get(quota.ino)?.growth ?? noGrowth, growth) });
+  }
+  const near = [...grown.values()].filter((one) => isOver(one.quota, one.growth));
+  const exact = yield* read(...near.map(({ quota }) => exactQuota(quota.ino)));
+  for (const [i, { growth: more }] of near.entries()) {
+    const [quota] = exact[i] ?? [];
+    if (quota !== undefined && isOver(quota, more)) throw fail('EDQUOT', `quota of directory ${quota.ino} is used up`);
+  }
 }
 
-const isOver = ({ maxSpace, maxInodes, usedSpace, usedInodes }: QuotaRow, growth: Used, pending: Used): boolean =>
-  exceeds(maxSpace, maxInodes, plus({ space: usedSpace, inodes: usedInodes }, pending), growth);
+const isOver = ({ maxSpace, maxInodes, usedSpace, usedInodes }: QuotaRow, growth: Used): boolean =>
+  exceeds(maxSpace, maxInodes, { space: usedSpace, inodes: usedInodes }, growth);
 
 /** EDQUOT beyond what a user or a group may have. */
-export function* checkOwnerLimits({ owner, owners = [] }: Growth): Op<void> {
-  const users = new Map<bigint, Used>();
-  const groups = new Map<bigint, Used>();
-  for (const one of owner === undefined ? owners : [owner, ...owners]) {
-    users.set(BigInt(one.uid), plus(users.get(BigInt(one.uid)) ?? noGrowth, one));
-    groups.set(BigInt(one.gid), plus(groups.get(BigInt(one.gid)) ?? noGrowth, one));
+export function checkOwners(limits: readonly Limit[], growth: Growth): void {
+  const grown = new Map<string, Used>();
+  for (const { kind, id, used } of ownersOf(growth))
+    grown.set(`${kind} ${id}`, plus(grown.get(`${kind} ${id}`) ?? noGrowth, used));
+  for (const limit of limits) {
+    if (limit.of !== 'owner') continue;
+    const { kind, id, maxSpace, maxInodes, usedSpace, usedInodes } = limit.owner;
+    const more = grown.get(`${kind} ${id}`);
+    if (more !== undefined && exceeds(maxSpace, maxInodes, { space: usedSpace, inodes: usedInodes }, more))
+      throw fail('EDQUOT', `quota of ${kind === OwnerKind.user ? 'user' : 'group'} ${id} is used up`);
   }
-  const asked = [
-    ...[...users].map(([id, growth]) => ({ kind: OwnerKind.user, id, growth })),
-    ...[...groups].map(([id, growth]) => ({ kind: OwnerKind.group, id, growth })),
-  ].filter(({ growth }) => growth.space > 0n || growth.inodes > 0n);
-  if (asked.length === 0) return;
-  const rows = yield* read(...asked.map(ownerLimit));
-  for (const [i, { growth }] of asked.entries()) checkOwner(rows[i]?.[0], growth);
 }
 
-function checkOwner(row: OwnerRow | undefined, growth: Used): void {
-  if (row === undefined) return;
-  const used = { space: row.usedSpace, inodes: row.usedInodes };
-  if (exceeds(row.maxSpace, row.maxInodes, used, growth))
-    throw fail('EDQUOT', `quota of ${row.kind === OwnerKind.user ? 'user' : 'group'} ${row.id} is used up`);
-}
+/** Each user and group that something grows for. */
+export const ownersOf = ({ owner, owners = [] }: Growth): (Owner & { readonly used: Used })[] =>
+  (owner === undefined ? owners : [owner, ...owners]).flatMap((used) => [
+    { kind: OwnerKind.user, id: BigInt(used.uid), used },
+    { kind: OwnerKind.group, id: BigInt(used.gid), used },
+  ]);

@@ -2,6 +2,7 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Op, read, write } from '../sql/op.ts';
+import { checkTrees } from './limits.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { type Done, done, type NamespaceEnv, nodeDelta } from './outcome.ts';
 import { checkInto, checkLoose } from './permission.ts';
@@ -20,7 +21,12 @@ export const linkOp = (
 ): (() => Op<Done<Attr>>) => {
   checkName(name);
   return function* () {
-    const [nodes, parents, edges] = yield* read(nodeById(ino, true), nodeById(parent), edgeByName(parent, name));
+    const [nodes, parents, edges, ...limits] = yield* read(
+      nodeById(ino, true),
+      nodeById(parent),
+      edgeByName(parent, name),
+      ...env.usage.limitsOf({ directory: parent }),
+    );
     const [[node], [directory]] = [nodes, parents];
     checkInto(directory, parent);
     if (isReserved(parent, name)) throw fail('EPERM', `link ${shown(name)} into the root: the name is reserved`);
@@ -33,7 +39,7 @@ export const linkOp = (
     const now = env.now();
     const attr: Attr = { ...node, nlink: node.nlink + 1, parent: 0n, ctime: now };
     const usage = nodeDelta(node, 1n, { directory: parent, quotas: parent });
-    yield* env.usage.checkMove(undefined, parent, usage);
+    yield* checkTrees(limits.flat(), usage);
     yield* write(
       updateNode(ino, { nlink: attr.nlink, parent: attr.parent, ctime: now }),
       insertEdge(parent, name, ino, node.type),

@@ -1,7 +1,7 @@
 // Statements of the tree's operations beyond those all operations share: rows found through a name and locked, trees up
 // and down.
 import { type Change, change, type Query, query } from '../sql/op.ts';
-import { attrColumns, bigintAt, decodeAttr } from './rows.ts';
+import { attrColumns, bigintAt, bytesAt, decodeAttr } from './rows.ts';
 import { NODE_SPACE, sumOf } from './space.ts';
 import type { Attr, Ino } from './types.ts';
 import type { Delta } from './usage-rows.ts';
@@ -29,14 +29,33 @@ export const childrenOf = (parent: Ino, name: Buffer): Query<Ino> =>
 /** Deeper than any path of a kernel (PATH_MAX / 2), so that a damaged loop ends. */
 const MAX_DEPTH = 65_536n;
 
+const upFrom = (start: string): string =>
+  `WITH RECURSIVE up (inode, depth) AS (SELECT CAST(? AS BIGINT), 0 ${start} UNION ALL` +
+  ' SELECT n.parent, up.depth + 1 FROM jfs_node n JOIN up ON n.inode = up.inode' +
+  ' WHERE n.parent > 0 AND n.parent <> n.inode AND up.depth < ?) SELECT inode FROM up';
+
 /** The directory itself and all above it. */
 export const ancestors = (directory: Ino): Query<Ino> =>
+  query(upFrom(''), [directory, MAX_DEPTH], (row) => bigintAt(row, 0));
+
+/** The same, if that name leads to a directory, which may then not be one of them. */
+export const ancestorsFor = (directory: Ino, parent: Ino, name: Buffer): Query<Ino> =>
   query(
-    'WITH RECURSIVE up (inode, depth) AS (SELECT CAST(? AS BIGINT), 0 UNION ALL' +
-      ' SELECT n.parent, up.depth + 1 FROM jfs_node n JOIN up ON n.inode = up.inode' +
-      ' WHERE n.parent > 0 AND n.parent <> n.inode AND up.depth < ?) SELECT inode FROM up',
-    [directory, MAX_DEPTH],
+    upFrom('WHERE EXISTS (SELECT 1 FROM jfs_edge e WHERE e.parent = ? AND e.name = ? AND e.type = 2)'),
+    [directory, parent, name, MAX_DEPTH],
     (row) => bigintAt(row, 0),
+  );
+
+/**
+ * Names in a directory of the trash of the node behind a name, if it has several. Found by the inode: that directory may
+ * have a million entries.
+ */
+export const trashedNames = (trash: Ino, parent: Ino, name: Buffer): Query<Buffer> =>
+  query(
+    `SELECT BYTES(e.name) FROM jfs_edge c JOIN jfs_node n ON n.inode = c.inode JOIN jfs_edge e ON e.inode = c.inode
+     WHERE c.parent = ? AND c.name = ? AND n.nlink > 1 AND n.type <> 2 AND +e.parent = ?`,
+    [parent, name, trash],
+    (row) => bytesAt(row, 0),
   );
 
 /**

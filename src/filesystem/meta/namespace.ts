@@ -2,9 +2,10 @@
 // directory, a new access rule), and after the commit does what they leave to be done. Rules live in the operations.
 import { nowNs } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
+import { Lru } from '../../base/lru.ts';
 import type { Caller } from '../../base/words.ts';
 import type { Op } from '../sql/op.ts';
-import { addRuleOp } from './acl-rows.ts';
+import { addRuleOp, type KnownRule } from './acl-rows.ts';
 import { type AtimeMode, accessedOp } from './atime.ts';
 import type { MetaContext } from './context.ts';
 import { createOp, type NewNode } from './create.ts';
@@ -24,6 +25,8 @@ import { counted, hourUsage } from './usage.ts';
 import type { UsageDelta } from './usage-rows.ts';
 import { getxattrOp, listxattrOp, removexattrOp, setxattrOp } from './xattr.ts';
 
+/** Bytes of access control lists whose rows are known: a volume has a few, of some dozen bytes each. */
+const KNOWN_RULES = 262_144;
 /** Runs of one operation: it may miss the trash directory, then a rule, and both again when another client interferes. */
 const MAX_RUNS = 5;
 
@@ -36,6 +39,7 @@ type Tree = Pick<
 export class Namespace implements Tree {
   readonly #context: MetaContext;
   readonly #env: NamespaceEnv;
+  readonly #rules = new Lru<string, KnownRule>(KNOWN_RULES, ({ key }) => key.length);
   /** The hour that is known to have its directory. */
   #trash: { readonly hour: string; readonly ino: Ino } | undefined;
 
@@ -55,6 +59,7 @@ export class Namespace implements Tree {
       },
       isOpen: (ino) => context.files.isOpen(ino),
       trashDirectory: (hour) => (this.#trash?.hour === hour ? this.#trash.ino : undefined),
+      knownRule: (key) => this.#rules.get(key),
       apply: (effects) => this.#apply(effects),
     };
   }
@@ -186,6 +191,7 @@ export class Namespace implements Tree {
 
   #apply(effects: Effects): void {
     const { files } = this.#context;
+    if (effects.rule !== undefined) this.#rules.set(effects.rule.key, effects.rule);
     if (effects.sustained !== undefined) files.sustained(effects.sustained);
     if (effects.deleted !== undefined) this.#context.deleteData(effects.deleted);
   }

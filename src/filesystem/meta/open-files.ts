@@ -34,7 +34,7 @@ export function* sustainedOf(sid: bigint, after: Ino = 0n): Op<Ino[]> {
 /** Written into the record of every session of ours. */
 export const OUR_MARK = '+pageseal';
 
-interface OtherSession {
+export interface OtherSession {
   readonly sid: bigint;
   readonly looksAfterFiles: boolean;
 }

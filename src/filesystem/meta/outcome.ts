@@ -1,12 +1,14 @@
 // What the tree's operations need from outside, and what they leave to be done after their commit. They have no outside
 // effects themselves: they answer these values, and namespace.ts acts on them.
 import { align4K } from '../../base/units.ts';
-import type { Op } from '../sql/op.ts';
+import type { Op, Query } from '../sql/op.ts';
 import type { AclRule } from './acl.ts';
-import type { Growth } from './limits.ts';
-import type { Used } from './quota-rows.ts';
+import type { KnownRule } from './acl-rows.ts';
+import type { Growth, Limit } from './limits.ts';
+import type { QuotaRow } from './quota-rows.ts';
 import type { Outcome } from './request.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
+import type { Growing } from './usage.ts';
 import type { OwnerDelta, UsageDelta } from './usage-rows.ts';
 
 /** Facts that change while a volume is mounted, asked afresh by each run of an operation. */
@@ -22,15 +24,17 @@ export interface NamespaceEnv {
   readonly usage: UsageChecks;
   /** The trash directory of that hour, if it is known. */
   trashDirectory(hour: string): Ino | undefined;
+  /** An access control list that was seen before. */
+  knownRule(key: string): KnownRule | undefined;
   /** What is to be done in memory after the commit. */
   apply(effects: Effects): void;
 }
 
-/** Limits, asked inside an operation before it writes. */
+/** Limits: asked for in an operation's first flight, kept before it writes. */
 export interface UsageChecks {
-  checkGrowth(parent: Ino, growth: Growth): Op<void>;
-  checkMove(from: Ino | undefined, to: Ino, growth: Used): Op<void>;
-  checkOwner(growth: Growth): Op<void>;
+  limitsOf(growing: Growing): Query<Limit>[];
+  quotasAbove(from: Ino, to: Ino): Query<{ readonly origin: Ino; readonly quota: QuotaRow }> | undefined;
+  checkGrowth(limits: readonly Limit[], growth: Growth): Op<void>;
 }
 
 export interface Effects {
@@ -40,6 +44,8 @@ export interface Effects {
   readonly deleted?: Ino;
   /** Unlinked while open: goes with its last handle. */
   readonly sustained?: Ino;
+  /** A row that was found. */
+  readonly rule?: KnownRule | undefined;
 }
 
 export type Want =

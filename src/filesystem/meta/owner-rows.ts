@@ -5,7 +5,7 @@ import { type Change, change, type Query, query, type Row } from '../sql/op.ts';
 import { decodeQuota, type Limits, type Quota, type Used } from './quota-rows.ts';
 import { bigintAt } from './rows.ts';
 import { NODE_SPACE, sumOf } from './space.ts';
-import { ROOT, TRASH } from './types.ts';
+import { type Ino, ROOT, TRASH } from './types.ts';
 
 /** qtype of a row. */
 export const OwnerKind = { user: 1n, group: 2n } as const;
@@ -87,16 +87,23 @@ export const anyOwnerLimit: Query<bigint> = query(
   (row) => bigintAt(row, 0),
 );
 
+/** A user or a group by its number, or that of a node. */
+export type OwnerRef = Owner | { readonly kind: OwnerKind; readonly of: Ino };
+
+const latePlus = (used: string, pending: string): string =>
+  `CAST(q.${used} + (SELECT COALESCE(SUM(u.${pending}), 0) FROM pageseal_owner_usage u WHERE u.qtype = q.qtype AND u.qkey = q.qkey) AS BIGINT)`;
+
 /** Only when it has limits, and with everything that is pending. */
-export const ownerLimit = ({ kind, id }: Owner): Query<OwnerRow> =>
-  query(
-    `SELECT q.qtype, q.qkey, q.max_space, q.max_inodes,
-       q.used_space + (SELECT ${sumOf('u.space')} FROM pageseal_owner_usage u WHERE u.qtype = q.qtype AND u.qkey = q.qkey),
-       q.used_inodes + (SELECT ${sumOf('u.inodes')} FROM pageseal_owner_usage u WHERE u.qtype = q.qtype AND u.qkey = q.qkey)
-     FROM jfs_user_group_quota q WHERE q.qtype = ? AND q.qkey = ? AND (q.max_space > 0 OR q.max_inodes > 0)`,
-    [kind, id],
+export function ownerLimit(ref: OwnerRef): Query<OwnerRow> {
+  const column = ref.kind === OwnerKind.user ? 'uid' : 'gid';
+  const key = 'id' in ref ? '?' : `(SELECT n.${column} FROM jfs_node n WHERE n.inode = ?)`;
+  return query(
+    `SELECT q.qtype, q.qkey, q.max_space, q.max_inodes, ${latePlus('used_space', 'space')}, ${latePlus('used_inodes', 'inodes')}
+     FROM jfs_user_group_quota q WHERE q.qtype = ? AND q.qkey = ${key} AND (q.max_space > 0 OR q.max_inodes > 0)`,
+    [ref.kind, 'id' in ref ? ref.id : ref.of],
     decodeRow,
   );
+}
 
 export const ownerRow = ({ kind, id }: Owner): Query<OwnerRow> =>
   query(`SELECT ${COLUMNS} FROM jfs_user_group_quota q WHERE q.qtype = ? AND q.qkey = ?`, [kind, id], decodeRow);

@@ -32,24 +32,53 @@ export const decodeQuota = (row: Row, at: number): Quota => ({
   usedInodes: bigintAt(row, at + 3),
 });
 const decodeRow = (row: Row): QuotaRow => ({ ino: bigintAt(row, 0), ...decodeQuota(row, 1) });
+const sum = (expression: string): string => `CAST(COALESCE(SUM(${expression}), 0) AS BIGINT)`;
 const decodePair = (row: Row): Used => ({ space: bigintAt(row, 0), inodes: bigintAt(row, 1) });
 
 export const anyQuota: Query<Ino> = query('SELECT inode FROM jfs_dir_quota LIMIT 1', [], (row) => bigintAt(row, 0));
 
-/**
- * Quotas of a directory and of all above it, nearest first; what is in the trash is below none. The depth bound ends the walk on a damaged tree; UNION alone
- * would not, since the depth differs.
- */
+/** From where `start` says upwards. The depth bound ends the walk on a damaged tree; UNION alone would not, since the depth differs. */
+const upwards = (start: string): string =>
+  `WITH RECURSIVE up(origin, inode, depth) AS (
+     ${start} UNION ALL
+     SELECT up.origin, n.parent, up.depth + 1 FROM up JOIN jfs_node n ON n.inode = up.inode
+     WHERE n.parent > 0 AND n.inode <> 1 AND n.inode < ${TRASH} AND up.depth < 4096)`;
+
+const ANY_QUOTA = 'EXISTS (SELECT 1 FROM jfs_dir_quota)';
+const DIRECTORY = `SELECT CAST(? AS BIGINT), CAST(? AS BIGINT), 0 WHERE ${ANY_QUOTA}`;
+const DIRECTORIES = `SELECT d.inode, d.inode, 0 FROM jfs_node d WHERE d.inode IN (?, ?) AND ${ANY_QUOTA}`;
+/** Where the node has a name; a row that names no parent may have many. */
+const NAMES = `SELECT n.inode, CASE WHEN n.parent > 0 THEN n.parent ELSE e.parent END, 0 FROM jfs_node n
+   LEFT JOIN jfs_edge e ON e.inode = n.inode AND COALESCE(n.parent, 0) = 0 WHERE n.inode = ?`;
+
+/** Quotas of a directory and of all above it, nearest first; what is in the trash is below none. */
 export const quotasAbove = (ino: Ino): Query<QuotaRow> =>
   query(
-    `WITH RECURSIVE up(inode, depth) AS (
-       SELECT CAST(? AS BIGINT), 0 UNION ALL
-       SELECT n.parent, up.depth + 1 FROM up JOIN jfs_node n ON n.inode = up.inode
-       WHERE n.parent > 0 AND n.inode <> 1 AND n.inode < ${TRASH} AND up.depth < 4096)
-     SELECT q.inode, ${QUOTA} FROM up JOIN jfs_dir_quota q ON q.inode = up.inode ORDER BY up.depth`,
-    [ino],
+    `${upwards(DIRECTORY)} SELECT q.inode, ${QUOTA} FROM up JOIN jfs_dir_quota q ON q.inode = up.inode ORDER BY up.depth`,
+    [ino, ino],
     decodeRow,
   );
+
+/** At most what is pending below any directory: cheap, and mostly enough to see that no limit is near. */
+const atMost = (column: string): string =>
+  `(SELECT COALESCE(SUM(CASE WHEN u.${column} > 0 THEN u.${column} ELSE 0 END), 0) FROM pageseal_usage u)`;
+
+const LIMITS = `SELECT q.inode, q.max_space, q.max_inodes,
+   CAST(q.used_space + ${atMost('tree_space')} AS BIGINT), CAST(q.used_inodes + ${atMost('tree_inodes')} AS BIGINT),
+   up.origin FROM up JOIN jfs_dir_quota q ON q.inode = up.inode`;
+
+/**
+ * The same with at most what is used of them by now: for a new entry of a directory, or for the contents of a file, once
+ * for each of its names.
+ */
+export const treeLimits = (ino: Ino, kind: 'directory' | 'file'): Query<QuotaRow> =>
+  kind === 'directory'
+    ? query(`${upwards(DIRECTORY)} ${LIMITS}`, [ino, ino], decodeRow)
+    : query(`${upwards(NAMES)} ${LIMITS}`, [ino], decodeRow);
+
+/** Of two directories, and below which of them. */
+export const treeLimitsOfBoth = (a: Ino, b: Ino): Query<{ readonly origin: Ino; readonly quota: QuotaRow }> =>
+  query(`${upwards(DIRECTORIES)} ${LIMITS}`, [a, b], (row) => ({ origin: bigintAt(row, 5), quota: decodeRow(row) }));
 
 export const quotaOf = (ino: Ino): Query<QuotaRow> =>
   query(`SELECT q.inode, ${QUOTA} FROM jfs_dir_quota q WHERE q.inode = ?`, [ino], decodeRow);
@@ -68,32 +97,41 @@ export const addQuotaUsage = (ino: Ino, { space, inodes }: Used): Change =>
     ino,
   );
 
-/** At most what is pending below any directory: cheap, and mostly enough to see that no limit is near. */
-export const pendingAtMost: Query<Used> = query(
-  `SELECT ${sumOf('CASE WHEN u.tree_space > 0 THEN u.tree_space ELSE 0 END')},
-     ${sumOf('CASE WHEN u.tree_inodes > 0 THEN u.tree_inodes ELSE 0 END')} FROM pageseal_usage u`,
-  [],
-  decodePair,
-);
-
 /** What is pending, of all sessions, for a directory and those below it: few rows, each followed upwards. */
+const PENDING_BELOW = `WITH RECURSIVE up(start, inode, depth) AS (
+   SELECT u.inode, u.inode, 0 FROM (SELECT DISTINCT inode FROM pageseal_usage WHERE tree_space <> 0 OR tree_inodes <> 0) u
+   UNION ALL SELECT up.start, n.parent, up.depth + 1 FROM up JOIN jfs_node n ON n.inode = up.inode
+   WHERE up.inode <> ? AND n.parent > 0 AND n.inode <> 1 AND n.inode < ${TRASH} AND up.depth < 4096)`;
+const IS_BELOW = 'u.inode IN (SELECT start FROM up WHERE up.inode = ?)';
+
 export const pendingBelow = (ino: Ino): Query<Used> =>
   query(
-    `WITH RECURSIVE up(start, inode, depth) AS (
-       SELECT u.inode, u.inode, 0 FROM (SELECT DISTINCT inode FROM pageseal_usage WHERE tree_space <> 0 OR tree_inodes <> 0) u
-       UNION ALL SELECT up.start, n.parent, up.depth + 1 FROM up JOIN jfs_node n ON n.inode = up.inode
-       WHERE up.inode <> ? AND n.parent > 0 AND n.inode <> 1 AND n.inode < ${TRASH} AND up.depth < 4096)
-     SELECT ${sumOf('u.tree_space')}, ${sumOf('u.tree_inodes')} FROM pageseal_usage u
-     WHERE u.inode IN (SELECT start FROM up WHERE up.inode = ?)`,
+    `${PENDING_BELOW} SELECT ${sum('u.tree_space')}, ${sum('u.tree_inodes')} FROM pageseal_usage u WHERE ${IS_BELOW}`,
     [ino, ino],
     decodePair,
   );
 
-/** Of one directory alone. */
-export const pendingTree = (ino: Ino): Query<Used> =>
+const withPending = (column: string, pending: string): string =>
+  `CAST(q.${column} + (SELECT COALESCE(SUM(u.${pending}), 0) FROM pageseal_usage u WHERE ${IS_BELOW}) AS BIGINT)`;
+
+/** A quota with just what is used of it, of one moment. */
+export const exactQuota = (ino: Ino): Query<QuotaRow> =>
   query(
-    `SELECT ${sumOf('u.tree_space')}, ${sumOf('u.tree_inodes')} FROM pageseal_usage u WHERE u.inode = ?`,
-    [ino],
+    `${PENDING_BELOW} SELECT q.inode, q.max_space, q.max_inodes, ${withPending('used_space', 'tree_space')},
+     ${withPending('used_inodes', 'tree_inodes')} FROM jfs_dir_quota q WHERE q.inode = ?`,
+    [ino, ino, ino, ino],
+    decodeRow,
+  );
+
+/**
+ * Of the empty directory behind a name, row by row: locked, so that nobody adds them to the figures meanwhile. The node
+ * has to be locked before, so that no more come.
+ */
+export const pendingOf = (parent: Ino, name: Buffer): Query<Used> =>
+  query(
+    `SELECT u.tree_space, u.tree_inodes FROM pageseal_usage u WHERE (u.tree_space <> 0 OR u.tree_inodes <> 0)
+     AND u.inode = (SELECT e.inode FROM jfs_edge e WHERE e.parent = ? AND e.name = ? AND e.type = 2) FOR UPDATE`,
+    [parent, name],
     decodePair,
   );
 

@@ -2,12 +2,13 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Change, change, must, type Op, read, write } from '../sql/op.ts';
+import { checkTrees, type TreeLimit } from './limits.ts';
 import { checkName, isReserved, shown } from './names.ts';
-import { ancestors, childrenOf, lockedChildren, treeUsage } from './namespace-statements.ts';
+import { ancestorsFor, childrenOf, lockedChildren, treeUsage } from './namespace-statements.ts';
 import { type Done, done, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
 import { checkInto, checkLoose, checkOutOf, checkSticky, inTrash, isTrash } from './permission.ts';
-import { anyQuota, pendingBelow, type Used } from './quota-rows.ts';
-import { type Removal, remove } from './removal.ts';
+import { pendingBelow, type Used } from './quota-rows.ts';
+import { type Known, type Leaving, leave, type Removal, remove } from './removal.ts';
 import { deleteEdge, type Edge, edgeByName, nodeById, touch, updateNode } from './statements.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
 import { rebuildDirStats, type UsageDelta } from './usage-rows.ts';
@@ -36,8 +37,12 @@ interface Sides {
   /** The edge in the target's place: it may lead to no node. */
   readonly targetEdge: Edge | undefined;
   readonly targetHasEntries: boolean;
-  /** Whether any directory has a quota: without one nobody asks what moves. */
-  readonly hasQuotas: boolean;
+  /** Quotas of both directories and of those above them. */
+  readonly quotas: { readonly from: readonly TreeLimit[]; readonly to: readonly TreeLimit[] };
+  /** Of the other directory, where a directory comes there. */
+  readonly above: { readonly from: readonly Ino[]; readonly to: readonly Ino[] };
+  readonly leaving: Leaving;
+  readonly known: Known;
 }
 
 export const renameOp = (env: NamespaceEnv, caller: Caller, args: RenameArgs): (() => Op<Done<void>>) => {
@@ -48,7 +53,7 @@ export const renameOp = (env: NamespaceEnv, caller: Caller, args: RenameArgs): (
   if (isReserved(parent, name) || isReserved(newParent, newName))
     throw fail('EPERM', `rename ${shown(name)} to ${shown(newName)}: the name is reserved in the root`);
   return function* () {
-    const sides = yield* readSides(caller, args);
+    const sides = yield* readSides(env, caller, args);
     const { source, target } = sides;
     // The same entry, or two names of one node: nothing to do.
     if (source.ino === target?.ino) return done(env, undefined);
@@ -61,30 +66,46 @@ export const renameOp = (env: NamespaceEnv, caller: Caller, args: RenameArgs): (
       checkSticky(caller, directory, node);
     }
     const exchanges = flags === RENAME_EXCHANGE;
-    yield* checkLoops(sides, exchanges);
-    const moves = yield* checkQuotas(env, sides, exchanges);
+    checkLoops(sides);
+    const moves = yield* checkQuotas(sides, exchanges);
     if (exchanges) return yield* exchange(env, args, sides, moves);
     return yield* replace(env, args, sides, moves);
   };
 };
 
-function* readSides(caller: Caller, args: RenameArgs): Op<Sides> {
-  const { parent, name, newParent, newName } = args;
-  const [nodes, [sourceEdge], [targetEdge], [from], [to], inTarget, quotas] = yield* read(
+/** All in one flight. Nothing of the trees is asked for where both names lie in one directory. */
+function* readSides(env: NamespaceEnv, caller: Caller, args: RenameArgs): Op<Sides> {
+  const { parent, name, newParent, newName, flags } = args;
+  const apart = parent !== newParent;
+  const exchanges = flags === RENAME_EXCHANGE;
+  const leaving = leave(env, newParent, newName);
+  const [nodes, [sourceEdge], [targetEdge], [from], [to], inTarget, ...more] = yield* read(
     lockedChildren(parent, name, newParent, newName),
     edgeByName(parent, name),
     edgeByName(newParent, newName),
     nodeById(parent),
     nodeById(newParent),
     childrenOf(newParent, newName),
-    anyQuota,
+    apart ? env.usage.quotasAbove(parent, newParent) : undefined,
+    apart ? ancestorsFor(newParent, parent, name) : undefined,
+    apart && exchanges ? ancestorsFor(parent, newParent, newName) : undefined,
+    exchanges ? undefined : leaving.taken,
+    exchanges ? undefined : leaving.pending,
+    exchanges ? undefined : leaving.sessions,
   );
   checkOutOf(caller, from, parent);
   checkInto(to, newParent, restores(args));
   const source = nodes.find(({ ino }) => ino === sourceEdge?.ino);
   if (source === undefined) throw fail('ENOENT', `rename ${shown(name)} in directory ${parent}: no such entry`);
   const target = nodes.find(({ ino }) => ino === targetEdge?.ino);
-  return { from, to, source, target, targetEdge, targetHasEntries: inTarget.length > 0, hasQuotas: quotas.length > 0 };
+  const [quotas, aboveTo, aboveFrom, taken, pending, sessions] = more;
+  const above = (directory: Ino): TreeLimit[] =>
+    quotas.flatMap(({ origin, quota }) => (origin === directory ? [{ of: 'tree', quota }] : []));
+  return {
+    ...{ from, to, source, target, targetEdge, targetHasEntries: inTarget.length > 0 },
+    ...{ quotas: { from: above(parent), to: above(newParent) }, above: { from: aboveFrom, to: aboveTo } },
+    ...{ leaving, known: { taken, pending, sessions } },
+  };
 }
 
 /** The flight of a plain rename, over what is there unless that is forbidden. */
@@ -96,7 +117,8 @@ function* replace(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: read
   let replaced: Removal = { changes: [], effects: { usage: [] } };
   if (target !== undefined) {
     checkReplace(source, target, sides.targetHasEntries);
-    const removal = yield* remove(env, to, newName, target);
+    const { leaving, known } = sides;
+    const removal = yield* remove(env, leaving, known, { directory: to, name: newName, node: target });
     if (removal instanceof Missing) return { answer: removal };
     replaced = removal;
   }
@@ -157,36 +179,35 @@ function checkReplace(source: Attr, target: Attr, hasEntries: boolean): void {
 }
 
 /** The kernel keeps a directory from going below itself; a library caller is kept from it here. */
-function* checkLoops({ from, to, source, target }: Sides, exchange: boolean): Op<void> {
-  if (from.ino === to.ino) return;
-  if (isDirectory(source) && (yield* isBelow(to.ino, source.ino)))
+function checkLoops({ from, to, source, target, above }: Sides): void {
+  if (above.to.includes(source.ino))
     throw fail('EINVAL', `rename directory ${source.ino} into directory ${to.ino}: that lies below it`);
-  if (exchange && target !== undefined && isDirectory(target) && (yield* isBelow(from.ino, target.ino)))
-    throw fail('EINVAL', `exchange directory ${target.ino} with an entry below it`);
-}
-
-function* isBelow(directory: Ino, above: Ino): Op<boolean> {
-  const [all] = yield* read(ancestors(directory));
-  return all.includes(above);
+  if (target !== undefined && above.from.includes(target.ino))
+    throw fail('EINVAL', `exchange directory ${target.ino} with an entry below it, in directory ${from.ino}`);
 }
 
 /**
- * What moves between quota trees: a file with its entry, a directory with everything below it. What is pending below a
- * directory moves with it by itself: it will be added to the quotas that are above it then.
+ * What moves between quota trees: a file with its entry, a directory with everything below it, which takes a flight to be
+ * counted. Nothing does where the same quotas are above both. What is pending below a directory moves with it by itself:
+ * it will be added to the quotas that are above it then.
  */
-function* checkQuotas(env: NamespaceEnv, sides: Sides, exchange: boolean): Op<UsageDelta[]> {
-  const { from, to, source, target } = sides;
-  if (!sides.hasQuotas || from.ino === to.ino) return [];
+function* checkQuotas(sides: Sides, exchange: boolean): Op<UsageDelta[]> {
+  const { from, to, source, target, quotas } = sides;
+  const [before, after] = [quotaInodes(quotas.from), quotaInodes(quotas.to)];
+  if (before.size === after.size && [...before].every((ino) => after.has(ino))) return [];
   const forth = yield* moving(source);
   const back = exchange && target !== undefined ? yield* moving(target) : undefined;
   const growth = minus(forth.all, back?.all);
-  yield* env.usage.checkMove(from.ino, to.ino, growth);
+  yield* checkTrees(quotas.to, growth, before);
+  yield* checkTrees(quotas.from, minus(nothing, growth), after);
   const moved = minus(forth.counted, back?.counted);
   const deltas = [{ length: 0n, ...moved, quotas: to.ino }];
   // Nothing in the trash counts towards quotas.
   if (!isTrash(from.ino)) deltas.push({ length: 0n, ...minus(nothing, moved), quotas: from.ino });
   return deltas;
 }
+
+const quotaInodes = (limits: readonly TreeLimit[]): ReadonlySet<Ino> => new Set(limits.map(({ quota }) => quota.ino));
 
 const nothing: Used = { space: 0n, inodes: 0n };
 const minus = (a: Used, b: Used = nothing): Used => ({ space: a.space - b.space, inodes: a.inodes - b.inodes });

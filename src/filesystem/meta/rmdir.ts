@@ -6,7 +6,7 @@ import { checkName, isReserved, shown } from './names.ts';
 import { childrenOf, lockedChild } from './namespace-statements.ts';
 import { type Done, done, Missing, type NamespaceEnv } from './outcome.ts';
 import { checkLoose, checkOutOf, checkSticky, isTrash } from './permission.ts';
-import { remove } from './removal.ts';
+import { leave, remove } from './removal.ts';
 import { deleteEdge, edgeByName, nodeById, touch } from './statements.ts';
 import { type Ino, NodeType } from './types.ts';
 
@@ -14,11 +14,13 @@ export const rmdirOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: Bu
   checkName(name);
   return function* () {
     // The lock first, then the look for entries: whoever adds one touches the locked row and waits.
-    const [nodes, children, parents, edges] = yield* read(
+    const leaving = leave(env, parent, name);
+    const [nodes, children, parents, edges, pending] = yield* read(
       lockedChild(parent, name),
       childrenOf(parent, name),
       nodeById(parent),
       edgeByName(parent, name),
+      leaving.pending,
     );
     const [[node], [directory], [edge]] = [nodes, parents, edges];
     checkOutOf(caller, directory, parent);
@@ -36,7 +38,7 @@ export const rmdirOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: Bu
       return done(env, undefined);
     }
     checkSticky(caller, directory, node);
-    const removal = yield* remove(env, directory, name, node);
+    const removal = yield* remove(env, leaving, { taken: [], pending, sessions: [] }, { directory, name, node });
     if (removal instanceof Missing) return { answer: removal };
     yield* write(...removal.changes, deleteEdge(parent, name, node.ino), ...touched);
     return done(env, undefined, removal.effects);

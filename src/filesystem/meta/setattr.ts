@@ -3,8 +3,10 @@ import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Flight, type Op, read, write } from '../sql/op.ts';
 import { type AclRule, chmodRule, ruleBits } from './acl.ts';
-import { ruleById, sameRule } from './acl-rows.ts';
+import { accessRuleOf, findRule, type KnownRule } from './acl-rows.ts';
+import { checkOwners } from './limits.ts';
 import { type Done, done, Missing, type NamespaceEnv, ownedBy } from './outcome.ts';
+import { OwnerKind, type OwnerRef } from './owner-rows.ts';
 import {
   inGroup,
   inTrash,
@@ -26,12 +28,15 @@ const FIXED = NodeFlag.immutable | NodeFlag.append;
 
 export const setattrOp = (env: NamespaceEnv, caller: Caller, ino: Ino, change: AttrChange): (() => Op<Done<Attr>>) =>
   function* () {
-    const [[node]] = yield* read(nodeById(ino, true));
+    const [[node], [rule], ...limits] = yield* read(
+      nodeById(ino, true),
+      env.enableAcl ? accessRuleOf(ino) : undefined,
+      ...(isRoot(caller) ? [] : env.usage.limitsOf({ owners: newOwners(change) })),
+    );
     if (node === undefined) throw fail('ENOENT', `change inode ${ino}: no such node`);
     // Who has it open may go on as with any unlinked file.
     if (isTrash(ino) || (inTrash(node) && !env.isOpen(ino)))
       throw fail('EPERM', `change inode ${ino}: it is in the trash`);
-    const [rule] = env.enableAcl && node.accessAcl !== 0 ? (yield* read(ruleById(node.accessAcl)))[0] : [];
     checkFixed(caller, node, change);
     const now = env.now();
     const wanted: Attr = {
@@ -41,17 +46,24 @@ export const setattrOp = (env: NamespaceEnv, caller: Caller, ino: Ino, change: A
       mode: newMode(caller, node, change),
       flags: change.flags ?? node.flags,
     };
-    const merged = yield* withRule(node, wanted, rule);
-    if (merged instanceof Missing) return { answer: merged };
+    const ruled = yield* withRule(env, node, wanted, rule);
+    if (ruled instanceof Missing) return { answer: ruled };
+    const { attr: merged, rule: found } = ruled;
     const update = difference(node, merged);
     if (Object.keys(update).length === 0) return done(env, node);
     const usage = changingHands(node, merged);
     // Root may give what is more than the other may have, as on local disks.
     const owners = isRoot(caller) ? [] : usage.flatMap(({ owner }) => owner ?? []);
-    yield* env.usage.checkOwner({ space: 0n, inodes: 0n, owners });
+    checkOwners(limits.flat(), { space: 0n, inodes: 0n, owners });
     yield* write(updateNode(ino, { ...update, ctime: now }));
-    return done(env, { ...merged, ctime: now }, { usage });
+    return done(env, { ...merged, ctime: now }, { usage, rule: found });
   };
+
+/** Who may get more than before. */
+const newOwners = ({ uid, gid }: AttrChange): OwnerRef[] => [
+  ...(uid === undefined ? [] : [{ kind: OwnerKind.user, id: BigInt(uid) }]),
+  ...(gid === undefined ? [] : [{ kind: OwnerKind.group, id: BigInt(gid) }]),
+];
 
 /** What one owner loses and the other gets. */
 function changingHands(node: Attr, merged: Attr): UsageDelta[] {
@@ -120,12 +132,17 @@ function newTimes(caller: Caller, node: Attr, change: AttrChange, now: bigint, r
 }
 
 /** chmod on a node with an access rule changes the rule, and rules are shared: another row, perhaps a new one. */
-function* withRule(node: Attr, wanted: Attr, rule: AclRule | undefined): Generator<Flight, Attr | Missing, unknown> {
-  if (rule === undefined || wanted.mode === node.mode) return wanted;
+function* withRule(
+  env: NamespaceEnv,
+  node: Attr,
+  wanted: Attr,
+  rule: AclRule | undefined,
+): Generator<Flight, { readonly attr: Attr; readonly rule?: KnownRule } | Missing, unknown> {
+  if (rule === undefined || wanted.mode === node.mode) return { attr: wanted };
   const changed = chmodRule(rule, wanted.mode);
-  const [[accessAcl]] = yield* read(sameRule(changed));
-  if (accessAcl === undefined) return new Missing({ what: 'rule', rule: changed });
-  return { ...wanted, accessAcl, mode: (wanted.mode & 0o7000) | ruleBits(changed) };
+  const found = yield* findRule(env, changed);
+  if (found instanceof Missing) return found;
+  return { attr: { ...wanted, accessAcl: found.id, mode: (wanted.mode & 0o7000) | ruleBits(changed) }, rule: found };
 }
 
 const settable = ['mode', 'uid', 'gid', 'flags', 'atime', 'mtime', 'accessAcl'] as const;

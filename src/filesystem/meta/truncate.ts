@@ -4,32 +4,35 @@ import { nowNs } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Change, type Op, read, write } from '../sql/op.ts';
-import { appendSlices, checkFile, directoriesOf, growthDeltas, zeroRowsBetween } from './chunk.ts';
+import { appendSlices, checkFile, directoriesOf, growthDeltas, manyParentsOf, zeroRowsBetween } from './chunk.ts';
 import type { MetaContext } from './context.ts';
 import { chunkOf, larger, posInChunk, smaller } from './position.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { hole } from './slices.ts';
 import { nodeById, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeFlag, TRASH } from './types.ts';
-import { fileGrowth } from './usage.ts';
+import { fileGrowth, growingFile } from './usage.ts';
 
 export function truncate(ctx: MetaContext, caller: Caller, ino: Ino, length: bigint): Promise<Attr> {
   if (length < 0n || length > MAX_LENGTH)
     return Promise.reject(fail(length > MAX_LENGTH ? 'EFBIG' : 'EINVAL', `truncate inode ${ino} to ${length}`));
   return ctx.write(caller, attrReply, function* (): Op<Outcome<Attr>> {
-    const [[attr]] = yield* read(nodeById(ino, true));
+    const [[attr], many, ...limits] = yield* read(
+      nodeById(ino, true),
+      manyParentsOf(ino),
+      ...ctx.usage.limitsOf(growingFile(ino)),
+    );
     checkFile(attr, ino, 'truncate');
     if ((attr.flags & (NodeFlag.immutable | NodeFlag.append)) !== 0)
       throw fail('EPERM', `truncate inode ${ino}: it is immutable or append-only`);
     if (attr.parent > TRASH && !ctx.files.isOpen(ino)) throw fail('EPERM', `truncate inode ${ino}: it is in the trash`);
     if (length === attr.length) return { answer: attr };
-    const parents = yield* directoriesOf(attr);
-    yield* ctx.usage.checkGrowth(parents, fileGrowth(attr, length));
+    yield* ctx.usage.checkGrowth(limits.flat(), fileGrowth(attr, length));
     const now = nowNs();
     yield* write(...zeroed(ino, attr.length, length), updateNode(ino, { length, mtime: now, ctime: now }));
     return {
       answer: { ...attr, length, mtime: now, ctime: now },
-      usage: growthDeltas(attr, parents, length),
+      usage: growthDeltas(attr, directoriesOf(attr, many), length),
     };
   });
 }

@@ -6,14 +6,22 @@ import { checkName, isReserved, shown } from './names.ts';
 import { lockedChild } from './namespace-statements.ts';
 import { type Done, done, Missing, type NamespaceEnv } from './outcome.ts';
 import { checkLoose, checkOutOf, checkSticky, isTrash } from './permission.ts';
-import { remove } from './removal.ts';
+import { leave, remove } from './removal.ts';
 import { deleteEdge, edgeByName, nodeById, touch } from './statements.ts';
 import { type Ino, NodeType } from './types.ts';
 
 export const unlinkOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: Buffer): (() => Op<Done<void>>) => {
   checkName(name);
   return function* () {
-    const [nodes, parents, edges] = yield* read(lockedChild(parent, name), nodeById(parent), edgeByName(parent, name));
+    const leaving = leave(env, parent, name, true);
+    const [nodes, parents, edges, taken, pending, sessions] = yield* read(
+      lockedChild(parent, name),
+      nodeById(parent),
+      edgeByName(parent, name),
+      leaving.taken,
+      leaving.pending,
+      leaving.sessions,
+    );
     const [[node], [directory], [edge]] = [nodes, parents, edges];
     checkOutOf(caller, directory, parent);
     if (edge === undefined && isReserved(parent, name))
@@ -29,7 +37,7 @@ export const unlinkOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: B
       throw fail('EPERM', `unlink ${shown(name)} in directory ${parent}: it is a directory`);
     checkLoose(node);
     checkSticky(caller, directory, node);
-    const removal = yield* remove(env, directory, name, node);
+    const removal = yield* remove(env, leaving, { taken, pending, sessions }, { directory, name, node });
     if (removal instanceof Missing) return { answer: removal };
     yield* write(...removal.changes, deleteEdge(parent, name, node.ino), ...touched);
     return done(env, undefined, removal.effects);

@@ -5,8 +5,18 @@
 import { fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { align4K } from '../../base/units.ts';
-import { type Change, type Engine, type Op, read, withChanges, write } from '../sql/op.ts';
-import { checkOwnerLimits, checkTreeLimits, checkVolumeLimits, type Growth, volumeUsed } from './limits.ts';
+import type { Caller } from '../../base/words.ts';
+import { type Change, type Engine, type Op, type Query, read, withChanges, write } from '../sql/op.ts';
+import {
+  asLimit,
+  checkOwners,
+  checkTrees,
+  checkVolume,
+  type Growth,
+  type Limit,
+  ownersOf,
+  volumeUsed,
+} from './limits.ts';
 import {
   addOwnerUsage,
   addPendingOwner,
@@ -14,10 +24,21 @@ import {
   deletePendingOwner,
   type Owner,
   OwnerKind,
+  type OwnerRef,
+  ownerLimit,
   pendingOwners,
 } from './owner-rows.ts';
 import { smaller } from './position.ts';
-import { addQuotaUsage, anyQuota, pendingBelow, type QuotaRow, quotasAbove, type Used } from './quota-rows.ts';
+import {
+  addQuotaUsage,
+  anyQuota,
+  exactQuota,
+  type QuotaRow,
+  quotasAbove,
+  treeLimits,
+  treeLimitsOfBoth,
+  type Used,
+} from './quota-rows.ts';
 import type { Setting } from './setting.ts';
 import { counterValue } from './statements.ts';
 import { type Attr, type Ino, NodeType, type VolumeUsage } from './types.ts';
@@ -78,6 +99,37 @@ export const hourUsage = (sign: 1n | -1n): UsageDelta => ({
   owner: { uid: 0, gid: 0, space: sign * DIRECTORY_SPACE, inodes: sign },
 });
 
+/** What is going to grow, for `limitsOf`. */
+export interface Growing {
+  /** An entry in this directory. */
+  readonly directory?: Ino;
+  /** The contents of this file, wherever it has names. */
+  readonly file?: Ino;
+  readonly volume?: boolean;
+  /** May name one twice. */
+  readonly owners?: readonly OwnerRef[];
+}
+
+export const growingFile = (ino: Ino): Growing => ({
+  file: ino,
+  volume: true,
+  owners: [
+    { kind: OwnerKind.user, of: ino },
+    { kind: OwnerKind.group, of: ino },
+  ],
+});
+
+/** The group is the caller's or the directory's. */
+export const growingDirectory = (ino: Ino, { uid, gid }: Pick<Caller, 'uid' | 'gid'>): Growing => ({
+  directory: ino,
+  volume: true,
+  owners: [
+    { kind: OwnerKind.user, id: BigInt(uid) },
+    { kind: OwnerKind.group, id: BigInt(gid) },
+    { kind: OwnerKind.group, of: ino },
+  ],
+});
+
 export class Usage {
   readonly #engine: Engine;
   readonly #log: Log;
@@ -109,33 +161,41 @@ export class Usage {
     this.#hasOwnerLimits = owners;
   }
 
-  /**
-   * Inside an operation, before its write: may entries below these directories grow by so much? ENOSPC for the volume,
-   * EDQUOT for a directory, a user or a group. Costs flights only where there are limits.
-   */
-  *checkGrowth(parents: Ino | readonly Ino[], growth: Growth): Op<void> {
+  /** What an operation asks for in its first flight, so that its growth can be checked; nothing where there are no limits. */
+  limitsOf({ directory, file, volume = false, owners = [] }: Growing): Query<Limit>[] {
+    const { capacity, inodes, dirStats, userGroupQuota } = this.#setting();
+    const asked: Query<Limit>[] = [];
+    if (volume && (capacity > 0n || inodes > 0n)) asked.push(asLimit(volumeUsed, (used) => ({ of: 'volume', used })));
+    if (this.#hasOwnerLimits && userGroupQuota)
+      for (const ref of owners) asked.push(asLimit(ownerLimit(ref), (owner) => ({ of: 'owner', owner })));
+    const below = directory ?? file;
+    if (this.#hasQuotas && dirStats && below !== undefined)
+      asked.push(
+        asLimit(treeLimits(below, file === undefined ? 'directory' : 'file'), (quota) => ({ of: 'tree', quota })),
+      );
+    return asked;
+  }
+
+  /** Limits or not: what moves has to be counted for a quota that was set a moment ago, too. */
+  quotasAbove(from: Ino, to: Ino): Query<{ readonly origin: Ino; readonly quota: QuotaRow }> | undefined {
+    return this.#setting().dirStats ? treeLimitsOfBoth(from, to) : undefined;
+  }
+
+  /** Before the operation's write. ENOSPC for the volume, EDQUOT for a directory, a user or a group. */
+  *checkGrowth(limits: readonly Limit[], growth: Growth): Op<void> {
     if (growth.space <= 0n && growth.inodes <= 0n) return;
     if (growth.space > 0n && this.#space + growth.space > MAX_SPACE)
       throw fail('ENOSPC', `lengths of all files of the volume, holes included, may sum up to ${MAX_SPACE} bytes`);
-    yield* checkVolumeLimits(this.#setting(), growth);
-    yield* this.checkOwner(growth);
-    if (this.#hasQuotas && this.#setting().dirStats)
-      yield* checkTreeLimits(typeof parents === 'bigint' ? [parents] : parents, growth, new Set());
+    checkVolume(limits, this.#setting(), growth);
+    checkOwners(limits, growth);
+    yield* checkTrees(limits, growth);
   }
 
-  /** The part of it that is about users and groups: for nodes that change hands. */
-  *checkOwner(growth: Growth): Op<void> {
-    if (this.#hasOwnerLimits && this.#setting().userGroupQuota) yield* checkOwnerLimits(growth);
-  }
-
-  /**
-   * The same for nodes that move or get another name: the volume's totals stay, and so does every quota that is above
-   * `from` too.
-   */
-  *checkMove(from: Ino | undefined, to: Ino, growth: Used): Op<void> {
-    if (!this.#hasQuotas || !this.#setting().dirStats) return;
-    const [before] = yield* read(quotasAbove(from ?? 0n));
-    yield* checkTreeLimits([to], growth, new Set(before.map(({ ino }) => ino)));
+  /** The same with a flight of its own, for work that takes many. */
+  *checkAnew(directory: Ino | undefined, growth: Growth): Op<void> {
+    const owners = ownersOf(growth);
+    const limits = yield* read(...this.limitsOf({ ...(directory && { directory }), volume: true, owners }));
+    yield* this.checkGrowth(limits.flat(), growth);
   }
 
   /** The rows that keep what an operation changed: to be written in its own transaction. */
@@ -235,25 +295,20 @@ const positive = (value: bigint): bigint => (value > 0n ? value : 0n);
 
 /** Totals of the volume, and the quotas above a directory, nearest first; with everything that is pending. */
 function* usageAt(
-  places: readonly [Ino, Ino],
+  [near, far]: readonly [Ino, Ino],
   ours: boolean,
 ): Op<{ readonly used: Used; readonly quotas: readonly QuotaRow[] }> {
-  const [nearer, outer, [space = 0n], [inodes = 0n]] = yield* read(
-    quotasAbove(places[0]),
-    quotasAbove(places[1]),
-    counterValue('usedSpace'),
-    counterValue('totalInodes'),
+  const [nearer, outer, [used = noDelta], [space = 0n], [inodes = 0n]] = yield* read(
+    quotasAbove(near),
+    far === near ? undefined : quotasAbove(far),
+    ours ? volumeUsed : undefined,
+    ours ? undefined : counterValue('usedSpace'),
+    ours ? undefined : counterValue('totalInodes'),
   );
   const above = nearer.length > 0 ? nearer : outer;
   if (!ours) return { used: { space, inodes }, quotas: above };
-  const used = yield* volumeUsed();
-  const pending = yield* read(...above.map(({ ino }) => pendingBelow(ino)));
-  const quotas = above.map((quota, i) => ({
-    ...quota,
-    usedSpace: quota.usedSpace + (pending[i]?.[0]?.space ?? 0n),
-    usedInodes: quota.usedInodes + (pending[i]?.[0]?.inodes ?? 0n),
-  }));
-  return { used, quotas };
+  const quotas = yield* read(...above.map(({ ino }) => exactQuota(ino)));
+  return { used, quotas: quotas.flat() };
 }
 
 /** One change per user and group; those of nothing too, since their owner may be new. */

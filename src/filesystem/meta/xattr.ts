@@ -15,7 +15,7 @@ import {
   ruleBits,
   toXattr,
 } from './acl.ts';
-import { ruleById, sameRule } from './acl-rows.ts';
+import { accessRuleOf, defaultRuleOf, findRule } from './acl-rows.ts';
 import { checkXattrName, MAX_XATTR_VALUE } from './names.ts';
 import { type Done, done, Missing, type NamespaceEnv } from './outcome.ts';
 import { checkLoose, inGroup, isTrash, owns, S_ISGID } from './permission.ts';
@@ -55,11 +55,11 @@ export const getxattrOp = (env: NamespaceEnv, ino: Ino, name: string): (() => Op
 };
 
 function* ruleOf(ino: Ino, name: string): Op<AclRule> {
-  const [[node]] = yield* read(nodeById(ino));
+  const access = name === ACCESS_XATTR;
+  const [[node], [rule]] = yield* read(nodeById(ino), access ? accessRuleOf(ino) : defaultRuleOf(ino));
   if (node === undefined) throw fail('ENOENT', `inode ${ino}: no such node`);
-  const id = name === ACCESS_XATTR ? node.accessAcl : node.defaultAcl;
+  const id = access ? node.accessAcl : node.defaultAcl;
   if (id === 0) throw noSuch(ino, name);
-  const [[rule]] = yield* read(ruleById(id));
   if (rule === undefined) throw fail('EIO', `access control list ${id} of inode ${ino}: its row is missing`);
   return rule;
 }
@@ -153,16 +153,18 @@ const setAclOp = (
       ...(bits === node.mode ? {} : { mode: bits }),
       ctime: env.now(),
     });
-    if (rule === undefined || isEmptyRule(rule)) yield* write(updateNode(ino, update(0)));
-    else {
-      const full = filledFrom(rule, mode);
-      const bits = access ? (mode & MODE_HIGH) | ruleBits(full) : mode;
-      if (access && isMinimal(rule)) yield* write(updateNode(ino, update(0, bits)));
-      else {
-        const [[id]] = yield* read(sameRule(full));
-        if (id === undefined) return { answer: new Missing({ what: 'rule', rule: full }) };
-        yield* write(updateNode(ino, update(id, bits)));
-      }
+    if (rule === undefined || isEmptyRule(rule)) {
+      yield* write(updateNode(ino, update(0)));
+      return done(env, undefined);
     }
-    return done(env, undefined);
+    const full = filledFrom(rule, mode);
+    const bits = access ? (mode & MODE_HIGH) | ruleBits(full) : mode;
+    if (access && isMinimal(rule)) {
+      yield* write(updateNode(ino, update(0, bits)));
+      return done(env, undefined);
+    }
+    const found = yield* findRule(env, full);
+    if (found instanceof Missing) return { answer: found };
+    yield* write(updateNode(ino, update(found.id, bits)));
+    return done(env, undefined, { usage: [], rule: found });
   };

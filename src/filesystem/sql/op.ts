@@ -40,15 +40,20 @@ export type Flight =
 
 export type Op<R> = Generator<Flight, R, unknown>;
 
-type Results<Q extends readonly Query<unknown>[]> = {
-  -readonly [K in keyof Q]: Q[K] extends Query<infer T> ? T[] : never;
+/** What an operation has no use for this time stands as undefined. */
+type Asked = Query<unknown> | undefined;
+
+type Results<Q extends readonly Asked[]> = {
+  -readonly [K in keyof Q]: NonNullable<Q[K]> extends Query<infer T> ? T[] : never;
 };
 
-/** One flight of reads; answers the decoded rows of each query. */
-export function* read<const Q extends readonly Query<unknown>[]>(
-  ...queries: Q
-): Generator<Flight, Results<Q>, unknown> {
-  return (yield { kind: 'read', queries }) as Results<Q>;
+/** One flight of reads; answers the decoded rows of each query, none for what was not asked. Of nothing, no flight. */
+export function* read<const Q extends readonly Asked[]>(...queries: Q): Generator<Flight, Results<Q>, unknown> {
+  const asked = queries.filter((one) => one !== undefined);
+  const found = asked.length === 0 ? [] : ((yield { kind: 'read', queries: asked }) as unknown[][]);
+  if (asked.length === queries.length) return found as Results<Q>;
+  let next = 0;
+  return queries.map((one) => (one === undefined ? [] : found[next++])) as Results<Q>;
 }
 
 /** The committing flight. */

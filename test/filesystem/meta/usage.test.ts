@@ -58,7 +58,7 @@ test('what another client added to the figures is no longer pending here', async
   await theirs.flush(true);
   await ours.refresh();
   const grow = (space: number): Promise<void> =>
-    engine.view(() => ours.checkGrowth(1n, { space: BigInt(space), inodes: 0n }));
+    engine.view(() => ours.checkAnew(1n, { space: BigInt(space), inodes: 0n }));
   await grow(5904);
   await assert.rejects(grow(5905));
   assert.equal((await ours.statfs(2n)).usedBytes, 4096n);
