@@ -1,6 +1,7 @@
 // The original client, as the tests run it: never reports usage, keeps its files in the test's folder, and does nothing
 // in the background unless asked.
 import { mkdirSync } from 'node:fs';
+import type { Inside } from './namespace.ts';
 import { type Outcome, run } from './program.ts';
 import type { Temp } from './temp.ts';
 import { juicefsProgram } from './tools.ts';
@@ -14,10 +15,12 @@ export function mustSucceed(what: string, outcome: Outcome): string {
 export class Juicefs {
   readonly #temp: Temp;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #enter: readonly string[];
   #mounts = 0;
 
-  constructor(temp: Temp, passphrase?: string, env: NodeJS.ProcessEnv = {}) {
+  constructor(temp: Temp, passphrase?: string, env: NodeJS.ProcessEnv = {}, inside?: Inside) {
     this.#temp = temp;
+    this.#enter = inside?.enter ?? [];
     // Without it gc passes over every object younger than an hour.
     this.#env = {
       ...temp.env,
@@ -29,7 +32,8 @@ export class Juicefs {
 
   /** Any command; a failure is an outcome. */
   run(args: readonly string[], timeoutMs = 120_000): Promise<Outcome> {
-    return run(juicefsProgram, args, { env: this.#env, timeoutMs, input: '' });
+    const [program = '', ...rest] = [...this.#enter, juicefsProgram, ...args];
+    return run(program, rest, { env: this.#env, timeoutMs, input: '' });
   }
 
   async ok(args: readonly string[]): Promise<string> {

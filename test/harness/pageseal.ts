@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { mustSucceed } from './juicefs.ts';
+import type { Inside } from './namespace.ts';
 import { type Outcome, run } from './program.ts';
 import type { Temp } from './temp.ts';
 import { root } from './tools.ts';
@@ -10,14 +11,17 @@ export const pagesealProgram = join(root, 'bin/pageseal');
 
 export class Pageseal {
   readonly #env: NodeJS.ProcessEnv;
+  readonly #enter: readonly string[];
 
-  constructor(temp: Temp, passphrase?: string) {
+  constructor(temp: Temp, passphrase?: string, inside?: Inside) {
+    this.#enter = inside?.enter ?? [];
     this.#env = { ...temp.env, ...(passphrase !== undefined && { JFS_RSA_PASSPHRASE: passphrase }) };
   }
 
   /** Any command; a failure is an outcome. */
   run(args: readonly string[], input = ''): Promise<Outcome> {
-    return run(pagesealProgram, args, { env: this.#env, input });
+    const [program = '', ...rest] = [...this.#enter, pagesealProgram, ...args];
+    return run(program, rest, { env: this.#env, input });
   }
 
   async ok(args: readonly string[]): Promise<string> {

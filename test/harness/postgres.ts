@@ -3,6 +3,7 @@
 import { chmodSync, chownSync, copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Authority, type Certificate } from './certificates.ts';
+import type { Namespace } from './namespace.ts';
 import { freePort } from './port.ts';
 import { runOk, until } from './program.ts';
 import { descendants, isAlive, type Temp } from './temp.ts';
@@ -22,6 +23,8 @@ export interface PostgresOptions {
   readonly certificate?: Certificate;
   /** Where it listens. */
   readonly address?: string;
+  /** Runs there, and listens at its address. */
+  readonly inside?: Namespace;
   /** only (default): TLS or nothing. offered: both. none: the server has no TLS. */
   readonly tls?: 'only' | 'offered' | 'none';
   /** Clients must show a certificate of the authority, too. */
@@ -54,7 +57,7 @@ export class PostgresServer {
     this.#temp = temp;
     this.#options = options;
     this.authority = authority;
-    this.address = options.address ?? LOOPBACK;
+    this.address = options.address ?? options.inside?.address ?? LOOPBACK;
     chmodSync(temp.path, 0o711); // the other user passes through
     this.#folder = temp.folder(`postgres-${++made}`);
     // A socket's path has 108 bytes at most.
@@ -173,7 +176,8 @@ export class PostgresServer {
   }
 
   async #begin(): Promise<void> {
-    this.port = await freePort(this.address);
+    // In a namespace of the test's own nobody else has a port.
+    this.port = await freePort(this.#options.inside === undefined ? this.address : LOOPBACK);
     const { tls = 'only', certificate } = this.#options;
     const shown = certificate ?? (tls === 'none' ? undefined : await this.#ownCertificate());
     if (shown !== undefined) this.#place(shown);
@@ -236,10 +240,10 @@ export class PostgresServer {
   #program(name: string, args: readonly string[]): Promise<string> {
     const env = { ...this.#temp.env, LC_ALL: 'C', PGPASSWORD: PASSWORD };
     const program = join(postgresPrograms, name);
-    const [first, ...rest] = isRoot()
-      ? ['setpriv', '--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups', '--', program, ...args]
-      : [program, ...args];
-    return runOk(first ?? program, rest, { env, cwd: this.#folder });
+    const nobody = ['setpriv', '--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups', '--'];
+    const before = [...(this.#options.inside?.enter ?? []), ...(isRoot() ? nobody : [])];
+    const [first = program, ...rest] = [...before, program, ...args];
+    return runOk(first, rest, { env, cwd: this.#folder });
   }
 }
 

@@ -3,9 +3,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { Authority, type Certificate } from './certificates.ts';
+import type { Namespace } from './namespace.ts';
 import { freePort } from './port.ts';
 import { ended, until } from './program.ts';
 import type { Temp } from './temp.ts';
@@ -21,6 +21,8 @@ export interface S3Options {
   /** Instead of one for the address, localhost and the virtual domain. */
   readonly certificate?: Certificate;
   readonly address?: string;
+  /** Runs there, and listens at its address. */
+  readonly inside?: Namespace;
   readonly region?: string;
   /** Buckets are also names below this one: https://BUCKET.DOMAIN:PORT/. */
   readonly virtualDomain?: string;
@@ -51,7 +53,7 @@ export class S3Server {
     this.#temp = temp;
     this.#options = options;
     this.authority = authority;
-    this.address = options.address ?? LOOPBACK;
+    this.address = options.address ?? options.inside?.address ?? LOOPBACK;
     this.region = options.region ?? REGION;
     this.folder = temp.folder(`s3-${++made}`);
     this.#log = `${this.folder}.log`;
@@ -65,25 +67,28 @@ export class S3Server {
       const { certificate, key } = options.certificate ?? (await server.#ownCertificate());
       server.#tls = ['--cert', certificate, '--key', key];
     }
-    server.port = await freePort(server.address);
+    // In a namespace of the test's own nobody else has a port.
+    server.port = await freePort(options.inside === undefined ? server.address : LOOPBACK);
     await server.start();
     return server;
   }
 
   /** On the same port, with the objects that are there. */
   async start(): Promise<void> {
-    const { virtualDomain, flags = [] } = this.#options;
+    const { virtualDomain, inside, flags = [] } = this.#options;
     const where = ['--port', `${this.address}:${this.port}`, '--region', this.region, ...this.#tls];
     const virtual = virtualDomain === undefined ? [] : ['--virtual-domain', virtualDomain];
     const all = ['--quiet', '--keep-alive', ...where, ...virtual, ...flags, 'posix', this.folder];
     const env = { ...this.#temp.env, ROOT_ACCESS_KEY: this.accessKey, ROOT_SECRET_KEY: this.secretKey };
     const log = openSync(this.#log, 'a');
-    this.#child = spawn(versitygwProgram, all, { env, stdio: ['ignore', log, log] });
+    const [program = versitygwProgram, ...args] = [...(inside?.enter ?? []), versitygwProgram, ...all];
+    this.#child = spawn(program, args, { env, stdio: ['ignore', log, log] });
     closeSync(log);
     this.#child.unref(); // it goes with the test's folder; a test that ends early must not wait for it
-    await until('the S3 server to listen', async () => {
+    const { pid = 0 } = this.#child;
+    await until('the S3 server to listen', () => {
       if (this.#child?.exitCode !== null) throw new Error(`the S3 server ended:\n${readFileSync(this.#log, 'utf8')}`);
-      return await listens(this.address, this.port);
+      return listens(pid, this.port);
     });
   }
 
@@ -116,10 +121,8 @@ export class S3Server {
   }
 }
 
-function listens(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port });
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
+/** Whether anybody does in the network of that process, by what its kernel says. */
+function listens(pid: number, port: number): boolean {
+  const socket = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0A `);
+  return ['tcp', 'tcp6'].some((family) => socket.test(readFileSync(`/proc/${pid}/net/${family}`, 'utf8')));
 }

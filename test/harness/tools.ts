@@ -26,6 +26,7 @@ const present = {
   fuse: () => isUsable('/dev/fuse'),
   openssl: () => onPath('openssl'),
   python3: () => onPath('python3'),
+  'network namespaces': () => ['ip', 'unshare', 'nsenter'].every(onPath),
   git: () => onPath('git'),
   make: () => onPath('make'),
   npm: () => onPath('npm'),
