@@ -10,6 +10,8 @@ export interface RetryPolicy {
   readonly capMs: number;
   /** Which failures another attempt may mend. */
   readonly when: (thrown: unknown) => boolean;
+  /** How long the failure itself asks to wait; within reason. */
+  readonly atLeastMs?: (thrown: unknown) => number;
 }
 
 /** The pause before attempt `n + 1`: anywhere between half and all of the doubled base, so that clients spread out. */
@@ -24,10 +26,20 @@ export async function retry<T>(work: () => Promise<T>, policy: RetryPolicy, sign
     try {
       return await work();
     } catch (thrown) {
-      if (attempt >= policy.attempts || !policy.when(thrown)) throw thrown;
-      await pause(pauseMs(policy, attempt), thrown, signal);
+      await pauseAfter(policy, attempt, thrown, signal);
     }
   }
+}
+
+/** Before the attempt that follows the `attempt`th; throws its failure when there is none. */
+export async function pauseAfter(
+  policy: RetryPolicy,
+  attempt: number,
+  thrown: unknown,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (attempt >= policy.attempts || !policy.when(thrown)) throw thrown;
+  await pause(Math.max(pauseMs(policy, attempt), policy.atLeastMs?.(thrown) ?? 0), thrown, signal);
 }
 
 async function pause(ms: number, failure: unknown, signal: AbortSignal | undefined): Promise<void> {

@@ -11,6 +11,7 @@ import type { LedgerSetting } from './meta/ledger-setting.ts';
 import { META_VERSION, PAGESEAL_META_VERSION, type SettingRecord } from './meta/setting.ts';
 import { Ledger } from './page/ledger.ts';
 import { parseEncryptAlgo } from './page/seal.ts';
+import { recordedPlace } from './store/s3-address.ts';
 import type { StoreSettings } from './store/store.ts';
 
 export type FormatKey =
@@ -71,11 +72,11 @@ export function roundPageSize(bytes: number): number {
   return Math.min(MAX_PAGE, Math.max(MIN_PAGE, 2 ** Math.floor(Math.log2(bytes))));
 }
 
-/** `file` folders become absolute and end in '/', as the original client stores them. */
+/** `file` folders become absolute and end in '/', as the original client stores them; other places as it finds them, too. */
 export function normaliseStore(store: StoreSettings): StoreSettings {
   const storage = store.storage.toLowerCase();
   if (store.bucket === '') throw fail('bad-input', 'bucket: wanted the place of the objects, found nothing');
-  if (storage !== 'file') return { ...store, storage };
+  if (storage !== 'file') return { ...store, ...recordedPlace(storage, store.bucket) };
   const folder = resolve(store.bucket);
   return { ...store, storage, bucket: folder.endsWith('/') ? folder : `${folder}/` };
 }

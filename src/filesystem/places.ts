@@ -1,12 +1,12 @@
 // Places that a file system is given by name, for those who decide whether they may be used: which machines a store is, and
 // a schema of PostgreSQL that is one file system's alone.
 import { openEngine } from './sql/open-engine.ts';
-import { minioAddress, type S3Address, s3Address } from './store/s3-address.ts';
+import { type S3Address, s3Address } from './store/s3-address.ts';
 import type { StoreSettings } from './store/store.ts';
 
 /** Every address that the store's client would speak to. Rejects bad-input. */
 export function storeEndpoints({ storage, bucket }: Pick<StoreSettings, 'storage' | 'bucket'>): URL[] {
-  const address = storage === 'minio' ? minioAddress(bucket, {}) : s3Address(bucket, {});
+  const address = s3Address(storage, bucket, {});
   return [endpointOf(address), ...virtualHost(address)];
 }
 

@@ -1,5 +1,6 @@
 // What every object store promises, over each of them.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, open as openFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,11 +8,36 @@ import { after, describe, test } from 'node:test';
 import { nativeFiles } from '../../src/cli/worker/files.ts';
 import { openStore } from '../../src/filesystem/store/open-store.ts';
 import type { ObjectInfo, ObjectStore } from '../../src/filesystem/store/store.ts';
+import { connectProxy } from '../filesystem/store/connect-proxy.ts';
+import { S3Server } from '../harness/s3.ts';
+import { makeTemp } from '../harness/temp.ts';
+import { needs } from '../harness/tools.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'pageseal-store-'));
 after(() => rm(folder, { recursive: true, force: true }));
 
+/** Names below it are this server's by way of a proxy; its address is spoken to without. */
+const DOMAIN = 's3.contract.test';
+const s3Needs = needs('versitygw', 'openssl');
+const s3 = s3Needs.skip === undefined ? await S3Server.start(makeTemp(), { virtualDomain: DOMAIN }) : undefined;
+if (s3 !== undefined) {
+  const proxy = await connectProxy(s3.port);
+  after(() => proxy.close());
+  Object.assign(process.env, { HTTPS_PROXY: proxy.url, NO_PROXY: s3.address });
+}
+
+/** In a bucket that it makes. */
+async function openS3(storage: string, url: (bucket: string) => string): Promise<ObjectStore> {
+  if (s3 === undefined) throw new Error('skipped without an S3 server');
+  const { accessKey, secretKey } = s3;
+  const bucket = url(`b${randomBytes(6).toString('hex')}`);
+  return openStore({ storage, bucket, accessKey, secretKey, caBundle: s3.authority.pem }, { create: true });
+}
+
 const stores: Record<string, () => Promise<ObjectStore>> = {
+  's3, by path': () => openS3('s3', (bucket) => s3?.url(bucket) ?? ''),
+  // Its buckets are addressed by host, in the cloud and in a house of their own.
+  's3, by virtual host': () => openS3('obs', (bucket) => `https://${bucket}.${DOMAIN}:${s3?.port}`),
   file: async () => openStore({ storage: 'file', bucket: `${await mkdtemp(join(folder, 'bucket-'))}/` }),
   'file, through the addon': async () => {
     const bucket = `${await mkdtemp(join(folder, 'addon-'))}/`;
@@ -27,7 +53,7 @@ async function all(stream: AsyncIterable<ObjectInfo>): Promise<string[]> {
 }
 
 for (const [name, open] of Object.entries(stores)) {
-  describe(`store ${name}`, () => {
+  describe(`store ${name}`, name.startsWith('s3') ? s3Needs : {}, () => {
     test('gives back what was put, in parts or whole, also empty', async () => {
       const store = await open();
       await store.put('v/chunks/0/0/1_0_6', [Buffer.from('ab'), Buffer.alloc(0), Buffer.from('cdef')]);
@@ -133,6 +159,24 @@ for (const [name, open] of Object.entries(stores)) {
       await assert.rejects(store.put('v/a', [Buffer.from('x')], signal), { code: 'cancelled' });
       await assert.rejects(store.get('v/a', signal), { code: 'cancelled' });
       assert.deepEqual(await all(store.list('')), []);
+    });
+
+    test('deletes many, missing ones too, and reports a key that is none', async () => {
+      const store = await open();
+      const keys = Array.from({ length: 23 }, (_, i) => `v/many/${i}`);
+      await Promise.all([...keys, 'v/kept'].map((key) => store.put(key, [Buffer.from(key)])));
+      await store.deleteMany([...keys, 'v/none', 'v/many/none/at/all']);
+      assert.deepEqual(await all(store.list('')), ['v/kept']);
+      await store.deleteMany([]);
+      await assert.rejects(store.deleteMany(['v/kept', '../x']), { code: 'bad-input' });
+    });
+
+    test('lists what is behind a key', async () => {
+      const store = await open();
+      for (const key of ['v/a-b', 'v/a/1', 'v/b']) await store.put(key, [Buffer.from('x')]);
+      assert.deepEqual(await all(store.list('v/', { after: 'v/a-b' })), ['v/a/1', 'v/b']);
+      assert.deepEqual(await all(store.list('v/', { after: 'v/a' })), ['v/a-b', 'v/a/1', 'v/b']);
+      assert.deepEqual(await all(store.list('v/', { after: 'v/b' })), []);
     });
 
     test('many at once into one new folder', async () => {

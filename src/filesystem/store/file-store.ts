@@ -8,6 +8,7 @@ import { type ErrorCode, FsError, fail } from '../../base/errors.ts';
 import { KiB } from '../../base/units.ts';
 import { listFolder } from './list-folder.ts';
 import { checkKey, missing } from './object-name.ts';
+import { deleteOneByOne } from './one-by-one.ts';
 import type { ListOptions, ObjectInfo, ObjectStore } from './store.ts';
 
 /** As the original client makes them; the umask has its say. */
@@ -117,6 +118,10 @@ export class FileStore implements ObjectStore {
     });
   }
 
+  deleteMany(keys: readonly string[]): Promise<void> {
+    return deleteOneByOne(this, keys);
+  }
+
   async head(key: string): Promise<ObjectInfo | undefined> {
     checkKey(key);
     try {
@@ -131,7 +136,9 @@ export class FileStore implements ObjectStore {
 
   async *list(prefix: string, options: ListOptions = {}): AsyncIterable<ObjectInfo> {
     try {
-      yield* listFolder(this.#bucket, prefix, options.temporaries === true);
+      const after = Buffer.from(options.after ?? '');
+      for await (const object of listFolder(this.#bucket, prefix, options.temporaries === true))
+        if (Buffer.compare(Buffer.from(object.key), after) > 0) yield object;
     } catch (thrown) {
       throw this.#translate('list', prefix, thrown);
     }

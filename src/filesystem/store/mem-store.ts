@@ -2,7 +2,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import { fail } from '../../base/errors.ts';
 import { checkKey, missing } from './object-name.ts';
-import type { ObjectInfo, ObjectStore } from './store.ts';
+import { deleteOneByOne } from './one-by-one.ts';
+import type { ListOptions, ObjectInfo, ObjectStore } from './store.ts';
 
 interface MemObject {
   readonly bytes: Buffer;
@@ -69,14 +70,19 @@ export class MemStore implements ObjectStore {
     this.#bucket.objects.delete(key);
   }
 
+  deleteMany(keys: readonly string[]): Promise<void> {
+    return deleteOneByOne(this, keys);
+  }
+
   async head(key: string): Promise<ObjectInfo | undefined> {
     checkKey(key);
     const found = this.#bucket.objects.get(key);
     return found && { key, size: found.bytes.length, mtime: found.mtime };
   }
 
-  async *list(prefix: string): AsyncIterable<ObjectInfo> {
-    const keys = [...this.#bucket.objects.keys()].filter((key) => key.startsWith(prefix));
+  async *list(prefix: string, { after = '' }: ListOptions = {}): AsyncIterable<ObjectInfo> {
+    const behind = (key: string): boolean => Buffer.compare(Buffer.from(key), Buffer.from(after)) > 0;
+    const keys = [...this.#bucket.objects.keys()].filter((key) => key.startsWith(prefix) && behind(key));
     keys.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     for (const key of keys) {
       const found = this.#bucket.objects.get(key);

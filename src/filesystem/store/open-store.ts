@@ -3,6 +3,7 @@ import { mkdir, stat } from 'node:fs/promises';
 import type { FileCalls } from '../../base/atomic-file.ts';
 import { fail } from '../../base/errors.ts';
 import { RetryingStore } from './retrying-store.ts';
+import { isS3Kind, s3Kinds, withoutS3 } from './s3-kinds.ts';
 import type { ObjectStore, StoreSettings } from './store.ts';
 
 export interface OpenStoreOptions {
@@ -20,14 +21,19 @@ export async function openStore(settings: StoreSettings, options: OpenStoreOptio
       const { MemStore } = await import('./mem-store.ts');
       return new MemStore(settings.bucket);
     }
-    case 's3':
-    case 'minio': {
-      const { openS3 } = await import('./s3-store.ts');
+    default: {
+      if (!isS3Kind(settings.storage)) throw unsupported(settings.storage);
+      const { openS3 } = await import('./s3-open.ts');
       return new RetryingStore(await openS3(settings, options.create === true));
     }
-    default:
-      throw fail('unsupported', `storage ${JSON.stringify(settings.storage)}: wanted file, mem, s3 or minio`);
   }
+}
+
+function unsupported(storage: string): Error {
+  const hint = withoutS3[storage];
+  return fail('unsupported', `storage ${JSON.stringify(storage)}: wanted file, s3 or a store with an S3 interface`, {
+    hint: hint ?? `known: file, s3, ${Object.keys(s3Kinds).join(', ')}`,
+  });
 }
 
 async function openFolder(bucket: string, { create, files }: OpenStoreOptions): Promise<ObjectStore> {

@@ -2,8 +2,9 @@
 import type { FileHandle } from 'node:fs/promises';
 import { hasCode } from '../../base/errors.ts';
 import { counter, type Timer, timer } from '../../base/metrics.ts';
-import { type RetryPolicy, retry } from '../../base/retry.ts';
-import type { ListOptions, ObjectInfo, ObjectStore } from './store.ts';
+import { pauseAfter, type RetryPolicy, retry } from '../../base/retry.ts';
+import { retryAfterMs } from './retry-after.ts';
+import type { ListOptions, ObjectInfo, ObjectStore, PutOptions } from './store.ts';
 
 /** About five seconds in all: an application waits behind it, and a kernel request may not hang for minutes. */
 export const storeRetry: RetryPolicy = {
@@ -11,6 +12,7 @@ export const storeRetry: RetryPolicy = {
   baseMs: 200,
   capMs: 3000,
   when: (thrown) => hasCode(thrown, 'store-unavailable'),
+  atLeastMs: retryAfterMs,
 };
 
 const requests = (value: string): Timer =>
@@ -56,9 +58,9 @@ export class RetryingStore implements ObjectStore {
   }
 
   /** Every attempt sends the same buffers: an object key never has two contents. */
-  put(key: string, parts: readonly Buffer[], signal?: AbortSignal): Promise<void> {
+  put(key: string, parts: readonly Buffer[], signal?: AbortSignal, options?: PutOptions): Promise<void> {
     return timed(puts, async () => {
-      await retry(() => this.#store.put(key, parts, signal), this.#policy, signal);
+      await retry(() => this.#store.put(key, parts, signal, options), this.#policy, signal);
       for (const part of parts) putBytes.inc(part.length);
     });
   }
@@ -71,13 +73,29 @@ export class RetryingStore implements ObjectStore {
     return timed(deletes, () => retry(() => this.#store.delete(key), this.#policy));
   }
 
+  deleteMany(keys: readonly string[]): Promise<void> {
+    return timed(deletes, () => retry(() => this.#store.deleteMany(keys), this.#policy));
+  }
+
   head(key: string): Promise<ObjectInfo | undefined> {
     return retry(() => this.#store.head(key), this.#policy);
   }
 
-  /** Not tried again: part of the stream is with the caller already. */
-  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo> {
-    return this.#store.list(prefix, options);
+  /** What is with the caller already is not listed again: each attempt goes on behind it. */
+  async *list(prefix: string, options: ListOptions = {}): AsyncIterable<ObjectInfo> {
+    let { after } = options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        for await (const object of this.#store.list(prefix, { ...options, ...(after !== undefined && { after }) })) {
+          yield object;
+          after = object.key;
+          attempt = 1;
+        }
+        return;
+      } catch (thrown) {
+        await pauseAfter(this.#policy, attempt, thrown);
+      }
+    }
   }
 
   close(): Promise<void> {

@@ -7,7 +7,9 @@ interface Answered {
   readonly message?: string;
   readonly code?: string;
   readonly Code?: string;
+  readonly Region?: string;
   readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string };
+  readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
 }
 
 export interface Attempt {
@@ -22,67 +24,123 @@ export interface Attempt {
 
 const missing = new Set(['NoSuchKey', 'NotFound']);
 const full = new Set(['QuotaExceeded', 'InsufficientStorage', 'XMinioStorageFull', 'StorageFull', 'EntityTooLarge']);
-const wrongKeys = new Set([
-  'InvalidAccessKeyId',
-  'SignatureDoesNotMatch',
-  'InvalidToken',
-  'ExpiredToken',
-  'ExpiredTokenException',
-]);
+const expired = new Set(['ExpiredToken', 'ExpiredTokenException', 'InvalidToken', 'TokenRefreshRequired']);
+const wrongKeys = new Set([...expired, 'InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidSecurity']);
+/** Answered with 4xx, and another attempt may well succeed; with a wrong clock, one whose time the SDK has corrected. */
 const again = new Set([
   'BadDigest',
   'IncompleteBody',
   'RequestTimeout',
   'RequestTimeTooSkewed',
   'XAmzContentSHA256Mismatch',
+  'ConditionalRequestConflict',
+  'OperationAborted',
+  'NoSuchBucket',
 ]);
-/** Node's and OpenSSL's names for a peer that did not prove who it is. */
+/** Node's and OpenSSL's names for a peer that did not prove who it is, or did not speak TLS as it must. */
 const untrusted =
-  /^(UNABLE_TO_|CERT_|ERR_TLS_|SELF_SIGNED_|DEPTH_ZERO_|ERR_SSL_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
+  /^(UNABLE_TO_|CERT_|ERR_TLS_|SELF_SIGNED_|DEPTH_ZERO_|ERR_SSL_|EPROTO$|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
+/** Servers refuse signatures of another time; S3's own bound is 15 minutes. */
+const SKEW_MS = 10 * 60_000;
+
+export const statusOf = (thrown: unknown): number | undefined => (thrown as Answered).$metadata?.httpStatusCode;
+
+/** The code in an answer's body. HEAD answers have no body: the SDK names such errors by their status, or not at all. */
+export const nameOf = (thrown: unknown): string => (thrown as Answered).Code ?? (thrown as Answered).name ?? '';
+
+export const header = (thrown: unknown, name: string): string | undefined =>
+  (thrown as Answered).$response?.headers?.[name];
+
+/** The region an answer says the bucket is in. */
+export const regionIn = (thrown: unknown): string | undefined =>
+  header(thrown, 'x-amz-bucket-region') ?? (thrown as Answered).Region;
+
+export const isExpired = (thrown: unknown): boolean => expired.has(nameOf(thrown));
 
 export function translate(attempt: Attempt, thrown: unknown): FsError {
   if (thrown instanceof FsError) return thrown;
   const { what, object, description } = attempt;
-  const answered = thrown as Answered;
-  const status = answered.$metadata?.httpStatusCode;
-  // HEAD answers have no body, so no code: the SDK names such errors by their status, or not at all.
-  const name = answered.Code ?? answered.name ?? '';
-  if (name === 'AbortError' && attempt.signal?.aborted) return fail('cancelled', `${what} ${object}: cancelled`);
-  const code = codeOf(what, name, status, answered.code ?? '');
-  const text = code === 'object-missing' ? 'not in the store' : said(answered, status);
-  return fail(code, `${what} ${object}: ${text} (${description})`, { cause: slim(answered, status), ...hintFor(code) });
+  if (nameOf(thrown) === 'AbortError' && attempt.signal?.aborted)
+    return fail('cancelled', `${what} ${object}: cancelled`);
+  const skew = skewOf(thrown);
+  const code = skew === undefined ? codeOf(what, thrown) : 'store-unavailable';
+  const text = skew ?? (code === 'object-missing' ? 'not in the store' : said(thrown as Answered));
+  return fail(code, `${what} ${object}: ${text} (${description})`, { cause: slim(thrown), ...hintFor(code) });
 }
 
-function codeOf(what: Attempt['what'], name: string, status: number | undefined, system: string): ErrorCode {
-  if (untrusted.test(system)) return 'refused';
-  if (status === undefined) return name === 'CredentialsProviderError' ? 'unauthenticated' : 'store-unavailable';
-  if (again.has(name) || name === 'NoSuchBucket') return 'store-unavailable';
+function codeOf(what: Attempt['what'], thrown: unknown): ErrorCode {
+  const status = statusOf(thrown);
+  const name = nameOf(thrown);
+  const system = (thrown as Answered).code;
+  if (system !== undefined && untrusted.test(system)) return 'refused';
+  if (status === undefined) return codeWithoutAnswer(name, system);
+  if (again.has(name)) return 'store-unavailable';
   if ((what === 'get' || what === 'head') && (missing.has(name) || status === 404)) return 'object-missing';
   if (full.has(name) || status === 507) return 'store-full';
   if (wrongKeys.has(name) || status === 401) return 'unauthenticated';
   if (status === 403) return 'permission-denied';
-  if (status === 429 || status === 408 || name === 'SlowDown') return 'store-unavailable';
+  if (status === 412) return 'conflict';
   if (status === 501) return 'unsupported';
-  return status >= 500 || status < 400 ? 'store-unavailable' : 'EIO';
+  if (status === 429 || status === 408 || name === 'SlowDown' || name === 'Throttling') return 'store-unavailable';
+  return status >= 500 || status < 300 ? 'store-unavailable' : 'EIO';
 }
 
-function said({ name = '', Code, message = '', code, $metadata }: Answered, status: number | undefined): string {
-  if (status === undefined)
+function codeWithoutAnswer(name: string, system: string | undefined): ErrorCode {
+  if (name === 'CredentialsProviderError' || name === 'TokenProviderError') return 'unauthenticated';
+  return system !== undefined || name === 'TimeoutError' || name === 'AbortError' ? 'store-unavailable' : 'internal';
+}
+
+function said(answered: Answered): string {
+  const { name = '', Code, message = '', code, $metadata } = answered;
+  if ($metadata?.httpStatusCode === undefined)
     return code !== undefined && !message.includes(code) ? `${message} (${code})` : message || name;
-  const request = $metadata?.requestId === undefined ? '' : `, request ${$metadata.requestId.split(',')[0]}`;
+  const request = $metadata.requestId === undefined ? '' : `, request ${$metadata.requestId.split(',')[0]}`;
   const words = message === '' || message === 'UnknownError' ? '' : ` ${message}`;
-  return `the store answered ${status} ${Code ?? name}${words}${request}`;
+  return `the store answered ${$metadata.httpStatusCode} ${Code ?? name}${words}${request}`;
+}
+
+/** A refusal that comes with a clock far from ours. */
+function skewOf(thrown: unknown): string | undefined {
+  const skewed = nameOf(thrown) === 'RequestTimeTooSkewed';
+  if (!skewed && statusOf(thrown) !== 403) return undefined;
+  const theirs = Date.parse(header(thrown, 'date') ?? '');
+  const apart = Number.isNaN(theirs) ? 0 : Date.now() - theirs;
+  if (!skewed && Math.abs(apart) < SKEW_MS) return undefined;
+  const minutes = Math.round(Math.abs(apart) / 60_000);
+  return `this machine's clock is ${minutes} minutes ${apart < 0 ? 'behind' : 'ahead of'} the store's`;
 }
 
 function hintFor(code: ErrorCode): { readonly hint?: string } {
-  if (code === 'refused')
-    return { hint: 'the rule: TLS with a trusted certificate for this host; name an own authority by --ca-bundle' };
-  if (code === 'unauthenticated')
-    return { hint: 'are access key, secret key and session token right and not expired?' };
-  if (code === 'permission-denied') return { hint: 'may these credentials do this on this bucket?' };
-  return {};
+  switch (code) {
+    case 'refused':
+      return { hint: 'the rule: TLS 1.2 and a trusted certificate of this host; name an own authority by --ca-bundle' };
+    case 'unauthenticated':
+      return { hint: 'are access key, secret key and session token right, and not expired?' };
+    case 'permission-denied':
+      return { hint: 'may these credentials do this on this bucket?' };
+    default:
+      return {};
+  }
 }
 
-function slim({ name = 'Error', message = '' }: Answered, status: number | undefined): Error {
-  return Object.assign(new Error(message), { name, ...(status !== undefined && { status }) });
+function slim(thrown: unknown): Error {
+  const { name = 'Error', message = '' } = thrown as Answered;
+  return Object.assign(new Error(message), {
+    name,
+    status: statusOf(thrown),
+    retryAfter: header(thrown, 'retry-after'),
+  });
+}
+
+/** Whether an answer says that the server does not know what was asked, in the words of several makers. */
+export function isUnsupported(thrown: unknown): boolean {
+  const status = statusOf(thrown);
+  const words = new Set([
+    'NotImplemented',
+    'InvalidArgument',
+    'InvalidRequest',
+    'MethodNotAllowed',
+    'UnsupportedArgument',
+  ]);
+  return status === 501 || status === 405 || (status === 400 && words.has(nameOf(thrown)));
 }

@@ -11,8 +11,18 @@ export interface ObjectInfo {
 }
 
 export interface ListOptions {
+  /** Only keys behind this one. */
+  readonly after?: string;
   /** Also what a put that was cut short left behind, with `temporary` set. */
   readonly temporaries?: boolean;
+}
+
+export interface PutOptions {
+  /**
+   * The key must be new: where the store can tell, an object that is there with other bytes is `conflict` and stays as it
+   * is; with the same bytes it is success, since an attempt whose answer was lost may have put it.
+   */
+  readonly onlyNew?: boolean;
 }
 
 export interface ObjectStore {
@@ -24,11 +34,13 @@ export interface ObjectStore {
    */
   get(key: string, signal?: AbortSignal, maxBytes?: number): Promise<Buffer>;
   /** Durable when it resolves; replaces atomically. Parts are written one after the other. Rejects store-full. */
-  put(key: string, parts: readonly Buffer[], signal?: AbortSignal): Promise<void>;
+  put(key: string, parts: readonly Buffer[], signal?: AbortSignal, options?: PutOptions): Promise<void>;
   /** The first `size` bytes of an open file, for what is too long for memory; otherwise like put. */
   putFile(key: string, file: FileHandle, size: number): Promise<void>;
   /** A missing object is success. */
   delete(key: string): Promise<void>;
+  /** Any number; missing ones are success. Rejects with the first failure, when all have been tried. */
+  deleteMany(keys: readonly string[]): Promise<void>;
   head(key: string): Promise<ObjectInfo | undefined>;
   /** All objects whose key starts with `prefix`, in byte order of keys, as a stream of bounded pages. */
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
@@ -37,7 +49,7 @@ export interface ObjectStore {
 
 /** What names a store in the setting record or a Secret. */
 export interface StoreSettings {
-  /** 'file', 'mem', 's3' or 'minio'; lower case. */
+  /** 'file', 'mem', 's3' or another kind of s3-kinds.ts; lower case. */
   readonly storage: string;
   readonly bucket: string;
   readonly accessKey?: string;

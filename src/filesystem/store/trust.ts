@@ -1,35 +1,56 @@
-// Whom a connection to an object store trusts, and as whom it presents itself. Verification is never off.
+// Whom a connection to an object store trusts, as whom it presents itself, and through which proxy it goes. Verification
+// is never off, through a proxy neither: it carries a tunnel and sees no more than the host's name.
 import { readFileSync } from 'node:fs';
+import type { ClientRequest } from 'node:http';
 import { Agent, type AgentOptions } from 'node:https';
-import { getCACertificates } from 'node:tls';
+import { checkServerIdentity, createSecureContext, getCACertificates } from 'node:tls';
+import { HttpsProxyAgent } from 'https-proxy-agent';
 import { fail } from '../../base/errors.ts';
 import type { StoreSettings } from './store.ts';
 
-/** Enough for the uploads and downloads of one mount; more only queue up in the server. */
-const MAX_SOCKETS = 32;
+/** Above what a mount has under way at once (uploads, downloads, deletes): who waits for a socket is short of its time. */
+const MAX_SOCKETS = 80;
 /** Servers close idle connections after a minute or so; sooner here, so that few requests meet a closing one. */
-const KEEP_ALIVE_MS = 15_000;
+const IDLE_SOCKET_MS = 30_000;
 
-type Trust = Pick<StoreSettings, 'caBundle' | 'clientCertificate' | 'clientKey'>;
+export type Trust = Pick<StoreSettings, 'caBundle' | 'clientCertificate' | 'clientKey'>;
 
 /** Files named in the environment whose authorities count, too; NODE_EXTRA_CA_CERTS is Node's own. */
 const CA_VARIABLES = ['AWS_CA_BUNDLE', 'SSL_CERT_FILE'] as const;
 
-export function httpsAgent(settings: Trust, env: NodeJS.ProcessEnv = process.env): Agent {
-  const added = [settings.caBundle, ...CA_VARIABLES.map((name) => caFile(name, env))].filter(
-    (pem) => pem !== undefined,
-  );
+/** `host` is the store's: a proxy is chosen by it. */
+export function httpsAgent(settings: Trust, host: string, env: NodeJS.ProcessEnv = process.env): Agent {
   const options: AgentOptions = {
     keepAlive: true,
-    keepAliveMsecs: KEEP_ALIVE_MS,
+    keepAliveMsecs: IDLE_SOCKET_MS,
     maxSockets: MAX_SOCKETS,
+    maxFreeSockets: MAX_SOCKETS,
+    ...tlsOptions(settings, env),
+  };
+  const proxy = proxyFor(host, env);
+  return proxy === undefined ? new Agent(options) : (new TunnelAgent(proxy, options) as unknown as Agent);
+}
+
+export function tlsOptions(settings: Trust, env: NodeJS.ProcessEnv = process.env): AgentOptions {
+  const { caBundle, clientCertificate, clientKey } = settings;
+  const added = [caBundle, ...CA_VARIABLES.map((name) => caFile(name, env))].filter((pem) => pem !== undefined);
+  const options: AgentOptions = {
     minVersion: 'TLSv1.2',
     rejectUnauthorized: true,
     // Without additions Node shares one set of roots between all connections.
     ...(added.length > 0 && { ca: [...getCACertificates('default'), ...added] }),
-    ...(settings.clientCertificate && { cert: settings.clientCertificate, key: settings.clientKey }),
+    ...(clientCertificate && { cert: clientCertificate, key: clientKey }),
   };
-  return new Agent(options);
+  try {
+    // Made once for all connections; reading the roots for each of them costs more than its handshake.
+    return added.length > 0 || clientCertificate
+      ? { ...options, secureContext: createSecureContext(options) }
+      : options;
+  } catch (thrown) {
+    throw fail('bad-input', `TLS settings of the object store: ${(thrown as Error).message}`, {
+      hint: 'wanted PEM text: certificates of authorities; a client certificate and its key',
+    });
+  }
 }
 
 function caFile(name: (typeof CA_VARIABLES)[number], env: NodeJS.ProcessEnv): string | undefined {
@@ -40,4 +61,53 @@ function caFile(name: (typeof CA_VARIABLES)[number], env: NodeJS.ProcessEnv): st
   } catch (thrown) {
     throw fail('bad-input', `${name}: cannot read ${path}: ${(thrown as Error).message}`, { cause: thrown });
   }
+}
+
+/** The library takes its options for the way to the proxy; what is inside the tunnel needs them, and the store's name. */
+class TunnelAgent extends HttpsProxyAgent<string> {
+  readonly #inside: AgentOptions;
+
+  constructor(proxy: string, options: AgentOptions) {
+    super(proxy, { ...options });
+    this.#inside = options;
+  }
+
+  /** Always: the library looks at the call stack instead, and pools sockets under names that it does not find again. */
+  override isSecureEndpoint(): boolean {
+    return true;
+  }
+
+  override connect(
+    request: ClientRequest,
+    options: Parameters<HttpsProxyAgent<string>['connect']>[1],
+  ): ReturnType<HttpsProxyAgent<string>['connect']> {
+    const { minVersion, rejectUnauthorized, ca, cert, key, secureContext } = this.#inside;
+    const tls = { minVersion, rejectUnauthorized, ca, cert, key, secureContext };
+    return super.connect(request, {
+      ...options,
+      ...tls,
+      // An address is not a server name, and without one the proxy's own name would be compared.
+      checkServerIdentity: (_: string, certificate: Parameters<typeof checkServerIdentity>[1]) =>
+        checkServerIdentity(options.host ?? '', certificate),
+    } as typeof options);
+  }
+}
+
+/** HTTPS_PROXY, else ALL_PROXY, unless NO_PROXY names the host; lower-case spellings first, as elsewhere. */
+export function proxyFor(host: string, env: NodeJS.ProcessEnv): string | undefined {
+  const variable = (name: string): string => env[name.toLowerCase()] || env[name] || '';
+  const proxy = variable('HTTPS_PROXY') || variable('ALL_PROXY');
+  if (proxy === '' || isExempt(host, variable('NO_PROXY'))) return undefined;
+  const url = URL.canParse(proxy) ? new URL(proxy) : undefined;
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return proxy;
+  throw fail('bad-input', 'HTTPS_PROXY: wanted http://HOST:PORT or https://HOST:PORT of a proxy that knows CONNECT');
+}
+
+/** Names cover the hosts below them; '*' is every host. Ports are not compared. */
+function isExempt(host: string, list: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '');
+  return list
+    .split(/[\s,]+/)
+    .map((each) => each.replace(/^\*?\./, '').replace(/:\d+$/, ''))
+    .some((each) => each !== '' && (each === '*' || bare === each || bare.endsWith(`.${each}`)));
 }
