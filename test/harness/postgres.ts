@@ -105,7 +105,10 @@ export class PostgresServer {
   /** On the same port. */
   async start(): Promise<void> {
     const log = join(this.#folder, 'log');
-    await this.#program('pg_ctl', ['-D', this.#data, '-w', '-t', START_TIMEOUT_S, '-l', log, '-s', 'start']);
+    const started = this.#program('pg_ctl', ['-D', this.#data, '-w', '-t', START_TIMEOUT_S, '-l', log, '-s', 'start']);
+    await started.catch((cause: unknown) => {
+      throw new Error(`PostgreSQL did not start:\n${this.log}`, { cause });
+    });
   }
 
   /** fast: sessions are ended and everything is written. immediate: as after a crash. */
@@ -126,8 +129,9 @@ export class PostgresServer {
     const all = [pid, ...descendants(pid)];
     for (const one of all) if (isAlive(one)) process.kill(one, 'SIGKILL');
     await until('the killed server to be gone', () => !all.some(isAlive));
-    // Unless somebody has looked at the dead process, a start would take it for a running server.
-    rmSync(join(this.#data, 'postmaster.pid'), { force: true });
+    // Until somebody has looked at the dead process, a start would take it for a running server.
+    for (const lock of ['data/postmaster.pid', `.s.PGSQL.${this.port}.lock`])
+      rmSync(join(this.#folder, lock), { force: true });
   }
 
   /** Undefined: it does not run. */
