@@ -7,7 +7,7 @@ import type { KeySource } from '../src/filesystem/options.ts';
 import { readLibraryTree } from './harness/library-tree.ts';
 import { makeTemp } from './harness/temp.ts';
 import { treeDifferences } from './harness/tree.ts';
-import { copyVolume, type TestVolume, volumeNames } from './harness/volumes.ts';
+import { type TestVolume, volumeAt, volumeNames } from './harness/volumes.ts';
 
 const temp = makeTemp();
 const caller = { uid: 0, gid: 0, pid: 1, umask: 0 };
@@ -25,10 +25,10 @@ function keysOf(volume: TestVolume): (KeySource | undefined)[] {
 
 for (const name of volumeNames)
   test(`${name}: everything is as its manifest has it`, async () => {
-    const volume = copyVolume(temp, name);
+    const volume = await volumeAt(temp, name);
     for (const key of keysOf(volume)) {
-      const { metaUrl, bucket } = volume;
-      const fs = await openFileSystem({ metaUrl, readOnly: true, store: { bucket }, ...(key && { key }) });
+      const { metaUrl, place } = volume;
+      const fs = await openFileSystem({ metaUrl, readOnly: true, store: place.store, ...(key && { key }) });
       try {
         assert.equal(fs.encrypted, key !== undefined);
         const tree = await readLibraryTree(fs.vfs, fs.vfs.root);

@@ -3,21 +3,24 @@ import assert from 'node:assert/strict';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey, type TestKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace, type Place } from '../harness/place.ts';
 import type { Temp } from '../harness/temp.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 export const PASSPHRASE = 'crash passphrase';
 
 export class CrashVolume {
   readonly temp: Temp;
+  readonly place: Place;
   readonly pageseal: Pageseal;
   readonly mountPoint: string;
   readonly key: TestKey;
   /** Whether the original client opens it too. */
   readonly shared: boolean;
 
-  private constructor(temp: Temp, key: TestKey, shared: boolean) {
+  private constructor(temp: Temp, place: Place, key: TestKey, shared: boolean) {
     this.temp = temp;
+    this.place = place;
     this.key = key;
     this.shared = shared;
     this.pageseal = new Pageseal(temp, PASSPHRASE);
@@ -26,14 +29,14 @@ export class CrashVolume {
 
   static async make(temp: Temp, shared: boolean): Promise<CrashVolume> {
     const key = await makeKey(temp, 2048, 'pkcs8', PASSPHRASE);
-    const volume = new CrashVolume(temp, key, shared);
+    const volume = new CrashVolume(temp, await newPlace(temp), key, shared);
     const flags = [shared ? '--encrypt-rsa-key' : '--rsa-key', key.file, '--trash-days', '0', '--block-size', '256K'];
-    await volume.pageseal.format(volume.metaUrl, 'crash', `${temp.folder('bucket')}/`, flags);
+    await volume.pageseal.formatAt(volume.place, 'crash', flags);
     return volume;
   }
 
   get metaUrl(): string {
-    return `sqlite3://${this.temp.at('meta.db')}`;
+    return this.place.metaUrl;
   }
 
   get keyFlags(): string[] {
@@ -49,7 +52,7 @@ export class CrashVolume {
   /** Of the volume that nobody has mounted. */
   async check(): Promise<void> {
     await this.pageseal.ok(['fsck', this.metaUrl, ...this.keyFlags]);
-    assert.deepEqual(violations(this.temp.at('meta.db')), []);
+    assert.deepEqual(await placeViolations(this.place), []);
     if (!this.shared) return;
     const juicefs = new Juicefs(this.temp, PASSPHRASE);
     assert.deepEqual(await juicefs.fsck(this.metaUrl), []);

@@ -2,6 +2,7 @@
 // in the background unless asked.
 import { mkdirSync } from 'node:fs';
 import type { Inside } from './namespace.ts';
+import type { Place } from './place.ts';
 import { type Outcome, run } from './program.ts';
 import type { Temp } from './temp.ts';
 import { juicefsProgram } from './tools.ts';
@@ -40,8 +41,13 @@ export class Juicefs {
     return mustSucceed(`juicefs ${args.join(' ')}`, await this.run(args));
   }
 
+  /** With a folder as the bucket. */
   format(metaUrl: string, name: string, bucket: string, flags: readonly string[] = []): Promise<string> {
     return this.ok(['format', metaUrl, name, '--storage', 'file', '--bucket', bucket, '--no-update', ...flags]);
+  }
+
+  formatAt({ metaUrl, storeFlags }: Place, name: string, flags: readonly string[] = []): Promise<string> {
+    return this.ok(['format', metaUrl, name, ...storeFlags, '--no-update', ...flags]);
   }
 
   /** In the background; without caches, so that every look goes to metadata and store. */

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { mustSucceed } from './juicefs.ts';
 import type { Inside } from './namespace.ts';
+import type { Place } from './place.ts';
 import { type Outcome, run } from './program.ts';
 import type { Temp } from './temp.ts';
 import { root } from './tools.ts';
@@ -28,6 +29,11 @@ export class Pageseal {
     return mustSucceed(`pageseal ${args.join(' ')}`, await this.run(args));
   }
 
+  formatAt({ metaUrl, storeFlags }: Place, name: string, flags: readonly string[] = []): Promise<string> {
+    return this.ok(['format', metaUrl, name, ...storeFlags, ...flags]);
+  }
+
+  /** With a folder as the bucket. */
   format(metaUrl: string, name: string, bucket: string, flags: readonly string[] = []): Promise<string> {
     return this.ok(['format', metaUrl, name, '--storage', 'file', '--bucket', bucket, ...flags]);
   }

@@ -2,6 +2,8 @@
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { Juicefs } from './juicefs.ts';
+import { EmbeddedPlace, isScaled, newPlace, type Place } from './place.ts';
 import type { Temp } from './temp.ts';
 import { root } from './tools.ts';
 import type { Tree } from './tree.ts';
@@ -22,22 +24,27 @@ export interface Manifest {
 }
 
 export interface TestVolume {
+  readonly place: Place;
   readonly metaUrl: string;
-  readonly database: string;
-  /** The bucket directory, with the slash at its end that the format wants. */
-  readonly bucket: string;
   /** PEM file, for encrypted volumes. */
   readonly keyFile: string | undefined;
   readonly passphrase: string | undefined;
   readonly manifest: Manifest;
 }
 
+/** A copy in a SQLite file and a folder. */
+export interface CopiedVolume extends TestVolume {
+  readonly database: string;
+  /** The bucket directory, with the slash at its end that the format wants. */
+  readonly bucket: string;
+}
+
 /** Copies the volume into the test's folder; its record names the copied bucket. */
-export function copyVolume(temp: Temp, name: VolumeName): TestVolume {
+export function copyVolume(temp: Temp, name: VolumeName): CopiedVolume {
   const source = join(root, 'test/volumes', name);
   const folder = temp.folder(`volume-${name}`);
-  const database = join(folder, 'meta.db');
-  const bucket = `${join(folder, 'objects')}/`;
+  const place = new EmbeddedPlace(temp, `volume-${name}/meta`);
+  const { database, objects: bucket } = place;
   cpSync(join(source, 'meta.db'), database);
   cpSync(join(source, 'objects'), bucket, { recursive: true });
   rewriteBucket(database, bucket);
@@ -46,13 +53,30 @@ export function copyVolume(temp: Temp, name: VolumeName): TestVolume {
   if (keyFile !== undefined) writeFileSync(keyFile, Buffer.from(readFileSync(sealed, 'utf8'), 'base64'));
   const phrase = join(source, 'passphrase');
   return {
-    metaUrl: `sqlite3://${database}`,
+    place,
+    metaUrl: place.metaUrl,
     database,
     bucket,
     keyFile,
     passphrase: existsSync(phrase) ? readFileSync(phrase, 'utf8').replace(/\n$/, '') : undefined,
     manifest: JSON.parse(readFileSync(join(source, 'manifest.json'), 'utf8')) as Manifest,
   };
+}
+
+/** The volume at a new place of either kind; the original client moves its metadata. */
+export async function volumeAt(temp: Temp, name: VolumeName): Promise<TestVolume> {
+  const copy = copyVolume(temp, name);
+  if (!isScaled) return copy;
+  const { metaUrl: from, bucket, database, ...volume } = copy;
+  const place = await newPlace(temp);
+  const { metaUrl, storeFlags, objects } = place;
+  const juicefs = new Juicefs(temp, volume.passphrase);
+  const dump = `${database}.json`;
+  await juicefs.ok(['dump', '--keep-secret-key', from, dump]);
+  await juicefs.ok(['load', metaUrl, dump]);
+  cpSync(bucket, objects, { recursive: true });
+  await juicefs.ok(['config', metaUrl, ...storeFlags, '--yes']);
+  return { ...volume, place, metaUrl };
 }
 
 /** The record as it lies in the database. */

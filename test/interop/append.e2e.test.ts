@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { before, suite, test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace, type Place, rows } from '../harness/place.ts';
 import { until } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 import { Locker } from './locker.ts';
 
 const ROUNDS = 30;
@@ -19,21 +19,23 @@ const SIZES = [1, 100, 5000, 70_000];
 
 suite('one file on several mounts', needs(...interopNeeds), () => {
   const temp = makeTemp();
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
   const [ours, others, theirs] = [temp.at('ours'), temp.at('others'), temp.at('theirs')];
   const pageseal = new Pageseal(temp);
   const juicefs = new Juicefs(temp);
+  let place: Place;
+  let metaUrl: string;
 
   before(async () => {
+    place = await newPlace(temp);
+    ({ metaUrl } = place);
     const flags = ['--trash-days', '0', '--block-size', '64K'];
-    await juicefs.format(metaUrl, 'appends', `${temp.at('objects')}/`, flags);
+    await juicefs.formatAt(place, 'appends', flags);
     for (const at of [ours, others]) await pageseal.mount(metaUrl, at, ['--heartbeat', '1s']);
     // A directory's sums begin with the first change: one made by counting while the original client still holds back
     // changes of its own would have those twice.
     await writeFile(join(ours, 'first'), '');
-    const database = new DatabaseSync(temp.at('meta.db'), { readOnly: true });
-    const sums = database.prepare('SELECT 1 FROM jfs_dir_stats WHERE inode = 1');
-    await until('the root has its sums', () => sums.get() !== undefined).finally(() => database.close());
+    const sums = 'SELECT 1 FROM jfs_dir_stats WHERE inode = 1';
+    await until('the root has its sums', async () => (await rows(place, sums)).length > 0);
     await juicefs.mount(metaUrl, theirs, ['--heartbeat', '1s']);
   });
 
@@ -111,10 +113,8 @@ suite('one file on several mounts', needs(...interopNeeds), () => {
       assert.equal(await a.tell('read f 0 100'), 'contents-more');
       assert.match(await a.tell('stat f'), /^0 13$/);
       assert.equal(await a.tell('close f'), 'ok');
-      const database = new DatabaseSync(temp.at('meta.db'), { readOnly: true });
-      t.after(async () => database.close());
-      const gone = database.prepare('SELECT 1 FROM jfs_node WHERE inode = ?');
-      await until('the node is gone', () => gone.get(ino) === undefined);
+      const there = `SELECT 1 FROM jfs_node WHERE inode = ${ino}`;
+      await until('the node is gone', async () => (await rows(place, there)).length === 0);
     }
   });
 
@@ -122,7 +122,7 @@ suite('one file on several mounts', needs(...interopNeeds), () => {
     await juicefs.umount(theirs);
     for (const at of [ours, others]) await pageseal.umount(at);
     assert.deepEqual(await juicefs.fsck(metaUrl), []);
-    assert.deepEqual(violations(temp.at('meta.db')), []);
+    assert.deepEqual(await placeViolations(place), []);
     assert.match(await pageseal.ok(['fsck', metaUrl]), /nothing is wrong/);
   });
 });

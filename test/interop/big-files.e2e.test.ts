@@ -5,9 +5,10 @@ import { test } from 'node:test';
 import { type Call, makeCalls } from '../harness/calls.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 const LONGEST = 2n ** 57n - 1n;
 const CHUNK = 2n ** 26n;
@@ -45,10 +46,11 @@ async function expect(calls: readonly (readonly [Call, string])[]): Promise<void
 
 test('files of 2^57 - 1 bytes, by both clients', needs(...interopNeeds), async (t) => {
   const temp = makeTemp(t);
-  const [metaUrl, file] = [`sqlite3://${temp.at('meta.db')}`, temp.at('meta.db')];
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const [ours, theirs] = [temp.folder('ours'), temp.folder('theirs')];
   const [pageseal, juicefs] = [new Pageseal(temp), new Juicefs(temp)];
-  await pageseal.format(metaUrl, 'big', `${temp.at('objects')}/`, ['--trash-days', '0']);
+  await pageseal.formatAt(place, 'big', ['--trash-days', '0']);
   await pageseal.mount(metaUrl, ours);
 
   const our = join(ours, 'our');
@@ -77,7 +79,7 @@ test('files of 2^57 - 1 bytes, by both clients', needs(...interopNeeds), async (
   ]);
   await juicefs.umount(theirs);
   await pageseal.umount(ours);
-  assert.deepEqual(violations(file), []);
+  assert.deepEqual(await placeViolations(place), []);
   assert.deepEqual(await juicefs.fsck(metaUrl), []);
   assert.deepEqual(await juicefs.fsckTree(metaUrl), []);
   assert.match(await juicefs.gc(metaUrl), / 0 leaked/);

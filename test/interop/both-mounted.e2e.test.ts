@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { until } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
@@ -16,12 +17,13 @@ const passphrase = 'for both';
 test('closed files are seen by the other client, both ways', needs(...interopNeeds), async (t) => {
   const temp = makeTemp(t);
   const key = await makeKey(temp, 2048, 'pkcs8', passphrase);
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const [ours, theirs] = [temp.folder('ours'), temp.folder('theirs')];
   const pageseal = new Pageseal(temp, passphrase);
   const juicefs = new Juicefs(temp, passphrase);
   const flags = ['--encrypt-rsa-key', key.file, '--compress', 'zstd', '--block-size', '64K'];
-  await pageseal.format(metaUrl, 'both', `${temp.at('objects')}/`, flags);
+  await pageseal.formatAt(place, 'both', flags);
   await pageseal.mount(metaUrl, ours);
   await juicefs.mount(metaUrl, theirs);
 

@@ -5,11 +5,12 @@ import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal, pagesealProgram } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { runOk, until } from '../harness/program.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
 import { readTree, type Tree, treeDifferences } from '../harness/tree.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 const passphrase = 'twice';
 
@@ -29,13 +30,13 @@ function below(tree: Tree, top: string, preserved: boolean): Tree {
 test('clones of a tree: by us, by the original client, read by both', needs(...interopNeeds), async (t) => {
   const temp = makeTemp(t);
   const key = await makeKey(temp, 2048, 'pkcs8', passphrase);
-  const database = temp.at('meta.db');
-  const metaUrl = `sqlite3://${database}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const [ours, theirs] = [temp.folder('ours'), temp.folder('theirs')];
   const pageseal = new Pageseal(temp, passphrase);
   const juicefs = new Juicefs(temp, passphrase);
   const flags = ['--encrypt-rsa-key', key.file, '--compress', 'lz4', '--block-size', '64K', '--trash-days', '0'];
-  await pageseal.format(metaUrl, 'cloned', `${temp.at('objects')}/`, flags);
+  await pageseal.formatAt(place, 'cloned', flags);
   await pageseal.mount(metaUrl, ours);
   await runOk('python3', ['-c', script, `${ours}/source`]);
   await pageseal.ok(['clone', '-p', `${ours}/source`, `${ours}/kept`]);
@@ -56,7 +57,7 @@ test('clones of a tree: by us, by the original client, read by both', needs(...i
   ] as const)
     assert.deepEqual(treeDifferences(below(written, '/source', preserved), below(written, path, preserved)), []);
   await pageseal.umount(ours);
-  assert.deepEqual(violations(database), []);
+  assert.deepEqual(await placeViolations(place), []);
   assert.match(await pageseal.ok(['fsck', metaUrl, '--deep']), /nothing is wrong/);
 
   await juicefs.mount(metaUrl, theirs);

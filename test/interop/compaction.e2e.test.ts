@@ -2,16 +2,16 @@
 // what one of them keeps to be deleted later, the other deletes.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace, type Row, rows } from '../harness/place.ts';
 import { run, runOk } from '../harness/program.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
 import { readTree, treeDifferences } from '../harness/tree.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 import { sizes } from '../sizes.ts';
 
 const passphrase = 'compact';
@@ -19,26 +19,20 @@ const DAY = 86_400;
 
 async function volume(temp: Temp, trashDays: string) {
   const key = await makeKey(temp, 2048, 'pkcs8', passphrase);
-  const database = temp.at('meta.db');
-  const metaUrl = `sqlite3://${database}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const pageseal = new Pageseal(temp, passphrase);
   const juicefs = new Juicefs(temp, passphrase);
   const flags = ['--encrypt-rsa-key', key.file, '--compress', 'zstd', '--block-size', '64K', '--trash-days', trashDays];
-  await pageseal.format(metaUrl, 'pieces', `${temp.at('objects')}/`, flags);
-  const sql = (text: string): Record<string, unknown>[] => {
-    const db = new DatabaseSync(database);
-    db.exec('PRAGMA busy_timeout=10000');
-    const rows = db.prepare(text).all();
-    db.close();
-    return rows;
-  };
-  return { metaUrl, database, pageseal, juicefs, sql, ours: temp.folder('ours'), theirs: temp.folder('theirs') };
+  await pageseal.formatAt(place, 'pieces', flags);
+  return { metaUrl, place, pageseal, juicefs, ours: temp.folder('ours'), theirs: temp.folder('theirs') };
 }
 
 type Volume = Awaited<ReturnType<typeof volume>>;
 
-const number = ({ sql }: Volume, text: string): number => Number(Object.values(sql(`SELECT ${text}`)[0] ?? {})[0]);
-const longest = (it: Volume): number => number(it, 'MAX(length(CAST(slices AS BLOB)) / 24) FROM jfs_chunk');
+const number = async ({ place }: Volume, text: string): Promise<number> =>
+  Number(Object.values((await rows(place, `SELECT ${text}`))[0] ?? {})[0]);
+const longest = (it: Volume): Promise<number> => number(it, 'MAX(length(CAST(slices AS BLOB)) / 24) FROM jfs_chunk');
 const scribble = (folder: string, seed: number, rounds: number, others = '') =>
   run('python3', ['-c', script, folder, String(seed), String(rounds), others], { timeoutMs: 1_200_000 });
 
@@ -53,24 +47,24 @@ test(
   async (t) => {
     const temp = makeTemp(t);
     const it = await volume(temp, '1');
-    const { metaUrl, pageseal, juicefs, sql, ours, theirs } = it;
+    const { metaUrl, place, pageseal, juicefs, ours, theirs } = it;
     await pageseal.mount(metaUrl, ours, ['--no-bgjob']);
     await scribbleOk(`${ours}/a`, 1, 40);
     await scribbleOk(`${ours}/b`, 2, 40);
-    assert.ok(longest(it) > 20);
+    assert.ok((await longest(it)) > 20);
     const report: unknown = JSON.parse(await pageseal.ok(['compact', '--json', `${ours}/a`]));
     const { compacted, failed } = report as { compacted: number; failed: number };
     assert.ok(compacted >= 2 && failed === 0, JSON.stringify(report));
-    const byUs = number(it, 'COUNT(*) FROM jfs_delslices');
+    const byUs = await number(it, 'COUNT(*) FROM jfs_delslices');
     assert.ok(byUs >= 2);
     const written = await readTree(ours);
     await pageseal.umount(ours);
-    assert.deepEqual(violations(it.database), []);
+    assert.deepEqual(await placeViolations(it.place), []);
 
     await juicefs.ok(['gc', '--compact', metaUrl]);
-    assert.ok(number(it, 'COUNT(*) FROM jfs_delslices') > byUs);
-    assert.ok(longest(it) < 5);
-    assert.deepEqual(violations(it.database), []);
+    assert.ok((await number(it, 'COUNT(*) FROM jfs_delslices')) > byUs);
+    assert.ok((await longest(it)) < 5);
+    assert.deepEqual(await placeViolations(it.place), []);
     assert.deepEqual(await juicefs.fsck(metaUrl), []);
     for (const [client, mountPoint] of [
       [pageseal, ours],
@@ -82,22 +76,22 @@ test(
     }
 
     // Half of the rows are old: theirs and ours. The original client takes those that we made last.
-    const objects = (): number => number(it, 'COUNT(*) FROM jfs_chunk_ref');
-    const before = objects();
-    const [old] = sql('SELECT MAX(chunkid) AS id FROM jfs_delslices');
-    sql(`UPDATE jfs_delslices SET deleted = deleted - ${2 * DAY} WHERE chunkid < ${old?.['id']}`);
+    const objects = (): Promise<number> => number(it, 'COUNT(*) FROM jfs_chunk_ref');
+    const before = await objects();
+    const [old] = await rows(place, 'SELECT MAX(chunkid) AS id FROM jfs_delslices');
+    await place.change(`UPDATE jfs_delslices SET deleted = deleted - ${2 * DAY} WHERE chunkid < ${old?.['id']}`);
     await juicefs.ok(['gc', '--delete', metaUrl]);
-    assert.equal(number(it, 'COUNT(*) FROM jfs_delslices'), 1);
-    assert.ok(objects() < before);
-    sql(`UPDATE jfs_delslices SET deleted = deleted - ${2 * DAY}`);
+    assert.equal(await number(it, 'COUNT(*) FROM jfs_delslices'), 1);
+    assert.ok((await objects()) < before);
+    await place.change(`UPDATE jfs_delslices SET deleted = deleted - ${2 * DAY}`);
     await pageseal.ok(['gc', '--delete', metaUrl]);
-    assert.equal(number(it, 'COUNT(*) FROM jfs_delslices'), 0);
+    assert.equal(await number(it, 'COUNT(*) FROM jfs_delslices'), 0);
     assert.equal(
-      number(it, 'COUNT(*) FROM pageseal_page WHERE slice_id NOT IN (SELECT chunkid FROM jfs_chunk_ref)'),
+      await number(it, 'COUNT(*) FROM pageseal_page WHERE slice_id NOT IN (SELECT chunkid FROM jfs_chunk_ref)'),
       0,
     );
     assert.match(await juicefs.gc(metaUrl), / 0 compacted .* 0 leaked/);
-    assert.deepEqual(violations(it.database), []);
+    assert.deepEqual(await placeViolations(it.place), []);
     assert.match(await pageseal.ok(['fsck', metaUrl, '--deep']), /nothing is wrong/);
   },
 );
@@ -118,7 +112,7 @@ for (const trashDays of ['1', '0'])
       await juicefs.umount(theirs);
       await pageseal.umount(ours);
       await pageseal.ok(['gc', '--delete', metaUrl]);
-      assert.deepEqual(violations(it.database), []);
+      assert.deepEqual(await placeViolations(it.place), []);
       assert.deepEqual(await juicefs.fsck(metaUrl), []);
       assert.deepEqual(await juicefs.fsckTree(metaUrl), []);
       // Where it meets a page that went meanwhile, the original client leaves what it had written for gc.
@@ -151,28 +145,29 @@ async function storm({ metaUrl, pageseal, juicefs, ours, theirs }: Volume): Prom
 test('data of deleted files: each client deletes what the other left', needs(...interopNeeds), async (t) => {
   const temp = makeTemp(t);
   const it = await volume(temp, '0');
-  const { metaUrl, pageseal, juicefs, sql, ours } = it;
+  const { metaUrl, place, pageseal, juicefs, ours } = it;
   await pageseal.mount(metaUrl, ours);
   await scribbleOk(`${ours}/a`, 1, 10);
   await pageseal.umount(ours);
-  const files = sql(
+  const files = await rows(
+    place,
     'SELECT n.inode, n.length, e.id FROM jfs_node n JOIN jfs_edge e ON e.inode = n.inode WHERE n.type = 1',
   );
   // As a client leaves a file that died before it came to its data.
-  const leave = (file: Record<string, unknown> | undefined): void => {
+  const leave = async (file: Row | undefined): Promise<void> => {
     const { inode, length, id } = file ?? {};
-    sql(`INSERT INTO jfs_delfile VALUES (${inode}, ${length}, unixepoch() - 7200)`);
-    sql(`DELETE FROM jfs_edge WHERE id = ${id}`);
-    sql(`DELETE FROM jfs_node WHERE inode = ${inode}`);
+    await place.change(`INSERT INTO jfs_delfile VALUES (${inode}, ${length}, ${Math.floor(Date.now() / 1000) - 7200})`);
+    await place.change(`DELETE FROM jfs_edge WHERE id = ${id}`);
+    await place.change(`DELETE FROM jfs_node WHERE inode = ${inode}`);
   };
-  leave(files[0]);
+  await leave(files[0]);
   await juicefs.ok(['gc', '--delete', metaUrl]);
-  leave(files[1]);
+  await leave(files[1]);
   await pageseal.ok(['gc', '--delete', metaUrl]);
   for (const table of ['jfs_delfile', 'jfs_chunk', 'jfs_chunk_ref', 'pageseal_page'])
-    assert.equal(number(it, `COUNT(*) FROM ${table}`), 0, table);
+    assert.equal(await number(it, `COUNT(*) FROM ${table}`), 0, table);
   assert.match(await juicefs.gc(metaUrl), /scanned 0 objects/);
-  await runOk('sh', ['-c', `test -z "$(find ${temp.at('objects')}/pieces/chunks -type f)"`]);
+  await runOk('sh', ['-c', `test -z "$(find ${place.objects}pieces/chunks -type f)"`]);
 });
 
 function logOf(mountPoint: string): string {

@@ -3,16 +3,16 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { type Call, makeCalls } from '../harness/calls.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace, type Place, rows } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 const CHUNK = 2 ** 26;
 const FAR = 2n ** 56n;
@@ -51,21 +51,22 @@ async function expect(calls: readonly (readonly [Call, string])[]): Promise<void
 test('copied ranges, by both clients', needs(...interopNeeds), async (t) => {
   const temp = makeTemp(t);
   const key = await makeKey(temp, 2048, 'pkcs8', passphrase);
-  const [metaUrl, file, objects] = [`sqlite3://${temp.at('meta.db')}`, temp.at('meta.db'), `${temp.at('objects')}/`];
+  const place = await newPlace(temp);
+  const { metaUrl, objects } = place;
   const [ours, theirs] = [temp.folder('ours'), temp.folder('theirs')];
   const [pageseal, juicefs] = [new Pageseal(temp, passphrase), new Juicefs(temp, passphrase)];
   const flags = ['--encrypt-rsa-key', key.file, '--block-size', '64K', '--trash-days', '0'];
-  await pageseal.format(metaUrl, 'copies', objects, flags);
+  await pageseal.formatAt(place, 'copies', flags);
   await pageseal.mount(metaUrl, ours);
   const at = (name: string): string => join(ours, name);
 
   await makeCalls(source(at('source')));
-  const before = slices(file);
+  const before = await slices(place);
   await expect(copies(at('source'), at('range')));
-  assert.equal(slices(file), before + 1, 'no slices but that of the write');
+  assert.equal(await slices(place), before + 1, 'no slices but that of the write');
   await t.test('whole files with cp, which need no data to be read', async () => {
     await runOk('cp', ['--reflink=auto', '--sparse=never', at('source'), at('whole')]);
-    assert.equal(slices(file), before + 1);
+    assert.equal(await slices(place), before + 1);
     const hashes = await makeCalls([
       ['hash', at('source')],
       ['hash', at('whole')],
@@ -80,7 +81,7 @@ test('copied ranges, by both clients', needs(...interopNeeds), async (t) => {
   });
   await t.test('what is copied stays when its source goes', () => withoutSource(at));
   await pageseal.umount(ours);
-  assert.deepEqual(violations(file), []);
+  assert.deepEqual(await placeViolations(place), []);
   assert.deepEqual(await juicefs.fsck(metaUrl), []);
   assert.match(await pageseal.ok(['fsck', metaUrl, '--deep']), /nothing is wrong/);
   assert.match(await juicefs.gc(metaUrl), / 0 leaked/);
@@ -91,7 +92,7 @@ test('copied ranges, by both clients', needs(...interopNeeds), async (t) => {
     ['unlink', at('whole')],
   ]);
   await pageseal.umount(ours);
-  assert.equal(slices(file), 0);
+  assert.equal(await slices(place), 0);
   assert.deepEqual(
     readdirSync(join(objects, 'copies/chunks'), { recursive: true, withFileTypes: true }).filter((one) => one.isFile()),
     [],
@@ -125,11 +126,5 @@ async function withoutSource(at: At): Promise<void> {
   ]);
 }
 
-function slices(file: string): number {
-  const database = new DatabaseSync(file, { readOnly: true });
-  try {
-    return Number(database.prepare('SELECT COUNT(*) AS n FROM jfs_chunk_ref').get()?.['n']);
-  } finally {
-    database.close();
-  }
-}
+const slices = async (place: Place): Promise<number> =>
+  Number((await rows(place, 'SELECT COUNT(*) AS n FROM jfs_chunk_ref'))[0]?.['n']);

@@ -7,7 +7,7 @@ import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
-import { copyVolume, volumeNames } from '../harness/volumes.ts';
+import { volumeAt, volumeNames } from '../harness/volumes.ts';
 
 /** What the original client invents where a volume has no trash directory. */
 const INVENTED =
@@ -20,7 +20,7 @@ describe('dump', needs('juicefs'), () => {
 
   for (const name of volumeNames)
     test(`${name}: the same text`, async () => {
-      const { metaUrl } = copyVolume(temp, name);
+      const { metaUrl } = await volumeAt(temp, name);
       const [theirs, ours] = [temp.at(`${name}.theirs`), temp.at(`${name}.ours`)];
       await juicefs.ok(['dump', metaUrl, theirs]);
       await pageseal.ok(['dump', metaUrl, ours]);
@@ -29,7 +29,7 @@ describe('dump', needs('juicefs'), () => {
     });
 
   test('a directory, without trash, packed, to standard output: all as there', async () => {
-    const { metaUrl } = copyVolume(temp, 'plain');
+    const { metaUrl } = await volumeAt(temp, 'plain');
     for (const flags of [['--subdir', '/dir'], ['--skip-trash'], ['--keep-secret-key']]) {
       await juicefs.ok(['dump', metaUrl, temp.at('theirs'), ...flags]);
       const ours = await pageseal.run(['dump', metaUrl, ...flags]);

@@ -3,21 +3,21 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import type { GcReport } from '../../src/filesystem/gc/gc.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
-import { copyVolume, type TestVolume, type VolumeName } from '../harness/volumes.ts';
-import { violations } from '../model/invariants.ts';
+import { type TestVolume, type VolumeName, volumeAt } from '../harness/volumes.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 const tools = needs('juicefs');
 
 /** Leaked objects, a left-over of a write, a slice without references, a deleted file, all with their bytes. */
-function litter(volume: TestVolume, name: string, hashPrefix: boolean): void {
-  const folder = join(volume.bucket, name, 'chunks');
+async function litter({ place }: TestVolume, name: string, hashPrefix: boolean): Promise<void> {
+  const folder = join(place.objects, name, 'chunks');
   const put = (id: number, file: string, bytes: number): void => {
     const HH = (id % 256).toString(16).toUpperCase().padStart(2, '0');
     const path = hashPrefix ? join(folder, HH, '0', file) : join(folder, '0', String(Math.floor(id / 1000)), file);
@@ -28,16 +28,14 @@ function litter(volume: TestVolume, name: string, hashPrefix: boolean): void {
   put(901, '.jfs.901_0_1.tmp.1234', 77);
   put(1, '1_0_3', 3);
   for (const id of [910, 911, 912]) put(id, `${id}_0_10`, 10);
-  const database = new DatabaseSync(volume.database);
   const record = Buffer.alloc(24);
   record.writeBigUInt64BE(912n, 4);
   record.writeUInt32BE(10, 12);
   record.writeUInt32BE(10, 20);
-  database.exec(`INSERT INTO jfs_chunk_ref VALUES (910, 10, 0), (911, 10, -1), (912, 10, 1);
-    INSERT INTO jfs_chunk (inode, indx, slices) VALUES (9000, 0, x'${record.toString('hex')}')`);
-  database.exec(`INSERT INTO jfs_delfile VALUES (9000, 10, ${Math.floor(Date.now() / 1000)})`);
-  database.exec("UPDATE jfs_counter SET value = 10000 WHERE name IN ('nextChunk', 'nextInode')");
-  database.close();
+  await place.change('INSERT INTO jfs_chunk_ref VALUES (910, 10, 0), (911, 10, -1), (912, 10, 1)');
+  await place.change('INSERT INTO jfs_chunk (inode, indx, slices) VALUES (9000, 0, ?)', record);
+  await place.change(`INSERT INTO jfs_delfile VALUES (9000, 10, ${Math.floor(Date.now() / 1000)})`);
+  await place.change("UPDATE jfs_counter SET value = 10000 WHERE name IN ('nextChunk', 'nextInode')");
 }
 
 /** The figures of the original client's last line. */
@@ -100,14 +98,14 @@ const volumes: readonly (readonly [VolumeName, boolean])[] = [
 for (const [name, hashPrefix] of volumes)
   test(`both clients find the same garbage in ${name}, and none after ours was told to delete it`, tools, async (t) => {
     const temp = makeTemp(t);
-    const volume = copyVolume(temp, name);
+    const volume = await volumeAt(temp, name);
     const both = new Both(temp, volume);
     const before = await both.same();
     assert.equal(before['leaked'], 0);
     // With the trash on, compaction leaves what it replaced to the trash.
     if (hashPrefix) await both.juicefs.ok(['gc', volume.metaUrl, '--compact']);
     else assert.deepEqual((await both.gc('--compact')).compacted?.failures, []);
-    litter(volume, name, hashPrefix);
+    await litter(volume, name, hashPrefix);
     const dirty = await both.same();
     assert.deepEqual(
       [dirty['leaked'], dirty['leaked bytes'], dirty['pending delete']],
@@ -118,14 +116,15 @@ for (const [name, hashPrefix] of volumes)
     const clean = await both.same();
     assert.deepEqual([clean['leaked'], clean['pending delete']], [0, 0]);
     assert.deepEqual(await both.juicefs.fsck(volume.metaUrl), []);
-    assert.deepEqual(violations(volume.database, { original: true }), []);
+    assert.deepEqual(await placeViolations(volume.place, { original: true }), []);
   });
 
 test('gc takes nothing from mounts that are writing', needs('root', 'fuse', 'juicefs', 'the addon'), async (t) => {
   const temp = makeTemp(t);
   const [juicefs, pageseal] = [new Juicefs(temp), new Pageseal(temp)];
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
-  await pageseal.format(metaUrl, 'busy', `${temp.at('objects')}/`, ['--trash-days', '0', '--block-size', '64K']);
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
+  await pageseal.formatAt(place, 'busy', ['--trash-days', '0', '--block-size', '64K']);
   const [ours, theirs] = [temp.at('ours'), temp.at('theirs')];
   await pageseal.mount(metaUrl, ours);
   await juicefs.mount(metaUrl, theirs);
@@ -153,5 +152,5 @@ test('gc takes nothing from mounts that are writing', needs('root', 'fuse', 'jui
   assert.deepEqual(await juicefs.fsck(metaUrl), []);
   await pageseal.ok(['gc', metaUrl, '--delete', '--older-than', '0']);
   assert.match(await juicefs.gc(metaUrl), / 0 pending delete .* 0 leaked .* 0 delfiles/);
-  assert.deepEqual(violations(temp.at('meta.db'), { original: true }), []);
+  assert.deepEqual(await placeViolations(place, { original: true }), []);
 });

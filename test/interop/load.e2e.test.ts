@@ -9,11 +9,12 @@ import { dumpOf, loadText } from '../harness/dumps.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { readLibraryTree } from '../harness/library-tree.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
 import { treeDifferences } from '../harness/tree.ts';
-import { copyVolume, type TestVolume, volumeNames } from '../harness/volumes.ts';
-import { violations } from '../model/invariants.ts';
+import { type TestVolume, volumeAt, volumeNames } from '../harness/volumes.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 /** What carries meaning: the original client counts its counters anew, and invents a trash where there is none. */
 function meaning(text: string): unknown {
@@ -45,15 +46,16 @@ describe('load', needs('juicefs'), () => {
 
   for (const name of volumeNames)
     test(`${name}: there and back`, async () => {
-      const volume = copyVolume(temp, name);
+      const volume = await volumeAt(temp, name);
       const juicefs = new Juicefs(temp, volume.passphrase);
       const at = (what: string) => temp.at(`${name}.${what}`);
       await juicefs.ok(['dump', volume.metaUrl, at('theirs')]);
       const theirs = readFileSync(at('theirs'), 'utf8');
 
-      const loaded = `sqlite3://${at('loaded.db')}`;
+      const place = await newPlace(temp, `${name}.loaded`);
+      const loaded = place.metaUrl;
       await loadText(loaded, theirs, { size: 65_536 });
-      assert.deepEqual(violations(at('loaded.db')), []);
+      assert.deepEqual(await placeViolations(place), []);
       const ours = await dumpOf(loaded);
       assert.deepEqual(meaning(ours), meaning(theirs));
       await juicefs.ok(['dump', loaded, at('again')]);
@@ -63,7 +65,7 @@ describe('load', needs('juicefs'), () => {
       assert.deepEqual(await juicefs.fsckTree(loaded), []);
       assert.deepEqual((await fsck({ metaUrl: loaded })).findings, []);
 
-      const back = `sqlite3://${at('back.db')}`;
+      const { metaUrl: back } = await newPlace(temp, `${name}.back`);
       writeFileSync(at('ours'), ours);
       await juicefs.ok(['load', back, at('ours')]);
       await juicefs.ok(['dump', back, at('back')]);
@@ -73,18 +75,19 @@ describe('load', needs('juicefs'), () => {
     });
 
   test('packed, from a pipe, and with the names of early releases', async () => {
-    const volume = copyVolume(temp, 'plain');
+    const volume = await volumeAt(temp, 'plain');
     const juicefs = new Juicefs(temp);
     const pageseal = new Pageseal(temp);
     const before = (await pageseal.run(['dump', volume.metaUrl])).stdout;
     for (const ending of ['gz', 'zstd']) {
-      const [file, loaded] = [temp.at(`packed.json.${ending}`), `sqlite3://${temp.at(`${ending}.db`)}`];
+      const file = temp.at(`packed.json.${ending}`);
+      const { metaUrl: loaded } = await newPlace(temp, ending);
       await juicefs.ok(['dump', volume.metaUrl, file]);
       await pageseal.ok(['load', loaded, file]);
       assert.equal((await pageseal.run(['dump', loaded])).stdout, before);
     }
     const old = before.replaceAll('{"id":', '{"chunkid":').replaceAll(',"users":null', '');
-    const loaded = `sqlite3://${temp.at('pipe.db')}`;
+    const { metaUrl: loaded } = await newPlace(temp, 'pipe');
     assert.equal((await pageseal.run(['load', loaded], old)).code, 0);
     assert.equal((await pageseal.run(['dump', loaded])).stdout, before);
   });

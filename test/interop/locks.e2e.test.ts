@@ -5,6 +5,7 @@ import { before, suite, test } from 'node:test';
 import { keeperPid, workerPid } from '../crash/client.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { until } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
@@ -22,10 +23,11 @@ suite('locks between mounts', needs(...interopNeeds), () => {
   let names = 0;
 
   before(async () => {
-    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const place = await newPlace(temp);
+    const { metaUrl } = place;
     const pageseal = new Pageseal(temp);
     const juicefs = new Juicefs(temp);
-    await juicefs.format(metaUrl, 'locks', `${temp.at('objects')}/`, ['--trash-days', '0']);
+    await juicefs.formatAt(place, 'locks', ['--trash-days', '0']);
     for (const name of ['ours', 'others'] as const) {
       mounts[name] = temp.at(name);
       await pageseal.mount(metaUrl, mounts[name]);

@@ -14,12 +14,12 @@ import { Juicefs } from '../harness/juicefs.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
 import { readTree, treeDifferences } from '../harness/tree.ts';
-import { copyVolume, readRecord, type TestVolume, type VolumeName } from '../harness/volumes.ts';
+import { type CopiedVolume, copyVolume, readRecord, type VolumeName } from '../harness/volumes.ts';
 
 const names: readonly VolumeName[] = ['zstd', 'hashprefix', 'aes-lz4', 'aes-zstd', 'aes-rsa4096', 'chacha'];
 
 /** Replaces every object by one of ours with the same contents; answers how many. */
-async function sealAgain(volume: TestVolume): Promise<number> {
+async function sealAgain(volume: CopiedVolume): Promise<number> {
   const record = JSON.parse(readRecord(volume.database)) as Record<string, string & number & boolean>;
   const passphrase = volume.passphrase === undefined ? undefined : Buffer.from(volume.passphrase);
   const key = volume.keyFile === undefined ? undefined : readPrivateKey(readFileSync(volume.keyFile), passphrase);

@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { run } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 import { sizes } from '../sizes.ts';
 
 /**
@@ -58,10 +59,10 @@ const python = async (code: string, ...args: readonly string[]): Promise<string>
 
 test('random work of both, and every account is right', needs(...interopNeeds), async (t) => {
   const temp = makeTemp(t);
-  const file = temp.at('meta.db');
-  const metaUrl = `sqlite3://${file}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const [pageseal, juicefs] = [new Pageseal(temp), new Juicefs(temp)];
-  await juicefs.format(metaUrl, 'mixed', `${temp.at('objects')}/`, ['--trash-days', '0', '--block-size', '64K']);
+  await juicefs.formatAt(place, 'mixed', ['--trash-days', '0', '--block-size', '64K']);
   const places = { first: temp.folder('first'), second: temp.folder('second'), juicefs: temp.folder('juicefs') };
   await pageseal.mount(metaUrl, places.first);
   const plant =
@@ -90,7 +91,7 @@ test('random work of both, and every account is right', needs(...interopNeeds), 
   await pageseal.umount(places.second);
 
   const about = `seed ${seed}, refused ${refused.join(', ')}`;
-  assert.deepEqual(violations(file, { original: true, quotas: true }), [], about);
+  assert.deepEqual(await placeViolations(place, { original: true, quotas: true }), [], about);
   for (const quota of quotas)
     await juicefs.ok(['quota', 'check', metaUrl, ...quota.split(' ').slice(0, 2), '--strict']);
   assert.equal((await pageseal.run(['quota', 'check', metaUrl])).code, 0, about);

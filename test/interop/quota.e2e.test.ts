@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace, type Place } from '../harness/place.ts';
 import { type Outcome, run } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 /** Work on a mount in a program of its own; answers what was refused for want of quota. */
 const python = async (code: string, ...args: readonly string[]): Promise<string> => {
@@ -40,8 +41,8 @@ interface Shown {
 }
 
 interface Setup {
+  readonly place: Place;
   readonly metaUrl: string;
-  readonly file: string;
   readonly mnt: string;
   readonly pageseal: Pageseal;
   readonly juicefs: Juicefs;
@@ -49,15 +50,15 @@ interface Setup {
 
 test('what we set the original client keeps and finds right, and the reverse', needs(...interopNeeds), async (t) => {
   const temp = makeTemp(t);
-  const file = temp.at('meta.db');
-  const setup = { metaUrl: `sqlite3://${file}`, file, mnt: temp.folder('mnt') };
+  const place = await newPlace(temp);
+  const setup = { place, metaUrl: place.metaUrl, mnt: temp.folder('mnt') };
   const clients = { pageseal: new Pageseal(temp), juicefs: new Juicefs(temp) };
-  await clients.juicefs.format(setup.metaUrl, 'limits', `${temp.at('objects')}/`, ['--trash-days', '0']);
+  await clients.juicefs.formatAt(place, 'limits', ['--trash-days', '0']);
   await weSet({ ...setup, ...clients });
   await theySet({ ...setup, ...clients });
   await repaired({ ...setup, ...clients });
   await takenAway({ ...setup, ...clients });
-  assert.deepEqual(violations(file, { original: true, quotas: true }), []);
+  assert.deepEqual(await placeViolations(place, { original: true, quotas: true }), []);
 });
 
 const filled = async (directory: string, uid: string, most: string): Promise<string[]> =>
@@ -110,10 +111,9 @@ async function takenAway({ metaUrl, pageseal, juicefs }: Setup): Promise<void> {
 }
 
 /** Damaged rows are seen by both, repaired by one, right for the other. */
-async function repaired({ file, metaUrl, pageseal, juicefs }: Setup): Promise<void> {
-  const damage = 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()';
-  await python(damage, file, 'UPDATE jfs_dir_quota SET used_space = used_space + 4096');
-  await python(damage, file, 'UPDATE jfs_user_group_quota SET used_inodes = 77 WHERE qkey = 1000');
+async function repaired({ place, metaUrl, pageseal, juicefs }: Setup): Promise<void> {
+  await place.change('UPDATE jfs_dir_quota SET used_space = used_space + 4096');
+  await place.change('UPDATE jfs_user_group_quota SET used_inodes = 77 WHERE qkey = 1000');
   const said = await pageseal.run(['quota', 'check', metaUrl]);
   assert.equal(said.code, 1);
   assert.equal(said.stdout.trim().split('\n').length, 4);

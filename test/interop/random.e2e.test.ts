@@ -2,15 +2,15 @@
 // set and the trash switched meanwhile: the same view from both at every barrier, and at the end every checker of either
 // client is content and both count alike.
 import assert from 'node:assert/strict';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { TRASH } from '../../src/filesystem/meta/types.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace, type Place } from '../harness/place.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 import { Judge } from '../model/judge.ts';
 import type { Order } from '../model/orders.ts';
 import type { PosixModel } from '../model/posix-model.ts';
@@ -45,27 +45,24 @@ const knownToBeWrong: readonly ((order: Order, model: PosixModel) => boolean)[] 
 const firstOnly = (order: Order, model: PosixModel): boolean => knownToBeWrong.some((known) => known(order, model));
 
 /** The original client makes sums for a directory that went to the trash when figures of it come late; nobody reads them. */
-function dropSumsInTrash(file: string): void {
-  const database = new DatabaseSync(file);
-  database.exec(
+const dropSumsInTrash = (place: Place): Promise<void> =>
+  place.change(
     `DELETE FROM jfs_dir_stats WHERE inode IN (SELECT inode FROM jfs_node WHERE type = 2 AND parent > ${TRASH})`,
   );
-  database.close();
-}
 
 async function volumeOfBoth(temp: Temp, trashDays: number): Promise<MountedByBoth> {
   const key = await makeKey(temp, 2048, 'pkcs8', passphrase);
-  const file = temp.at('meta.db');
-  const metaUrl = `sqlite3://${file}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const tops = [temp.folder('ours'), temp.folder('theirs')] as const;
   const [pageseal, juicefs] = [new Pageseal(temp, passphrase), new Juicefs(temp, passphrase)];
   const format = ['--encrypt-rsa-key', key.file, '--compress', 'zstd', '--block-size', '64K'];
-  await pageseal.format(metaUrl, 'both', `${temp.at('objects')}/`, [...format, '--trash-days', `${trashDays}`]);
+  await pageseal.formatAt(place, 'both', [...format, '--trash-days', `${trashDays}`]);
   // What others set is taken up with a heartbeat.
   const heartbeat = ['--heartbeat', '1s'];
   await pageseal.mount(metaUrl, tops[OURS], [...NO_LIFETIMES, ...heartbeat]);
   await juicefs.mount(metaUrl, tops[THEIRS], ['--hide-internal', ...heartbeat]);
-  return { metaUrl, file, tops, clients: [pageseal, juicefs] };
+  return { metaUrl, place, tops, clients: [pageseal, juicefs] };
 }
 
 /**
@@ -79,17 +76,17 @@ async function change(both: MountedByBoth, judge: Judge, round: number, trashDay
 }
 
 async function allRight(both: MountedByBoth): Promise<void> {
-  const { metaUrl, file, tops, clients } = both;
+  const { metaUrl, place, tops, clients } = both;
   const [pageseal, juicefs] = clients;
   await juicefs.umount(tops[THEIRS] ?? '');
   await pageseal.umount(tops[OURS] ?? '');
-  dropSumsInTrash(file);
+  await dropSumsInTrash(place);
   await sameQuotaChecks(both);
   assert.deepEqual(await juicefs.fsck(metaUrl), []);
   assert.deepEqual(await juicefs.fsckTree(metaUrl), []);
   assert.match(await pageseal.ok(['fsck', metaUrl, '--deep']), /nothing is wrong/);
   assert.match(await juicefs.gc(metaUrl), / 0 leaked/);
-  assert.deepEqual(violations(file, { original: true, quotas: true }), []);
+  assert.deepEqual(await placeViolations(place, { original: true, quotas: true }), []);
 }
 
 for (const trashDays of [0, 1])

@@ -5,16 +5,16 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
 import { keeperPid, workerPid } from '../crash/client.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace, type Place, rows } from '../harness/place.ts';
 import { until } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
 import { isRunning } from '../keeper/node.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 import { Locker } from './locker.ts';
 
 /** A client of this pace is taken for dead after five seconds; both must have the same. */
@@ -32,6 +32,12 @@ function ourProcesses(mountPoint: string): number[] {
   return [keeper, workerPid(keeper) ?? 0];
 }
 
+/** What the session of a mount says of itself. */
+async function infoOf(place: Place, mountPoint: string): Promise<string> {
+  const all = await rows(place, 'SELECT CAST(info AS TEXT) AS info FROM jfs_session2');
+  return all.map(({ info }) => String(info)).find((info) => info.includes(`"${mountPoint}"`)) ?? '{}';
+}
+
 async function kill(pids: readonly number[]): Promise<void> {
   assert.ok(pids.length > 0 && pids.every((pid) => pid > 1), `pids ${pids}`);
   for (const pid of pids) process.kill(pid, 'SIGKILL');
@@ -42,19 +48,15 @@ suite('sessions of killed clients', { ...needs(...interopNeeds), concurrency: 2 
   for (const victim of ['ours', 'theirs'] as const) {
     test(`${victim} is killed: session, locks and unlinked files are cleaned up by the other client`, async (t) => {
       const temp = makeTemp(t);
-      const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+      const place = await newPlace(temp);
+      const { metaUrl } = place;
       const at = { ours: temp.at('ours'), theirs: temp.at('theirs') };
       const pageseal = new Pageseal(temp);
       const juicefs = new Juicefs(temp);
-      await juicefs.format(metaUrl, 'sessions', `${temp.at('objects')}/`, ['--trash-days', '0']);
+      await juicefs.formatAt(place, 'sessions', ['--trash-days', '0']);
       await pageseal.mount(metaUrl, at.ours, HEARTBEAT);
       await juicefs.mount(metaUrl, at.theirs, ['--heartbeat', '1', '--no-bgjob=false']);
-      const database = new DatabaseSync(temp.at('meta.db'), { readOnly: true });
-      const infoOf = (mountPoint: string): string => {
-        const all = database.prepare('SELECT CAST(info AS TEXT) AS info FROM jfs_session2').all();
-        return all.map(({ info }) => String(info)).find((info) => info.includes(`"${mountPoint}"`)) ?? '{}';
-      };
-      const rows = (sql: string): number => database.prepare(sql).all().length;
+      const count = async (sql: string): Promise<number> => (await rows(place, sql)).length;
 
       const survivor = victim === 'ours' ? 'theirs' : 'ours';
       const holder = await Locker.start(temp);
@@ -70,27 +72,29 @@ suite('sessions of killed clients', { ...needs(...interopNeeds), concurrency: 2 
       assert.equal(await waiter.tell(`open g ${join(at[survivor], 'locked')} r+`), 'ok');
       assert.equal(await waiter.tell('fcntl g ex 0 10 nb'), 'EAGAIN');
       assert.equal(await waiter.tell('wait flock g ex'), 'waiting');
-      assert.equal(rows(`SELECT 1 FROM jfs_sustained WHERE inode = ${ino}`), 1);
-      assert.equal(rows('SELECT 1 FROM jfs_session2'), 2);
+      assert.equal(await count(`SELECT 1 FROM jfs_sustained WHERE inode = ${ino}`), 1);
+      assert.equal(await count('SELECT 1 FROM jfs_session2'), 2);
 
       // The original client loses what it has not yet added to the figures.
       const figures = "SELECT 1 FROM jfs_counter WHERE name = 'totalInodes' AND value = 2";
       const ofRoot = 'SELECT 1 FROM jfs_dir_stats WHERE inode = 1 AND used_inodes = 1';
-      await until('the figures are written', () => rows(figures) + rows(ofRoot) === 2);
+      await until('the figures are written', async () => (await count(figures)) + (await count(ofRoot)) === 2);
 
-      const pids = victim === 'ours' ? ourProcesses(at.ours) : processesOf(infoOf(at.theirs));
+      const pids = victim === 'ours' ? ourProcesses(at.ours) : processesOf(await infoOf(place, at.theirs));
       await kill(pids);
       spawnSync('umount', ['-l', '--no-canonicalize', at[victim]]);
 
       assert.equal(await waiter.hear(), 'had ok');
       assert.equal(await waiter.tell('fcntl g ex 0 10 nb'), 'ok');
-      await until('its session is ended', () => rows('SELECT 1 FROM jfs_session2') === 1);
-      assert.equal(rows('SELECT 1 FROM jfs_flock') + rows('SELECT 1 FROM jfs_plock'), 2);
-      assert.equal(rows('SELECT 1 FROM jfs_sustained'), 0);
-      assert.equal(rows(`SELECT 1 FROM jfs_node WHERE inode = ${ino}`), 0);
-      await until('the data is deleted', () => rows(`SELECT 1 FROM jfs_delfile WHERE inode = ${ino}`) === 0);
+      await until('its session is ended', async () => (await count('SELECT 1 FROM jfs_session2')) === 1);
+      assert.equal((await count('SELECT 1 FROM jfs_flock')) + (await count('SELECT 1 FROM jfs_plock')), 2);
+      assert.equal(await count('SELECT 1 FROM jfs_sustained'), 0);
+      assert.equal(await count(`SELECT 1 FROM jfs_node WHERE inode = ${ino}`), 0);
+      await until(
+        'the data is deleted',
+        async () => (await count(`SELECT 1 FROM jfs_delfile WHERE inode = ${ino}`)) === 0,
+      );
 
-      database.close();
       await Promise.all([holder.end(), waiter.end()]);
       if (survivor === 'ours') await pageseal.umount(at.ours);
       else await juicefs.umount(at.theirs);
@@ -98,7 +102,7 @@ suite('sessions of killed clients', { ...needs(...interopNeeds), concurrency: 2 
       // What the killed client had counted and not yet added is added by the next one that opens the volume.
       await pageseal.mount(metaUrl, at.ours);
       await pageseal.umount(at.ours);
-      assert.deepEqual(violations(temp.at('meta.db')), []);
+      assert.deepEqual(await placeViolations(place), []);
     });
   }
 });

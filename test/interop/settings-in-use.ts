@@ -1,33 +1,24 @@
 // Settings of a volume that is mounted by both clients: changed by either, and waited for until each mount keeps them.
-import { DatabaseSync } from 'node:sqlite';
 import { TRASH } from '../../src/filesystem/meta/types.ts';
 import type { Juicefs } from '../harness/juicefs.ts';
 import type { Pageseal } from '../harness/pageseal.ts';
+import { type Place, rows } from '../harness/place.ts';
 import { runOk, until } from '../harness/program.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 import type { Judge } from '../model/judge.ts';
 
 export interface MountedByBoth {
   readonly metaUrl: string;
-  readonly file: string;
+  readonly place: Place;
   readonly tops: readonly string[];
   readonly clients: readonly [Pageseal, Juicefs];
 }
 
 const GIB = 2 ** 30;
 
-const rowsOf = (file: string, sql: string, ...params: string[]): unknown[] => {
-  const database = new DatabaseSync(file, { readOnly: true });
-  try {
-    return database.prepare(sql).all(...params);
-  } finally {
-    database.close();
-  }
-};
-
 /** Both clients add up late what they changed; a quota that is set begins with what has been added by then. */
-const areSettled = ({ file }: MountedByBoth): boolean =>
-  violations(file, { original: true }).every((line) => !/^(sums|totals) of/.test(line));
+const areSettled = async ({ place }: MountedByBoth): Promise<boolean> =>
+  (await placeViolations(place, { original: true })).every((line) => !/^(sums|totals) of/.test(line));
 
 /** By one client, on a directory; each mount has to know it before it changes anything, or would not count that. */
 export async function setQuota(both: MountedByBoth, client: number, path: string, inodes: number): Promise<void> {
@@ -45,7 +36,7 @@ export async function setQuota(both: MountedByBoth, client: number, path: string
 
 /** By one client; then each mount is looked at until what it removes goes where it should. */
 export async function setTrash(both: MountedByBoth, client: number, days: number, judge: Judge): Promise<void> {
-  const { clients, file, metaUrl, tops } = both;
+  const { clients, place, metaUrl, tops } = both;
   await clients[client]?.ok(['config', metaUrl, '--trash-days', `${days}`, '--yes']);
   const trashed = 'SELECT 1 FROM jfs_edge WHERE parent > ? AND CAST(name AS TEXT) LIKE ?';
   let probes = 0;
@@ -54,7 +45,7 @@ export async function setTrash(both: MountedByBoth, client: number, days: number
       const p = `probe-${client}-${days}-${m}-${++probes}-`;
       await judge.step({ op: 'create', m, p, mode: 0o644, exclusive: true });
       await judge.step({ op: 'unlink', m, p });
-      return rowsOf(file, trashed, `${TRASH}`, `%${p}`).length > 0 === days > 0;
+      return (await rows(place, trashed, TRASH, `%${p}`)).length > 0 === days > 0;
     });
   judge.model.trashIsOn = days > 0;
 }

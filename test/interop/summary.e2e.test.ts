@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 /** In a program of its own: the mount's users are never the test itself. */
 const PLANT = `
@@ -36,15 +37,16 @@ const countsOf = (text: string): string => /files: (\d+)\s+dirs: (\d+)/.exec(tex
 for (const maker of ['pageseal', 'juicefs'] as const)
   test(`of a tree that ${maker} made`, needs(...interopNeeds), async (t) => {
     const temp = makeTemp(t);
-    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const place = await newPlace(temp);
+    const { metaUrl } = place;
     const clients = { pageseal: new Pageseal(temp), juicefs: new Juicefs(temp) };
     const { pageseal, juicefs } = clients;
-    await juicefs.format(metaUrl, 'summed', `${temp.at('objects')}/`);
+    await juicefs.formatAt(place, 'summed');
     const mnt = temp.folder('mnt');
     await clients[maker].mount(metaUrl, mnt);
     await runOk('python3', ['-c', PLANT, mnt, maker === 'pageseal' ? '1' : '2']);
     await clients[maker].umount(mnt);
-    assert.deepEqual(violations(temp.at('meta.db'), { original: true }), []);
+    assert.deepEqual(await placeViolations(place, { original: true }), []);
     await juicefs.mount(metaUrl, mnt);
 
     const all = ['--entries', '100'];

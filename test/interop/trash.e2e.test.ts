@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
 import { readTree, treeDifferences } from '../harness/tree.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 async function plant(folder: string): Promise<void> {
   for (const path of ['top', 'top/sub', 'top/sub/deep', 'top/empty', 'stays']) await mkdir(join(folder, path));
@@ -31,9 +32,10 @@ const ways = ['we delete, the original client restores', 'the original client de
 for (const way of ways)
   test(way, needs(...interopNeeds), async (t) => {
     const temp = makeTemp(t);
-    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const place = await newPlace(temp);
+    const { metaUrl } = place;
     const [pageseal, juicefs] = [new Pageseal(temp), new Juicefs(temp)];
-    await juicefs.format(metaUrl, 'trash', `${temp.at('objects')}/`, ['--block-size', '64K']);
+    await juicefs.formatAt(place, 'trash', ['--block-size', '64K']);
     const [deleter, restorer]: [Side, Side] = way === ways[0] ? [pageseal, juicefs] : [juicefs, pageseal];
     const mnt = temp.folder('mnt');
     await deleter.mount(metaUrl, mnt);
@@ -58,7 +60,7 @@ for (const way of ways)
     }
     assert.match(await pageseal.ok(['fsck', metaUrl, '--deep']), /nothing is wrong/);
     assert.deepEqual(await juicefs.fsckTree(metaUrl), []);
-    assert.deepEqual(violations(temp.at('meta.db'), { original: true }), []);
+    assert.deepEqual(await placeViolations(place, { original: true }), []);
 
     await deleter.mount(metaUrl, mnt);
     await rm(join(mnt, 'top'), { recursive: true });
@@ -67,5 +69,5 @@ for (const way of ways)
     assert.equal(refused.code, 8);
     await pageseal.ok(['trash', 'empty', metaUrl, '--yes']);
     assert.match(await juicefs.gc(metaUrl), / 0 leaked/);
-    assert.deepEqual(violations(temp.at('meta.db'), { original: true }), []);
+    assert.deepEqual(await placeViolations(place, { original: true }), []);
   });

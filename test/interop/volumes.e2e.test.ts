@@ -7,11 +7,11 @@ import { Pageseal } from '../harness/pageseal.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
 import { readTree, treeDifferences } from '../harness/tree.ts';
-import { copyVolume, volumeNames } from '../harness/volumes.ts';
+import { volumeAt, volumeNames } from '../harness/volumes.ts';
 
 test('the comparison sees what the original client shows', needs(...interopNeeds), async (t) => {
   const temp = makeTemp(t);
-  const volume = copyVolume(temp, 'aes-none');
+  const volume = await volumeAt(temp, 'aes-none');
   const mountPoint = temp.folder('mnt');
   const juicefs = new Juicefs(temp, volume.passphrase);
   await juicefs.mount(volume.metaUrl, mountPoint, ['--read-only']);
@@ -22,7 +22,7 @@ test('the comparison sees what the original client shows', needs(...interopNeeds
 for (const name of volumeNames)
   test(`volume ${name} through our mount`, needs(...interopNeeds), async (t) => {
     const temp = makeTemp(t);
-    const volume = copyVolume(temp, name);
+    const volume = await volumeAt(temp, name);
     const mountPoint = temp.folder('mnt');
     const pageseal = new Pageseal(temp, volume.passphrase);
     await pageseal.mount(volume.metaUrl, mountPoint, ['--read-only']);

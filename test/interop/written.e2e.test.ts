@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { type KeyForm, makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
@@ -51,11 +52,12 @@ for (const variant of variants)
     const temp = makeTemp(t);
     const { bits, form, passphrase } = variant;
     const key = await makeKey(temp, bits, form, passphrase);
-    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const place = await newPlace(temp);
+    const { metaUrl } = place;
     const mountPoint = temp.folder('mnt');
     const pageseal = new Pageseal(temp, passphrase);
     const juicefs = new Juicefs(temp, passphrase);
-    await pageseal.format(metaUrl, 'there', `${temp.at('objects')}/`, [
+    await pageseal.formatAt(place, 'there', [
       ...['--encrypt-rsa-key', key.file, '--compress', variant.compress, '--block-size', variant.blockSize],
       ...(variant.hashPrefix ? ['--hash-prefix'] : []),
       ...(variant.algo === undefined ? [] : ['--encrypt-algo', variant.algo]),

@@ -1,6 +1,7 @@
-// What must hold in the rows of a SQLite volume that no client is using, with all deferred figures flushed (format
+// What must hold in the rows of a volume that no client is using, with all deferred figures flushed (format
 // spec, invariants). Reads the database by itself, with none of the code under test.
 import { DatabaseSync } from 'node:sqlite';
+import type { Place } from '../harness/place.ts';
 
 const TRASH = 0x7fffffff10000000n;
 const CHUNK_SIZE = 67_108_864n;
@@ -25,11 +26,22 @@ type Check = (volume: Volume) => string[];
 
 /** One line per violation; an empty list is a sound volume. */
 export function violations(file: string, options: InvariantOptions = {}): string[] {
-  const database = new DatabaseSync(file, { readOnly: true, readBigInts: true });
+  return violationsOf(new DatabaseSync(file, { readOnly: true }), options);
+}
+
+/** The same of a volume in either kind of database. */
+export async function placeViolations(place: Place, options: InvariantOptions = {}): Promise<string[]> {
+  return violationsOf(await place.snapshot(), options);
+}
+
+function violationsOf(database: DatabaseSync, options: InvariantOptions): string[] {
   const prefix = options.tablePrefix ? `jfs_${options.tablePrefix}_` : 'jfs_';
   const volume: Volume = {
-    all: (sql, ...params) =>
-      database.prepare(sql.replaceAll('jfs_', prefix)).all(...params) as unknown as Record<string, never>[],
+    all: (sql, ...params) => {
+      const statement = database.prepare(sql.replaceAll('jfs_', prefix));
+      statement.setReadBigInts(true);
+      return statement.all(...params) as unknown as Record<string, never>[];
+    },
     original: options.original === true,
     quotas: options.quotas ?? options.original !== true,
   };

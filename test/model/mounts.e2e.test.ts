@@ -6,10 +6,11 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
 import { sizes } from '../sizes.ts';
-import { violations } from './invariants.ts';
+import { placeViolations } from './invariants.ts';
 import { Judge } from './judge.ts';
 import { seedOf } from './seed.ts';
 
@@ -29,9 +30,10 @@ interface Volume {
 async function twoMounts(temp: Temp, trashDays: number, flags: readonly string[]): Promise<Volume> {
   const key = await makeKey(temp, 2048, 'pkcs8');
   const pageseal = new Pageseal(temp);
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const format = ['--rsa-key', key.file, '--block-size', '64K', '--trash-days', `${trashDays}`];
-  await pageseal.format(metaUrl, 'model', `${temp.at('objects')}/`, format);
+  await pageseal.formatAt(place, 'model', format);
   const tops = ['a', 'b'].map((name) => temp.folder(name));
   for (const top of tops) await pageseal.mount(metaUrl, top, ['--rsa-key', key.file, ...flags]);
   return {
@@ -39,7 +41,7 @@ async function twoMounts(temp: Temp, trashDays: number, flags: readonly string[]
     check: async () => {
       for (const top of tops) await pageseal.umount(top);
       assert.match(await pageseal.ok(['fsck', metaUrl, '--deep', '--rsa-key', key.file]), /nothing is wrong/);
-      assert.deepEqual(violations(temp.at('meta.db')), []);
+      assert.deepEqual(await placeViolations(place), []);
     },
   };
 }

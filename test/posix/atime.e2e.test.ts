@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
@@ -19,9 +20,10 @@ const marksTooMuch = ['read without atime, due', 'write, due'];
 
 test('atime moves as with the original client, in each mode', needs(...interopNeeds), async (t) => {
   const temp = makeTemp(t);
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const [pageseal, juicefs] = [new Pageseal(temp), new Juicefs(temp)];
-  await pageseal.format(metaUrl, 'atime', `${temp.at('objects')}/`);
+  await pageseal.formatAt(place, 'atime');
   for (const mode of ['noatime', 'relatime', 'strictatime']) {
     const [ours, theirs] = [temp.folder(`ours-${mode}`), temp.folder(`theirs-${mode}`)];
     await pageseal.mount(metaUrl, ours, ['--atime-mode', mode]);

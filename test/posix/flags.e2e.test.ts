@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { run, runOk, until } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
@@ -20,10 +21,11 @@ test(
   needs(...interopNeeds),
   async (t) => {
     const temp = makeTemp(t);
-    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const place = await newPlace(temp);
+    const { metaUrl } = place;
     const [ours, theirs] = [temp.folder('ours'), temp.folder('theirs')];
     const [pageseal, juicefs] = [new Pageseal(temp), new Juicefs(temp)];
-    await pageseal.format(metaUrl, 'flags', `${temp.at('objects')}/`);
+    await pageseal.formatAt(place, 'flags');
     await pageseal.mount(metaUrl, ours);
     await juicefs.mount(metaUrl, theirs, ['--enable-ioctl']);
     for (const [from, to, name] of [

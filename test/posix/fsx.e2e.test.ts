@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
@@ -37,9 +38,10 @@ test('fsx finds nothing on the local disk', wanted, async (t) => {
 
 test('fsx finds nothing on a mount, with shared mappings', wanted, async (t) => {
   const temp = makeTemp(t);
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const pageseal = new Pageseal(temp);
-  await pageseal.format(metaUrl, 'large', `${temp.at('objects')}/`, ['--compress', 'lz4']);
+  await pageseal.formatAt(place, 'large', ['--compress', 'lz4']);
   await pageseal.mount(metaUrl, temp.folder('ours'));
   t.diagnostic(await runFsx(temp, temp.at('ours/file'), large));
   await sameForAll(temp, metaUrl, pageseal, new Juicefs(temp));
@@ -48,10 +50,11 @@ test('fsx finds nothing on a mount, with shared mappings', wanted, async (t) => 
 test('fsx finds nothing on small sealed pages while another mount reads', wanted, async (t) => {
   const temp = makeTemp(t);
   const key = await makeKey(temp, 2048, 'pkcs8', passphrase);
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const pageseal = new Pageseal(temp, passphrase);
   const flags = ['--encrypt-rsa-key', key.file, '--compress', 'zstd', '--block-size', '64K'];
-  await pageseal.format(metaUrl, 'small', `${temp.at('objects')}/`, flags);
+  await pageseal.formatAt(place, 'small', flags);
   await pageseal.mount(metaUrl, temp.folder('ours'));
   await pageseal.mount(metaUrl, temp.folder('second'));
   await runOk('touch', [temp.at('ours/file')]);

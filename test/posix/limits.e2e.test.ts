@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
@@ -23,13 +24,14 @@ test(
   needs(...interopNeeds),
   async (t) => {
     const temp = makeTemp(t);
-    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const place = await newPlace(temp);
+    const { metaUrl } = place;
     const [disk, ours, theirs] = [temp.folder('disk'), temp.folder('ours'), temp.folder('theirs')];
     const [pageseal, juicefs] = [new Pageseal(temp), new Juicefs(temp)];
     chmodSync(temp.path, 0o755);
     const right = await steps(disk, parts);
     t.diagnostic(`${Object.keys(right).length} steps`);
-    await pageseal.format(metaUrl, 'limits', `${temp.at('objects')}/`);
+    await pageseal.formatAt(place, 'limits');
     await pageseal.mount(metaUrl, ours);
     assert.deepEqual(await steps(ours, [...parts, 'large_attributes']), { ...right, ...larger });
     await juicefs.mount(metaUrl, theirs);
@@ -45,13 +47,14 @@ test(
   needs(...interopNeeds),
   async (t) => {
     const temp = makeTemp(t);
-    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const place = await newPlace(temp);
+    const { metaUrl } = place;
     const [disk, ours] = [temp.folder('disk'), temp.folder('ours')];
     const pageseal = new Pageseal(temp);
     chmodSync(temp.path, 0o755);
     const right = await steps(disk, ['capabilities']);
     assert.equal(right['capability after write'], 'ENODATA');
-    await pageseal.format(metaUrl, 'capable', `${temp.at('objects')}/`);
+    await pageseal.formatAt(place, 'capable');
     await pageseal.mount(metaUrl, ours, ['--enable-cap', '--enable-selinux']);
     assert.deepEqual(await steps(ours, ['capabilities']), right);
     await runOk('python3', [

@@ -5,6 +5,7 @@ import { chmodSync } from 'node:fs';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
@@ -46,10 +47,11 @@ async function onDisk(temp: Temp): Promise<Verdicts> {
 }
 
 async function onTheirs(temp: Temp): Promise<Verdicts> {
-  const metaUrl = `sqlite3://${temp.at('theirs.db')}`;
+  const place = await newPlace(temp, 'theirs');
+  const { metaUrl } = place;
   const mountPoint = temp.folder('theirs');
   const juicefs = new Juicefs(temp);
-  await juicefs.format(metaUrl, 'theirs', `${temp.at('objects')}/`);
+  await juicefs.formatAt(place, 'theirs');
   await juicefs.mount(metaUrl, mountPoint);
   const verdicts = await runPjdfstest(temp, mountPoint);
   await juicefs.umount(mountPoint);
@@ -58,11 +60,12 @@ async function onTheirs(temp: Temp): Promise<Verdicts> {
 
 async function onOurs(temp: Temp, kind: string, flags: readonly string[]): Promise<Verdicts> {
   const name = kind.replaceAll(' ', '-');
-  const metaUrl = `sqlite3://${temp.at(`${name}.db`)}`;
+  const place = await newPlace(temp, name);
+  const { metaUrl } = place;
   // A short one: paths of sockets end at 108 bytes, and the test's own folder may lie deep.
   const mountPoint = temp.folder('ours');
   const pageseal = new Pageseal(temp);
-  await pageseal.format(metaUrl, name, `${temp.at('objects')}/`, flags);
+  await pageseal.formatAt(place, name, flags);
   await pageseal.mount(metaUrl, mountPoint, ['-o', 'suid,dev']);
   const verdicts = await runPjdfstest(temp, mountPoint);
   await pageseal.umount(mountPoint);

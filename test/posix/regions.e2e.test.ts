@@ -6,9 +6,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Call, makeCalls } from '../harness/calls.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 import { sizes } from '../sizes.ts';
 
 const CHUNK = 2 ** 26;
@@ -56,9 +57,10 @@ function inFolder(folder: string, call: Call): Call {
 
 test('regions of files are what the disk makes of them', needs('root', 'fuse', 'python3', 'the addon'), async (t) => {
   const temp = makeTemp(t);
-  const [metaUrl, mounted, control] = [`sqlite3://${temp.at('meta.db')}`, temp.folder('mnt'), temp.folder('control')];
+  const [place, mounted, control] = [await newPlace(temp), temp.folder('mnt'), temp.folder('control')];
+  const { metaUrl } = place;
   const pageseal = new Pageseal(temp);
-  await pageseal.format(metaUrl, 'regions', temp.at('objects'), ['--block-size', '64K', '--trash-days', '0']);
+  await pageseal.formatAt(place, 'regions', ['--block-size', '64K', '--trash-days', '0']);
   await pageseal.mount(metaUrl, mounted);
   // tmpfs has no zero range: its mount of ours then does without, too.
   const [zeroes] = await makeCalls([['fallocate', join(control, 'one'), ZERO, 0, 1]]);
@@ -80,6 +82,6 @@ test('regions of files are what the disk makes of them', needs('root', 'fuse', '
     for (const [i, call] of group.entries()) if (call[0] === 'covered') assert.equal(ours[i], 'ok', call.join(' '));
   }
   await pageseal.umount(mounted);
-  assert.deepEqual(violations(temp.at('meta.db')), []);
+  assert.deepEqual(await placeViolations(place), []);
   assert.match(await pageseal.ok(['fsck', metaUrl, '--deep']), /nothing is wrong/);
 });

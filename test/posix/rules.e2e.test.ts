@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
@@ -36,9 +37,10 @@ test(
     const temp = passable(t);
     const right = await outcomes(temp.folder('disk'), modes);
     t.diagnostic(`${Object.keys(right).length} steps`);
-    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const place = await newPlace(temp);
+    const { metaUrl } = place;
     const pageseal = new Pageseal(temp);
-    await pageseal.format(metaUrl, 'plain', `${temp.at('objects')}/`);
+    await pageseal.formatAt(place, 'plain');
     await pageseal.mount(metaUrl, temp.folder('ours'), ['-o', 'suid,dev']);
     assert.deepEqual(await outcomes(temp.at('ours'), modes), right);
   },
@@ -48,10 +50,11 @@ test('access control lists are kept, inherited and decide as on the local disk',
   const temp = passable(t);
   const right = await outcomes(temp.folder('disk'), [...modes, ...lists]);
   t.diagnostic(`${Object.keys(right).length} steps`);
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const [ours, theirs] = [temp.folder('ours'), temp.folder('theirs')];
   const [pageseal, juicefs] = [new Pageseal(temp), new Juicefs(temp)];
-  await pageseal.format(metaUrl, 'lists', `${temp.at('objects')}/`, ['--enable-acl']);
+  await pageseal.formatAt(place, 'lists', ['--enable-acl']);
   await pageseal.mount(metaUrl, ours, ['-o', 'suid,dev']);
   await runOk('mkdir', [join(ours, 'made'), join(ours, 'theirs')]);
   assert.deepEqual(await outcomes(join(ours, 'made'), [...modes, ...lists]), right);
@@ -72,10 +75,11 @@ const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.s
 
 test('the original client obeys our lists, and we obey its', wanted, async (t) => {
   const temp = passable(t);
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const [ours, theirs] = [temp.folder('ours'), temp.folder('theirs')];
   const [pageseal, juicefs] = [new Pageseal(temp), new Juicefs(temp)];
-  await juicefs.format(metaUrl, 'lists', `${temp.at('objects')}/`, ['--enable-acl']);
+  await juicefs.formatAt(place, 'lists', ['--enable-acl']);
   await pageseal.mount(metaUrl, ours);
   await juicefs.mount(metaUrl, theirs);
   for (const [from, to] of [

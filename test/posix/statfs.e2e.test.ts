@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import { run, runOk, until } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
@@ -25,7 +26,8 @@ for (const [kind, limits, top, below] of [
 ] as const)
   test(`statfs answers the same from both clients: ${kind}`, needs(...interopNeeds), async (t) => {
     const temp = makeTemp(t);
-    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const place = await newPlace(temp);
+    const { metaUrl } = place;
     const [ours, theirs] = [temp.folder('ours'), temp.folder('theirs')];
     const [pageseal, juicefs] = [new Pageseal(temp), new Juicefs(temp)];
     const agree = async (wanted: RegExp, flags: readonly string[]): Promise<void> => {
@@ -42,7 +44,7 @@ for (const [kind, limits, top, below] of [
       await juicefs.umount(theirs);
       await pageseal.umount(ours);
     };
-    await pageseal.format(metaUrl, 'statfs', `${temp.at('objects')}/`, limits);
+    await pageseal.formatAt(place, 'statfs', limits);
     await pageseal.mount(metaUrl, ours);
     await mkdir(join(ours, 'inner'));
     await writeFile(join(ours, 'file'), 'a');
@@ -60,10 +62,11 @@ test(
   needs(...interopNeeds),
   async (t) => {
     const temp = makeTemp(t);
-    const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+    const place = await newPlace(temp);
+    const { metaUrl } = place;
     const ours = temp.folder('ours');
     const pageseal = new Pageseal(temp);
-    await pageseal.format(metaUrl, 'unnamed', `${temp.at('objects')}/`);
+    await pageseal.formatAt(place, 'unnamed');
     await pageseal.mount(metaUrl, ours);
     const open = await run('python3', ['-c', 'import os, sys; os.open(sys.argv[1], os.O_TMPFILE | os.O_RDWR)', ours]);
     assert.match(open.stderr, /Operation not supported/);

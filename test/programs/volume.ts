@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace, type Place } from '../harness/place.ts';
 import { type RunOptions, run } from '../harness/program.ts';
 import type { Temp } from '../harness/temp.ts';
-import { violations } from '../model/invariants.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 /** Longer than any of the programs takes at its long size. */
 const PROGRAM_TIMEOUT_MS = 3_600_000;
@@ -13,25 +14,27 @@ const PROGRAM_TIMEOUT_MS = 3_600_000;
 export class ProgramVolume {
   readonly top: string;
   readonly #temp: Temp;
+  readonly #place: Place;
   readonly #pageseal: Pageseal;
 
-  private constructor(temp: Temp) {
+  private constructor(temp: Temp, place: Place) {
     this.#temp = temp;
+    this.#place = place;
     this.#pageseal = new Pageseal(temp);
     this.top = temp.at('mount');
   }
 
   static async mount(temp: Temp): Promise<ProgramVolume> {
-    const volume = new ProgramVolume(temp);
+    const volume = new ProgramVolume(temp, await newPlace(temp));
     const key = await makeKey(temp, 2048, 'pkcs8');
     const flags = ['--encrypt-rsa-key', key.file, '--trash-days', '0', '--compress', 'zstd'];
-    await volume.#pageseal.format(volume.#metaUrl, 'programs', `${temp.folder('bucket')}/`, flags);
+    await volume.#pageseal.formatAt(volume.#place, 'programs', flags);
     await volume.remount();
     return volume;
   }
 
   get #metaUrl(): string {
-    return `sqlite3://${this.#temp.at('meta.db')}`;
+    return this.#place.metaUrl;
   }
 
   /** With nothing of the last mount in any cache. */
@@ -52,7 +55,7 @@ export class ProgramVolume {
   async end(): Promise<void> {
     await this.#pageseal.umount(this.top);
     await this.#pageseal.ok(['fsck', this.#metaUrl]);
-    assert.deepEqual(violations(this.#temp.at('meta.db')), []);
+    assert.deepEqual(await placeViolations(this.#place), []);
     const juicefs = new Juicefs(this.#temp);
     assert.deepEqual(await juicefs.fsck(this.#metaUrl), []);
     assert.deepEqual(await juicefs.fsckTree(this.#metaUrl), []);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { newPlace } from '../harness/place.ts';
 import type { Temp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
 import { ModelClient } from '../model/judge.ts';
@@ -41,9 +42,10 @@ function begin(temp: Temp, tops: readonly string[]): Process {
 export async function twoMounts(temp: Temp, trashDays: number, flagsOfB: readonly string[] = []): Promise<TwoMounts> {
   const key = await makeKey(temp, 2048, 'pkcs8');
   const pageseal = new Pageseal(temp);
-  const metaUrl = `sqlite3://${temp.at('meta.db')}`;
+  const place = await newPlace(temp);
+  const { metaUrl } = place;
   const format = ['--rsa-key', key.file, '--block-size', '64K', '--trash-days', `${trashDays}`];
-  await pageseal.format(metaUrl, 'semantics', `${temp.at('objects')}/`, format);
+  await pageseal.formatAt(place, 'semantics', format);
   const tops = ['a', 'b'].map((name) => temp.folder(name));
   for (const [m, top] of tops.entries())
     await pageseal.mount(metaUrl, top, ['--rsa-key', key.file, ...(m === B ? flagsOfB : [])]);

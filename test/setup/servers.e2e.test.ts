@@ -6,32 +6,50 @@ import { test } from 'node:test';
 import { connect, type SecureVersion, type TLSSocket } from 'node:tls';
 import { Authority, type CertificateOptions } from '../harness/certificates.ts';
 import { Juicefs } from '../harness/juicefs.ts';
+import { rows } from '../harness/place.ts';
 import { PostgresServer } from '../harness/postgres.ts';
 import { run } from '../harness/program.ts';
 import { S3Server } from '../harness/s3.ts';
+import { ScaledPlace } from '../harness/scaled-place.ts';
+import { sharedServers } from '../harness/servers.ts';
 import { isAlive, makeTemp, Temp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 const wanted = needs(...interopNeeds, 'postgres', 'versitygw');
 
-test('the original client works on PostgreSQL and S3, both over TLS', wanted, async (t) => {
-  const temp = makeTemp(t);
-  const authority = await Authority.make(temp);
-  const [postgres, s3] = await Promise.all([
-    PostgresServer.start(temp, { authority }),
-    S3Server.start(temp, { authority }),
-  ]);
-  const { metaUrl } = await postgres.createDatabase('volume');
-  const keys = ['--access-key', s3.accessKey, '--secret-key', s3.secretKey];
-  const juicefs = new Juicefs(temp, undefined, { SSL_CERT_FILE: authority.file });
-  await juicefs.ok(['format', metaUrl, 'volume', '--storage', 'minio', '--bucket', s3.createBucket('bucket'), ...keys]);
-  const mount = temp.at('mount');
-  await juicefs.mount(metaUrl, mount);
-  writeFileSync(`${mount}/file`, 'content');
-  await juicefs.umount(mount);
-  assert.deepEqual(await juicefs.fsck(metaUrl), []);
-  assert.equal(readFileSync(`${s3.folder}/bucket/volume/chunks/0/0/1_0_7`, 'utf8'), 'content');
-  assert.equal(await postgres.sql('SELECT COUNT(*) FROM jfs_edge', 'volume'), '1');
+test(
+  'the original client works on PostgreSQL and S3, both over TLS, and tests see what it makes',
+  wanted,
+  async (t) => {
+    const temp = makeTemp(t);
+    const place = await ScaledPlace.make(temp, await sharedServers());
+    const { metaUrl, objects } = place;
+    const juicefs = new Juicefs(temp);
+    await juicefs.formatAt(place, 'volume');
+    const mount = temp.at('mount');
+    await juicefs.mount(metaUrl, mount);
+    writeFileSync(`${mount}/file`, 'content');
+    await juicefs.umount(mount);
+    assert.deepEqual(await juicefs.fsck(metaUrl), []);
+    assert.equal(readFileSync(`${objects}volume/chunks/0/0/1_0_7`, 'utf8'), 'content');
+    assert.deepEqual(await placeViolations(place, { original: true }), []);
+    const entries = 'SELECT CAST(name AS TEXT) AS name, parent FROM jfs_edge WHERE type = ?';
+    assert.deepEqual({ ...(await rows(place, entries, 1n))[0] }, { name: 'file', parent: 1n });
+    await place.change('UPDATE jfs_edge SET name = ? WHERE parent = 1', Buffer.from('other'));
+    assert.deepEqual({ ...(await rows(place, entries, 1n))[0] }, { name: 'other', parent: 1n });
+    await place.change("UPDATE jfs_counter SET value = 5 WHERE name = 'totalInodes'");
+    assert.match(String(await placeViolations(place, { original: true })), /totals of the volume/);
+  },
+);
+
+test('a database and a bucket of a test go with its folder', wanted, async () => {
+  const temp = new Temp();
+  const place = await ScaledPlace.make(temp, await sharedServers());
+  assert.ok(existsSync(place.objects));
+  await temp.remove();
+  assert.ok(!existsSync(place.objects));
+  await assert.rejects(place.snapshot(), /does not exist|password authentication failed/);
 });
 
 test('a replica follows, is promoted when its server was killed, and the killed one comes back', wanted, async (t) => {

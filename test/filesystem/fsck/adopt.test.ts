@@ -8,17 +8,17 @@ import { type AdoptReport, adopt } from '../../../src/filesystem/fsck/adopt.ts';
 import { fsck } from '../../../src/filesystem/fsck/fsck.ts';
 import { openFileSystem } from '../../../src/filesystem/open.ts';
 import { makeTemp } from '../../harness/temp.ts';
-import { copyVolume, type TestVolume } from '../../harness/volumes.ts';
+import { type CopiedVolume, copyVolume } from '../../harness/volumes.ts';
 
-const keyOf = (volume: TestVolume) => ({
+const keyOf = (volume: CopiedVolume) => ({
   kind: 'in-metadata' as const,
   ...(volume.passphrase !== undefined && { passphrase: Buffer.from(volume.passphrase) }),
 });
 
-const adoptAll = (volume: TestVolume, strict = false): Promise<AdoptReport> =>
+const adoptAll = (volume: CopiedVolume, strict = false): Promise<AdoptReport> =>
   adopt({ metaUrl: volume.metaUrl, key: keyOf(volume), strict });
 
-function rows(volume: TestVolume): { slice_id: number; indx: number; tag: Buffer }[] {
+function rows(volume: CopiedVolume): { slice_id: number; indx: number; tag: Buffer }[] {
   const database = new DatabaseSync(volume.database);
   try {
     return database

@@ -7,13 +7,15 @@ import { test } from 'node:test';
 import { fsck } from '../../../src/filesystem/fsck/fsck.ts';
 import { collectGarbage, type GcReport } from '../../../src/filesystem/gc/gc.ts';
 import { makeTemp, type Temp } from '../../harness/temp.ts';
-import { copyVolume, type TestVolume } from '../../harness/volumes.ts';
+import { type CopiedVolume, copyVolume } from '../../harness/volumes.ts';
 import { violations } from '../../model/invariants.ts';
 
 const HOUR_AGO = Date.now() / 1000 - 3700;
 
 /** Pages of 64 KiB, no trash. */
-function volumeOf(temp: Temp): TestVolume & { object(name: string, bytes?: number): string; sql(text: string): void } {
+function volumeOf(
+  temp: Temp,
+): CopiedVolume & { object(name: string, bytes?: number): string; sql(text: string): void } {
   const volume = copyVolume(temp, 'trash0');
   return {
     ...volume,

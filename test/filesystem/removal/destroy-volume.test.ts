@@ -7,11 +7,11 @@ import { test } from 'node:test';
 import { formatVolume } from '../../../src/filesystem/format.ts';
 import { destroyVolume } from '../../../src/filesystem/removal/destroy-volume.ts';
 import { makeTemp } from '../../harness/temp.ts';
-import { copyVolume, type TestVolume } from '../../harness/volumes.ts';
+import { type CopiedVolume, copyVolume } from '../../harness/volumes.ts';
 
-const uuidOf = (volume: TestVolume): string => String(volume.manifest.setting['UUID']);
+const uuidOf = (volume: CopiedVolume): string => String(volume.manifest.setting['UUID']);
 
-function sql(volume: TestVolume, text: string): void {
+function sql(volume: CopiedVolume, text: string): void {
   const database = new DatabaseSync(volume.database);
   database.exec(text);
   database.close();

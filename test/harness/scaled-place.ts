@@ -1,0 +1,108 @@
+// A database and a bucket of a test's own on servers that it shares with others; both go with the test's folder.
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import postgres from 'postgres';
+import type { StoreSettings } from '../../src/filesystem/store/store.ts';
+import type { Place, Value } from './place.ts';
+import { runOk } from './program.ts';
+import type { Servers } from './servers.ts';
+import type { Temp } from './temp.ts';
+import { postgresPrograms } from './tools.ts';
+
+type Client = postgres.Sql<{ bigint: bigint }>;
+
+export class ScaledPlace implements Place {
+  readonly metaUrl: string;
+  readonly store: StoreSettings;
+  readonly objects: string;
+  readonly #authority: string;
+
+  private constructor(servers: Servers, name: string) {
+    const url = new URL(servers.postgres);
+    url.username = name;
+    url.pathname = `/${name}`;
+    this.metaUrl = url.href;
+    this.#authority = readFileSync(servers.authority, 'utf8');
+    const { accessKey, secretKey } = servers;
+    const bucket = `${servers.endpoint}/${name}`;
+    this.store = { storage: 'minio', bucket, accessKey, secretKey };
+    this.objects = `${join(servers.buckets, name)}/`;
+  }
+
+  static async make(temp: Temp, servers: Servers): Promise<ScaledPlace> {
+    const name = `t${randomBytes(8).toString('hex')}`;
+    const sql = async (...commands: readonly string[]): Promise<void> => {
+      const psql = [servers.postgres, '-Xq', '-v', 'ON_ERROR_STOP=1', ...commands.flatMap((text) => ['-c', text])];
+      await runOk(join(postgresPrograms, 'psql'), psql, { env: temp.env });
+    };
+    const place = new ScaledPlace(servers, name);
+    const password = decodeURIComponent(new URL(servers.postgres).password);
+    await sql(`CREATE ROLE ${name} LOGIN PASSWORD '${password}'`, `CREATE DATABASE ${name} OWNER ${name}`);
+    mkdirSync(place.objects);
+    temp.beforeRemoval(async () => {
+      rmSync(place.objects, { recursive: true, force: true });
+      await sql(`DROP DATABASE ${name} WITH (FORCE)`, `DROP ROLE ${name}`);
+    });
+    // What the test starts, and what of it runs in this process.
+    for (const env of [temp.env, process.env]) env['SSL_CERT_FILE'] = servers.authority;
+    return place;
+  }
+
+  get storeFlags(): readonly string[] {
+    const { storage, bucket, accessKey = '', secretKey = '' } = this.store;
+    return ['--storage', storage, '--bucket', bucket, '--access-key', accessKey, '--secret-key', secretKey];
+  }
+
+  snapshot(): Promise<DatabaseSync> {
+    return this.#connected((client) => client.begin('isolation level repeatable read read only', copyTables));
+  }
+
+  async change(statement: string, ...values: readonly Value[]): Promise<void> {
+    let count = 0;
+    const numbered = statement.replaceAll('?', () => `$${++count}`);
+    await this.#connected((client) => client.unsafe(numbered, [...values] as postgres.ParameterOrJSON<never>[]));
+  }
+
+  async #connected<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    const { hostname, port, username, password, pathname } = new URL(this.metaUrl);
+    const client = postgres({
+      host: hostname,
+      port: Number(port),
+      username,
+      password: decodeURIComponent(password),
+      database: pathname.slice(1),
+      ssl: { ca: this.#authority },
+      max: 1,
+      types: { bigint: postgres.BigInt },
+      onnotice: () => undefined,
+    });
+    try {
+      return await work(client);
+    } finally {
+      await client.end();
+    }
+  }
+}
+
+async function copyTables(client: postgres.TransactionSql<{ bigint: bigint }>): Promise<DatabaseSync> {
+  const database = new DatabaseSync(':memory:');
+  const columns = await client<{ table: string; names: string[] }[]>`
+    SELECT table_name AS table, array_agg(column_name::text ORDER BY ordinal_position) AS names
+    FROM information_schema.columns WHERE table_schema = 'public' GROUP BY table_name`;
+  for (const { table, names } of columns) {
+    const list = names.map((name) => `"${name}"`).join();
+    database.exec(`CREATE TABLE "${table}" (${list})`);
+    const insert = database.prepare(`INSERT INTO "${table}" VALUES (${names.map(() => '?').join()})`);
+    for (const row of await client.unsafe(`SELECT ${list} FROM "${table}"`).values())
+      insert.run(...(row as unknown[]).map(asSqlite));
+  }
+  return database;
+}
+
+/** As SQLite would hold it. */
+function asSqlite(value: unknown): Value {
+  if (typeof value === 'number' || typeof value === 'boolean') return BigInt(value);
+  return value as Value;
+}
