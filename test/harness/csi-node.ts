@@ -30,10 +30,14 @@ export class CsiNode {
   readonly controller: CsiClient;
   readonly node: CsiClient;
 
-  constructor(place: Place) {
+  readonly #flags: readonly string[];
+
+  /** `flags`: those of the CSI processes, instead of embedded mode's directory. */
+  constructor(place: Place, flags?: readonly string[]) {
     this.#place = place;
     this.kubelet = place.at('kubelet');
     this.embedded = place.at('embedded');
+    this.#flags = flags ?? ['--embedded-directory', this.embedded];
     this.controllerSocket = place.at('controller.sock');
     this.nodeSocket = place.at('kubelet/plugins/csi.pageseal.dev/csi.sock');
     for (const folder of [this.embedded, place.at('kubelet/plugins/csi.pageseal.dev'), place.at('kubelet/pods')])
@@ -47,12 +51,12 @@ export class CsiNode {
   }
 
   async startOne(name: ProcessName): Promise<void> {
-    const embedded = ['--node-id', 'node-1', '--embedded-directory', this.embedded];
+    const common = ['--node-id', 'node-1', ...this.#flags];
     const args: Record<ProcessName, string[]> = {
       keeper: ['keeper', '--run-directory', this.#place.at('run'), '--kubelet-directory', this.kubelet],
-      controller: ['csi', '--mode', 'controller', '--endpoint', `unix://${this.controllerSocket}`, ...embedded],
+      controller: ['csi', '--mode', 'controller', '--endpoint', `unix://${this.controllerSocket}`, ...common],
       node: [
-        'csi', '--mode', 'node', '--endpoint', `unix://${this.nodeSocket}`, ...embedded,
+        'csi', '--mode', 'node', '--endpoint', `unix://${this.nodeSocket}`, ...common,
         '--keeper-socket', this.#place.at('run/keeper.sock'), '--kubelet-directory', this.kubelet,
       ],
     }; // biome-ignore format: flags and their values stay together
