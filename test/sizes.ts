@@ -8,6 +8,8 @@ export const sizes = {
   propertyRuns: size(100, 5_000),
   /** Orders of a random run on mounts, against the reference model. */
   modelSteps: size(2_000, 100_000),
+  /** The same on mounts of several machines, with PostgreSQL and S3; half of it on twice as many machines. */
+  remoteSteps: size(800, 20_000),
   /** Times a worker is killed in the middle of a copy. */
   kills: size(5, 100),
   /** Points of a scenario at which a process is killed. */
