@@ -118,9 +118,9 @@ async function deleteLeaked(scan: ObjectScan, deletion: Deletion, batch: readonl
     const size = place && sizes.get(place.sliceId);
     return place === undefined || size === undefined || !fits(place, size, scan.pageSize);
   });
-  for (let at = 0; at < doomed.length; at += deletion.threads) {
-    const some = doomed.slice(at, at + deletion.threads);
-    await Promise.all(some.map(({ key }) => scan.store.delete(key)));
-    deletion.deleted += some.length;
-  }
+  const keys = doomed.map(({ key }) => key);
+  const share = Math.ceil(keys.length / deletion.threads);
+  const shares = Array.from({ length: deletion.threads }, (_, i) => keys.slice(i * share, (i + 1) * share));
+  await Promise.all(shares.map((some) => scan.store.deleteMany(some)));
+  deletion.deleted += keys.length;
 }

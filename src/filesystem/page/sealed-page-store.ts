@@ -49,8 +49,6 @@ const MIN_IN_FLIGHT = 4;
 const MAX_IN_FLIGHT = 32;
 /** Places sealed lately; a second write to one is a bug that must not reach the store. */
 const SEALED_REMEMBERED = 4096;
-/** Deletes of one slice at a time. */
-const DELETES_AT_ONCE = 8;
 
 const failureCodes = [
   'page-damaged',
@@ -137,7 +135,7 @@ class SealedPageStore implements AdoptingPageStore {
   /** Sealed once: every attempt sends the same bytes. */
   #put(objectKey: string, parts: readonly Buffer[], signal: AbortSignal | undefined): Promise<void> {
     const { store, outages } = this.#options;
-    const put = (): Promise<void> => store.put(objectKey, parts, signal);
+    const put = (): Promise<void> => store.put(objectKey, parts, signal, { onlyNew: true });
     return outages === undefined ? put() : outages.store.outlast(put, outages.waits.writeMs, () => signal);
   }
 
@@ -272,8 +270,7 @@ class SealedPageStore implements AdoptingPageStore {
     const { store, pageSize } = this.#options;
     const keys = sliceObjectKeys(this.#options, sliceId, size, pageSize);
     for (let indx = 0; indx < keys.length; indx++) this.#cache.delete(sliceId, indx);
-    for (let i = 0; i < keys.length; i += DELETES_AT_ONCE)
-      await Promise.all(keys.slice(i, i + DELETES_AT_ONCE).map((key) => store.delete(key)));
+    await store.deleteMany(keys);
   }
 
   #objectKey(place: PagePlace): string {

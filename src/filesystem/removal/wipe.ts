@@ -3,8 +3,8 @@
 import { fail } from '../../base/errors.ts';
 import type { ObjectStore } from '../store/store.ts';
 
-/** Deletes in flight: enough to hide a store's latency. */
-const PARALLEL = 16;
+/** What S3 deletes in one request. */
+const BATCH = 1000;
 /** Listings that may still find something before somebody else must be writing. */
 const MAX_PASSES = 5;
 
@@ -42,14 +42,14 @@ async function deleteListed(
   let batch: string[] = [];
   const flush = async (): Promise<void> => {
     signal?.throwIfAborted();
-    await Promise.all(batch.map((key) => store.delete(key)));
+    await store.deleteMany(batch);
     onDeleted(batch.length);
     batch = [];
   };
   for await (const { key } of store.list(prefix)) {
     found++;
     batch.push(key);
-    if (batch.length === PARALLEL) await flush();
+    if (batch.length === BATCH) await flush();
   }
   await flush();
   return found;

@@ -1,8 +1,8 @@
 // Deletes many objects of a store that has no requests for many.
 import type { ObjectStore } from './store.ts';
 
-/** As many as the thread pool usually has threads. */
-const AT_ONCE = 4;
+/** Enough to hide a store's latency. */
+const AT_ONCE = 16;
 
 export async function deleteOneByOne(store: Pick<ObjectStore, 'delete'>, keys: readonly string[]): Promise<void> {
   const failures: unknown[] = [];

@@ -16,17 +16,28 @@ export interface OpenStoreOptions {
 export async function openStore(settings: StoreSettings, options: OpenStoreOptions = {}): Promise<ObjectStore> {
   switch (settings.storage) {
     case 'file':
-      return new RetryingStore(await openFolder(settings.bucket, options));
+      return new RetryingStore(await limited(await openFolder(settings.bucket, options), settings));
     case 'mem': {
       const { MemStore } = await import('./mem-store.ts');
-      return new MemStore(settings.bucket);
+      return limited(new MemStore(settings.bucket), settings);
     }
     default: {
       if (!isS3Kind(settings.storage)) throw unsupported(settings.storage);
       const { openS3 } = await import('./s3-open.ts');
-      return new RetryingStore(await openS3(settings, options.create === true));
+      return new RetryingStore(await limited(await openS3(settings, options.create === true), settings));
     }
   }
+}
+
+/** Below the retries: what is sent again counts again. */
+async function limited(
+  store: ObjectStore,
+  { uploadLimit = 0, downloadLimit = 0 }: StoreSettings,
+): Promise<ObjectStore> {
+  if (uploadLimit <= 0 && downloadLimit <= 0) return store;
+  const { ByteRate, LimitedStore } = await import('./limited-store.ts');
+  const rate = (mbit: number): InstanceType<typeof ByteRate> | undefined => (mbit > 0 ? new ByteRate(mbit) : undefined);
+  return new LimitedStore(store, { upload: rate(uploadLimit), download: rate(downloadLimit) });
 }
 
 function unsupported(storage: string): Error {
