@@ -6,7 +6,7 @@ import type { Caller } from '../../src/base/words.ts';
 import { formatVolume } from '../../src/filesystem/format.ts';
 import { openMeta } from '../../src/filesystem/meta/open-meta.ts';
 import { openPageStore } from '../../src/filesystem/page/sealed-page-store.ts';
-import type { Dialect, Engine, Op, RunOptions } from '../../src/filesystem/sql/op.ts';
+import type { Attempt, Dialect, Engine, Op, RunOptions } from '../../src/filesystem/sql/op.ts';
 import { openEngine } from '../../src/filesystem/sql/open-engine.ts';
 import { MemStore } from '../../src/filesystem/store/mem-store.ts';
 import { VolumeVfs } from '../../src/filesystem/vfs/volume-vfs.ts';
@@ -124,7 +124,7 @@ class FaultyEngine implements Engine {
     this.#fault = fault;
   }
 
-  run<R>(operation: () => Op<R>, options?: RunOptions): Promise<R> {
+  run<R>(operation: (attempt: Attempt) => Op<R>, options?: RunOptions): Promise<R> {
     return this.#fault.around('run', () => this.#engine.run(operation, options));
   }
 

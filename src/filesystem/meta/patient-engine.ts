@@ -1,7 +1,7 @@
 // The engine as a mount's metadata uses it: what only reads waits while the database is away. What writes waits where it is
 // known how to do it again (VolumeState.write); here it is only noticed how it ended.
 import type { Outages } from '../../base/outage.ts';
-import type { Dialect, Engine, Op, RunOptions } from '../sql/op.ts';
+import type { Attempt, Dialect, Engine, Op, RunOptions } from '../sql/op.ts';
 
 export class PatientEngine implements Engine {
   readonly description: string;
@@ -16,7 +16,7 @@ export class PatientEngine implements Engine {
     this.#outages = outages;
   }
 
-  run<R>(operation: () => Op<R>, options?: RunOptions): Promise<R> {
+  run<R>(operation: (attempt: Attempt) => Op<R>, options?: RunOptions): Promise<R> {
     return this.#outages.metadata.watched(this.#engine.run(operation, options));
   }
 

@@ -3,8 +3,19 @@
 // pageseal_request in its own transaction, and a resent request looks there first. A slot is overwritten by the 2048th
 // request after it: far more than a kernel keeps in flight.
 import { Buffer } from 'node:buffer';
+import { fail } from '../../base/errors.ts';
 import type { RequestId } from '../../base/words.ts';
-import { type Change, change, type Op, query, read, type SqlValue, withChanges } from '../sql/op.ts';
+import {
+  type Attempt,
+  type Change,
+  change,
+  must,
+  type Op,
+  query,
+  read,
+  type SqlValue,
+  withChanges,
+} from '../sql/op.ts';
 import { attrParams, bytesAt, decodeAttr } from './rows.ts';
 import type { Attr } from './types.ts';
 import type { UsageDelta } from './usage-rows.ts';
@@ -50,14 +61,21 @@ const stored = (request: RequestId) =>
     (row) => bytesAt(row, 0),
   );
 
+const STORE =
+  'INSERT INTO pageseal_request (mount, slot, "unique", reply, sid) VALUES (?, ?, ?, ?, ?) ON CONFLICT (mount, slot) DO UPDATE SET "unique" = excluded."unique", reply = excluded.reply, sid = excluded.sid';
+
 const store = (request: RequestId, sid: bigint, reply: Buffer): Change =>
-  change(
-    'INSERT INTO pageseal_request (mount, slot, "unique", reply, sid) VALUES (?, ?, ?, ?, ?) ON CONFLICT (mount, slot) DO UPDATE SET "unique" = excluded."unique", reply = excluded.reply, sid = excluded.sid',
-    request.mount,
-    slotOf(request),
-    request.unique,
-    reply,
-    sid,
+  change(STORE, request.mount, slotOf(request), request.unique, reply, sid);
+
+/** Waits for an earlier run of the request that is still being committed, and then fails: its answer is there. */
+const storeOnce = (request: RequestId, sid: bigint, reply: Buffer): Change =>
+  must(
+    1,
+    change(
+      `${STORE} WHERE pageseal_request."unique" <> excluded."unique"`,
+      ...[request.mount, slotOf(request), request.unique, reply, sid],
+    ),
+    () => fail('EAGAIN', `request ${request.unique}: an earlier run of it was committed meanwhile`),
   );
 
 export const moveRequests = (from: bigint, to: bigint): Change =>
@@ -67,17 +85,25 @@ export const deleteRequests = (sid: bigint): Change => change('DELETE FROM pages
 
 /**
  * The operation under its request's identity. An operation that ends without a write changed nothing, so it may run
- * again and leaves no row; so may one that failed.
+ * again and leaves no row; so may one that failed. After a connection that was lost at commit the row tells, too, and
+ * then what is to be done in memory is still to be done.
  */
-export function* underRequest<R>(
+export function underRequest<R>(
   request: RequestId,
-  sid: bigint,
+  sid: () => bigint,
   reply: Reply<R>,
   operation: () => Op<Outcome<R>>,
-): Op<Outcome<R>> {
-  if (request.resent) {
-    const [[answer]] = yield* read(stored(request));
-    if (answer !== undefined) return { answer: reply.decode(answer) };
-  }
-  return yield* withChanges(operation, ({ answer }) => [store(request, sid, reply.encode(answer))]);
+): (attempt: Attempt) => Op<Outcome<R>> {
+  let sent: Outcome<R> | undefined;
+  return function* ({ ambiguous }) {
+    const again = request.resent || ambiguous;
+    if (again) {
+      const [[answer]] = yield* read(stored(request));
+      if (answer !== undefined) return { ...sent, answer: reply.decode(answer) };
+    }
+    return yield* withChanges(operation, (outcome) => {
+      sent = outcome;
+      return [(again ? storeOnce : store)(request, sid(), reply.encode(outcome.answer))];
+    });
+  };
 }

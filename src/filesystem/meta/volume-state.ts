@@ -5,7 +5,7 @@ import type { Log } from '../../base/log.ts';
 import { endWithin, noWaits, type Outages, outagesOf, unlessAway } from '../../base/outage.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import type { Caller, Ino, SliceId } from '../../base/words.ts';
-import type { Engine, Op } from '../sql/op.ts';
+import type { Attempt, Engine, Op } from '../sql/op.ts';
 import type { MetaContext, WriteOptions } from './context.ts';
 import { IdBatches, INODE_BATCH, SLICE_BATCH } from './counters.ts';
 import { DataDeletion, type RemoveSlice } from './delete-data.ts';
@@ -120,24 +120,19 @@ export class VolumeState implements MetaContext {
     options: WriteOptions = {},
   ): Promise<R> {
     const { metadata, waits } = this.#outages;
-    const once = (attempt: number): Promise<R> => this.#write(caller, reply, operation, options, attempt > 1);
-    return metadata.outlast(once, options.ofData === true ? waits.writeMs : waits.otherMs, () => caller.signal);
+    const { request } = caller;
+    const once = request === undefined ? operation : underRequest(request, () => this.sid, reply, operation);
+    const looksItself = request !== undefined;
+    const run = (tries: number): Promise<R> =>
+      this.#write(({ ambiguous }) => once({ ambiguous: ambiguous || tries > 1 }), { ...options, looksItself });
+    return metadata.outlast(run, options.ofData === true ? waits.writeMs : waits.otherMs, () => caller.signal);
   }
 
-  /** `again`: an attempt before may have been committed although nobody heard of it. */
-  async #write<R>(
-    caller: Pick<Caller, 'request'>,
-    reply: Reply<R>,
-    operation: () => Op<Outcome<R>>,
-    options: WriteOptions,
-    again: boolean,
-  ): Promise<R> {
+  async #write<R>(once: (attempt: Attempt) => Op<Outcome<R>>, options: WriteOptions): Promise<R> {
     if (this.#session === undefined) throw fail('EROFS', `write to ${this.engine.description}: opened read-only`);
     if (this.#session.overdue) await this.#session.renew();
     if (this.#lost !== undefined) throw this.#lost;
-    const request = caller.request && { ...caller.request, resent: again || caller.request.resent };
-    const once = request === undefined ? operation : () => underRequest(request, this.sid, reply, operation);
-    const outcome = await this.#database.run(() => counted(this.usage, once, deltasOf), options);
+    const outcome = await this.#database.run((attempt) => counted(this.usage, () => once(attempt), deltasOf), options);
     this.usage.applied(deltasOf(outcome));
     outcome.after?.();
     return outcome.answer;

@@ -107,9 +107,20 @@ export const must = (rows: number, inner: Change, error: () => FsError): Change 
   expect: { rows, error },
 });
 
+/** Which run of an operation it is. */
+export interface Attempt {
+  /** An earlier run may have been committed: the connection was lost after COMMIT was sent. */
+  readonly ambiguous: boolean;
+}
+
 export interface RunOptions {
   /** The commit must survive a power cut before the promise resolves (counters, fsync, before objects are deleted). */
   readonly durable?: boolean;
+  /**
+   * The operation looks by itself for what an earlier, ambiguous run has left. Otherwise the engine has the server tell
+   * it whether that one was committed, for which it asks for more in the first flight.
+   */
+  readonly looksItself?: boolean;
 }
 
 /** For texts that cannot be the same everywhere: the catalogue, and the creation of tables. */
@@ -120,7 +131,7 @@ export interface Engine {
   readonly dialect: Dialect;
   readonly description: string;
   /** In one write transaction; retried as a whole when the database asks for it. */
-  run<R>(operation: () => Op<R>, options?: RunOptions): Promise<R>;
+  run<R>(operation: (attempt: Attempt) => Op<R>, options?: RunOptions): Promise<R>;
   /** Reads only, in one consistent view. */
   view<R>(operation: () => Op<R>): Promise<R>;
   /** DDL and other statements outside any operation. */

@@ -12,35 +12,47 @@ export interface Trouble {
    * went away. final: the same again ends the same.
    */
   readonly kind: 'conflict' | 'connection' | 'final';
+  /** The server said so, hence it goes on or has ended the transaction. */
+  readonly answered: boolean;
 }
 
-/** Serialization, deadlock, duplicate key, aborted transaction, lock not had, concurrent creation of a table. */
-const conflicts = new Set(['40001', '40P01', '23505', '25P02', '55P03', '42P07', '42710', '0A000', '57014', '55006']);
-/** Shutting down, starting up, too many connections, a standby where the primary was, a session ended by its time limit. */
-const connections = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25006', '25P03', '25P04']);
+/** Serialization, deadlock, duplicate key, aborted transaction, lock not had, the same tables made by somebody else. */
+const conflicts = new Set(['40001', '40P01', '23505', '25P02', '55P03', '42P07', '42710']);
+/**
+ * Shutting down, starting up, too many connections, a standby where the primary was, a session ended by its time limit,
+ * a statement that took too long.
+ */
+const connections = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25006', '25P03', '25P04', '57014']);
 const errnos = new Set([
   'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'EHOSTDOWN', 'ECONNABORTED',
   'EAI_AGAIN', 'ENOTFOUND', 'ENOENT', 'EADDRNOTAVAIL', 'CONNECTION_CLOSED', 'CONNECTION_DESTROYED', 'CONNECTION_ENDED',
   'CONNECT_TIMEOUT', 'LOST', 'UNSENT',
 ]); // biome-ignore format: a table reads better than a column
 
-const kindOf = (code: string): Trouble['kind'] =>
-  conflicts.has(code)
-    ? 'conflict'
-    : connections.has(code) || errnos.has(code) || code.startsWith('08')
-      ? 'connection'
-      : 'final';
+/** After another client has changed a table; planned anew on a new connection. */
+const isStalePlan = (message: string): boolean => message.includes('cached plan');
 
-export function troubleOf(thrown: unknown): Trouble {
-  const code = (thrown as { code?: unknown } | null)?.code;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  const known = typeof code === 'string' ? code : 'unknown';
-  return { code: known, message, kind: kindOf(known) };
+function kindOf(code: string, message: string): Trouble['kind'] {
+  if (conflicts.has(code) || isStalePlan(message)) return 'conflict';
+  return connections.has(code) || errnos.has(code) || code.startsWith('08') ? 'connection' : 'final';
 }
 
-export const lost = (message: string): Trouble => ({ code: 'LOST', message, kind: 'connection' });
+export function troubleOf(thrown: unknown): Trouble {
+  const { code, severity } = (thrown ?? {}) as { code?: unknown; severity?: unknown };
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const known = typeof code === 'string' ? code : 'unknown';
+  return { code: known, message, kind: kindOf(known, message), answered: severity !== undefined };
+}
+
+/** Whatever was sent may have been done. */
+export const lost = (message: string): Trouble => ({ code: 'LOST', message, kind: 'connection', answered: false });
 /** Of a connection that was gone before anything was sent. */
-export const unsent: Trouble = { code: 'UNSENT', message: 'the connection is gone', kind: 'connection' };
+export const unsent: Trouble = {
+  code: 'UNSENT',
+  message: 'the connection is gone',
+  kind: 'connection',
+  answered: true,
+};
 
 const codes: Readonly<Record<string, ErrorCode>> = {
   '22003': 'EINVAL', // an owner above 2^31 - 1 where the column is an INTEGER, as the original client makes it

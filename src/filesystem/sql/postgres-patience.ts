@@ -12,8 +12,8 @@ const CONFLICT_TRIES = 50;
 const EXPECTATION_TRIES = 5;
 const UNIQUE = '23505';
 const LONGEST_CONFLICT_PAUSE_MS = 200;
-/** Writers wait out a restart, a fail-over or a cut of the network that is not longer, then get their error. */
-export const CONNECTION_LIMIT_MS = 60_000;
+/** Enough for a restart; whoever wants to wait for longer (a mount) tries again, and says meanwhile that it waits. */
+const CONNECTION_LIMIT_MS = 10_000;
 const FIRST_CONNECTION_PAUSE_MS = 20;
 const LONGEST_CONNECTION_PAUSE_MS = 2000;
 
@@ -47,14 +47,14 @@ export class Patience {
 
   async #retry(trouble: Trouble, error: unknown): Promise<void> {
     if (trouble.kind === 'final') throw error;
+    this.#since ??= performance.now();
+    const waited = performance.now() - this.#since;
+    if (waited >= this.#limitMs) throw withTime(error, waited);
     if (trouble.kind === 'conflict') {
       this.#conflicts += 1;
       if (this.#conflicts >= CONFLICT_TRIES) throw error;
       return conflictPause(this.#conflicts);
     }
-    this.#since ??= performance.now();
-    const waited = performance.now() - this.#since;
-    if (waited >= this.#limitMs) throw withTime(error, waited);
     this.#connections += 1;
     const longest = Math.min(LONGEST_CONNECTION_PAUSE_MS, FIRST_CONNECTION_PAUSE_MS * 2 ** this.#connections);
     await sleep(longest / 2 + (Math.random() * longest) / 2);

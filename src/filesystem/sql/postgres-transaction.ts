@@ -6,24 +6,33 @@ import { type Outcome, type PostgresConnection, plain, type Statement } from './
 import { isOtherCount, type PostgresDialect, type Use, wireValue } from './postgres-dialect.ts';
 import type { Trouble } from './postgres-errors.ts';
 
+/** The transaction's number, also to be asked for on another connection. Gives it one, so only where it will write. */
+const NUMBER: Statement = { text: 'SELECT txid_current()', params: [], prepared: true };
 const BEGIN = plain('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
 const BEGIN_VIEW = plain('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
 const COMMIT = plain('COMMIT');
 const ROLLBACK = plain('ROLLBACK');
 
-/** Why an attempt ended without result. Nothing of it is in the database, unless `ambiguous`. */
+/** What is to be known when the connection is lost after COMMIT was sent. */
+export interface Unanswered {
+  /** The server's number of the transaction; unless the operation looks by itself. */
+  readonly number: bigint | undefined;
+  /** The operation's answer, should it have been committed. */
+  readonly answer: unknown;
+}
+
+/** Why an attempt ended without result. Nothing of it is in the database, except perhaps what is `unanswered`. */
 export class Failed extends Error {
   readonly trouble: Trouble;
-  /** The server may have committed it: the connection was lost after COMMIT was sent. */
-  readonly ambiguous: boolean;
+  readonly unanswered: Unanswered | undefined;
   /** An expectation did not hold: what is to be said if it never does. */
   readonly expectation: FsError | undefined;
 
-  constructor(trouble: Trouble, ambiguous = false, expectation?: FsError) {
+  constructor(trouble: Trouble, more: { unanswered?: Unanswered; expectation?: FsError } = {}) {
     super(trouble.message);
     this.trouble = trouble;
-    this.ambiguous = ambiguous;
-    this.expectation = expectation;
+    this.unanswered = more.unanswered;
+    this.expectation = more.expectation;
   }
 }
 
@@ -32,24 +41,30 @@ export class PostgresTransaction {
   readonly #dialect: PostgresDialect;
   /** BEGIN was sent, neither COMMIT nor ROLLBACK was. */
   #begun = false;
+  #number: bigint | undefined;
 
   constructor(connection: PostgresConnection, dialect: PostgresDialect) {
     this.#connection = connection;
     this.#dialect = dialect;
   }
 
-  async run<R>(op: Op<R>): Promise<R> {
+  /** `numbered`: so that a lost answer to COMMIT can be asked for. */
+  async run<R>(op: Op<R>, numbered: boolean): Promise<R> {
     let step = op.next();
     while (!step.done) {
-      if (step.value.kind === 'read') {
-        step = op.next(await this.#read(step.value.queries, 'locking', BEGIN));
-        continue;
+      const flight = step.value;
+      if (flight.kind === 'read' || (numbered && !this.#begun)) {
+        const queries = queriesOf(flight);
+        const rows = await this.#read(queries, 'locking', numbered ? [BEGIN, NUMBER] : [BEGIN]);
+        if (flight.kind === 'read') {
+          step = op.next(rows);
+          continue;
+        }
       }
       // An operation's answer does not depend on what its write answers: whatever it throws, it throws before.
-      const { changes } = step.value;
       step = op.next();
       if (!step.done) throw fail('internal', 'an operation went on after its write');
-      await this.#write(changes);
+      await this.#write(flight.changes, step.value);
     }
     return step.value;
   }
@@ -57,18 +72,18 @@ export class PostgresTransaction {
   /** A view in a transaction of one moment, which stays open for the next one. */
   async view<R>(op: Op<R>): Promise<R> {
     let step = op.next();
-    while (!step.done) step = op.next(await this.#read(queriesOf(step.value), 'view', BEGIN_VIEW));
+    while (!step.done) step = op.next(await this.#read(queriesOf(step.value), 'view', [BEGIN_VIEW]));
     return step.value;
   }
 
   /** Decoded rows of each query, in a transaction that the first flight begins. */
-  async #read(queries: readonly Query<unknown>[], use: Use, begin: Statement): Promise<unknown[][]> {
+  async #read(queries: readonly Query<unknown>[], use: Use, begin: readonly Statement[]): Promise<unknown[][]> {
     const statements = queries.map((query) => this.#query(query, use));
-    const fresh = !this.#begun;
+    const first = this.#begun ? [] : begin;
     this.#begun = true;
-    const outcomes = await this.#connection.fly(fresh ? [begin, ...statements] : statements);
-    const rows = rowsOf(outcomes);
-    return decoded(queries, fresh ? rows.slice(1) : rows);
+    const rows = rowsOf(await this.#connection.fly([...first, ...statements]));
+    if (first.includes(NUMBER)) this.#number = rows[1]?.[0]?.[0] as bigint;
+    return decoded(queries, rows.slice(first.length));
   }
 
   /** All of a view's only flight; several queries see one moment. */
@@ -79,7 +94,7 @@ export class PostgresTransaction {
     return decoded(queries, rows.slice(1));
   }
 
-  async #write(changes: readonly Change[]): Promise<void> {
+  async #write(changes: readonly Change[], answer: unknown): Promise<void> {
     const statements = changes.map((change) => this.#change(change));
     // One statement is a transaction by itself.
     const alone = !this.#begun && statements.length === 1;
@@ -91,12 +106,13 @@ export class PostgresTransaction {
       if (!('trouble' in outcome)) continue;
       const { trouble } = outcome;
       const expect = changes[i - begin.length]?.expect;
-      if (expect !== undefined && isOtherCount(trouble.message)) throw new Failed(trouble, false, expect.error());
-      throw new Failed(trouble, trouble.code === 'LOST');
+      if (expect !== undefined && isOtherCount(trouble.message))
+        throw new Failed(trouble, { expectation: expect.error() });
+      throw new Failed(trouble, trouble.answered ? {} : { unanswered: { number: this.#number, answer } });
     }
     const last = outcomes.at(-1);
     if (!alone && last !== undefined && 'answer' in last && last.answer.command !== 'COMMIT')
-      throw new Failed({ code: '25P02', message: 'the server rolled the transaction back', kind: 'conflict' });
+      throw new Failed(rolledBack);
   }
 
   #query({ sql, params }: Query<unknown>, use: Use): Statement {
@@ -128,6 +144,13 @@ function rowsOf(outcomes: readonly Outcome[]): (readonly Row[])[] {
 
 const decoded = (queries: readonly Query<unknown>[], rows: readonly (readonly Row[])[]): unknown[][] =>
   queries.map((query, i) => (rows[i] ?? []).map((row) => query.decode(row)));
+
+const rolledBack: Trouble = {
+  code: '25P02',
+  message: 'the server rolled the transaction back',
+  kind: 'conflict',
+  answered: true,
+};
 
 /** A view's flight; that it writes is found before (readingOnly). */
 export const queriesOf = (flight: Flight): readonly Query<unknown>[] => (flight.kind === 'read' ? flight.queries : []);

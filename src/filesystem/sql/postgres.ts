@@ -1,11 +1,13 @@
 // PostgreSQL behind the Engine interface: which connection, how often, and what is told in the end.
 import { fail } from '../../base/errors.ts';
-import { type Engine, type Op, type RunOptions, readingOnly } from './op.ts';
+import { type Attempt, type Engine, type Op, type RunOptions, readingOnly } from './op.ts';
+import { fateOf } from './postgres-commit.ts';
 import { type PostgresConnection, plain } from './postgres-connection.ts';
 import { PostgresDialect } from './postgres-dialect.ts';
+import { lost } from './postgres-errors.ts';
 import { Patience } from './postgres-patience.ts';
 import { PostgresPool } from './postgres-pool.ts';
-import { Failed, PostgresTransaction, queriesOf } from './postgres-transaction.ts';
+import { Failed, PostgresTransaction, queriesOf, type Unanswered } from './postgres-transaction.ts';
 import type { PostgresLocation } from './postgres-url.ts';
 import { tableInfix } from './table-names.ts';
 import { reads, writes } from './transactions.ts';
@@ -14,6 +16,8 @@ import { reads, writes } from './transactions.ts';
 const OPEN_LIMIT_MS = 4000;
 /** Locks of DDL are waited for by the server, and its work grows with the tables. */
 const SCRIPT_LIMIT_MS = 600_000;
+/** As long as data waits to be written when the database is away. */
+const FATE_LIMIT_MS = 300_000;
 /** Distinct first queries of views are some dozens. */
 const MAX_KNOWN_VIEWS = 500;
 
@@ -29,6 +33,10 @@ export async function postgresExists(location: PostgresLocation): Promise<boolea
   return true;
 }
 
+/** Servers that speak the protocol only, without functions for transaction numbers. */
+const isWithoutNumbers = (thrown: unknown): boolean =>
+  thrown instanceof Failed && ['42883', '0A000'].includes(thrown.trouble.code) && /txid_current/.test(thrown.message);
+
 class PostgresEngine implements Engine {
   readonly dialect = 'postgres';
   readonly description: string;
@@ -38,6 +46,8 @@ class PostgresEngine implements Engine {
   /** Views that went on after their first flight: those begin a transaction at once. */
   readonly #longViews = new Set<string>();
   readonly #running = new Set<Promise<unknown>>();
+  /** Whether the server numbers its transactions for us. */
+  #numbers = true;
   #closed = false;
 
   constructor(location: PostgresLocation, readOnly: boolean) {
@@ -55,15 +65,61 @@ class PostgresEngine implements Engine {
     );
   }
 
-  async run<R>(operation: () => Op<R>, _options: RunOptions = {}): Promise<R> {
+  async run<R>(operation: (attempt: Attempt) => Op<R>, options: RunOptions = {}): Promise<R> {
     if (this.#readOnly) throw fail('EROFS', `write to ${this.description}: opened read-only`);
     const since = performance.now();
     try {
-      return await this.#persist(`write metadata ${this.description}`, (connection) =>
-        this.#transaction(connection, (transaction) => transaction.run(operation())),
-      );
+      return await this.#tracked(() => this.#run(operation, options.looksItself === true));
     } finally {
       writes.add(performance.now() - since);
+    }
+  }
+
+  async #run<R>(operation: (attempt: Attempt) => Op<R>, looksItself: boolean): Promise<R> {
+    const patience = new Patience(`write metadata ${this.description}`);
+    let ambiguous = false;
+    for (;;) {
+      const numbered = !looksItself && this.#numbers;
+      try {
+        const connection = await this.#pool.acquire();
+        return await this.#transaction(connection, (transaction) =>
+          transaction.run(operation({ ambiguous }), numbered),
+        );
+      } catch (thrown) {
+        if (numbered && isWithoutNumbers(thrown)) {
+          this.#numbers = false;
+          continue;
+        }
+        const unanswered = thrown instanceof Failed ? thrown.unanswered : undefined;
+        if (unanswered !== undefined && !looksItself && (await this.#committed(unanswered)))
+          return unanswered.answer as R;
+        ambiguous ||= unanswered !== undefined;
+        await patience.after(thrown);
+      }
+    }
+  }
+
+  /**
+   * Waits until it is known. When that takes too long the operation must not be tried again by anybody: EIO, not the code
+   * of what did not happen.
+   */
+  async #committed({ number }: Unanswered): Promise<boolean> {
+    const attempted = `write metadata ${this.description}: connection lost at commit`;
+    const patience = new Patience(attempted, FATE_LIMIT_MS);
+    try {
+      if (number === undefined) throw new Failed(lost('the server does not number transactions'));
+      for (;;) {
+        try {
+          const connection = await this.#pool.acquire();
+          const fate = await fateOf(connection, number).finally(() => this.#pool.release(connection));
+          if (fate !== 'in progress') return fate === 'committed';
+          await patience.after(new Failed(lost('the server has not noticed yet')));
+        } catch (thrown) {
+          await patience.after(thrown);
+        }
+      }
+    } catch (cause) {
+      throw fail('EIO', `${attempted}, whether it was done is not known`, { cause });
     }
   }
 
@@ -125,28 +181,28 @@ class PostgresEngine implements Engine {
   /** Every commit was answered after it was durable. */
   async sync(): Promise<void> {}
 
-  async #persist<R>(
-    attempted: string,
-    work: (connection: PostgresConnection) => Promise<R>,
-    limitMs?: number,
-  ): Promise<R> {
+  #persist<R>(attempted: string, work: (connection: PostgresConnection) => Promise<R>, limitMs?: number): Promise<R> {
+    return this.#tracked(async () => {
+      const patience = new Patience(attempted, limitMs);
+      for (;;) {
+        try {
+          return await work(await this.#pool.acquire());
+        } catch (thrown) {
+          await patience.after(thrown);
+        }
+      }
+    });
+  }
+
+  /** Closing waits for it, and nothing begins after that. */
+  async #tracked<R>(work: () => Promise<R>): Promise<R> {
     if (this.#closed) throw fail('metadata-unavailable', `use ${this.description}: it is closed`);
-    const running = this.#tries(work, new Patience(attempted, limitMs));
+    const running = work();
     this.#running.add(running);
     try {
       return await running;
     } finally {
       this.#running.delete(running);
-    }
-  }
-
-  async #tries<R>(work: (connection: PostgresConnection) => Promise<R>, patience: Patience): Promise<R> {
-    for (;;) {
-      try {
-        return await work(await this.#pool.acquire());
-      } catch (thrown) {
-        await patience.after(thrown);
-      }
     }
   }
 

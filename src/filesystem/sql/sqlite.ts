@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { fail } from '../../base/errors.ts';
 import { Checkpoints, FALLBACK_PAGES } from './checkpoint.ts';
 import {
+  type Attempt,
   type Change,
   type Engine,
   type Flight,
@@ -81,6 +82,9 @@ const pause = (attempt: number): Promise<void> =>
     else setTimeout(resolve, Math.min(BUSY_STEP_MS, 2 ** (attempt - IMMEDIATE_TRIES)));
   });
 
+/** Without a network between, a commit was answered or did not happen. */
+const firstAttempt: Attempt = { ambiguous: false };
+
 export class SqliteEngine implements Engine {
   readonly dialect = 'sqlite';
   readonly description: string;
@@ -113,9 +117,10 @@ export class SqliteEngine implements Engine {
     }
   }
 
-  run<R>(operation: () => Op<R>, options: RunOptions = {}): Promise<R> {
+  run<R>(attempted: (attempt: Attempt) => Op<R>, options: RunOptions = {}): Promise<R> {
     if (this.#readOnly) return Promise.reject(fail('EROFS', `write to ${this.description}: opened read-only`));
     if (this.#closed) return Promise.reject(this.#closedError());
+    const operation = (): Op<R> => attempted(firstAttempt);
     return new Promise<R>((resolve, reject) => {
       this.#queue.push({ operation, durable: options.durable === true, since: performance.now(), resolve, reject });
       if (this.#scheduled) return;

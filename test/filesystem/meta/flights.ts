@@ -1,5 +1,5 @@
 // An engine that counts the flights of operations, but not of work in the background: figures, ids, data of deleted files.
-import type { Dialect, Engine, Flight, Op, RunOptions } from '../../../src/filesystem/sql/op.ts';
+import type { Attempt, Dialect, Engine, Flight, Op, RunOptions } from '../../../src/filesystem/sql/op.ts';
 
 /** Rows of figures by the hundred; what is left of a deleted file, chunk by chunk. */
 const BACKGROUND =
@@ -36,8 +36,8 @@ export class CountingEngine implements Engine {
     return this.flights;
   }
 
-  run<R>(operation: () => Op<R>, options?: RunOptions): Promise<R> {
-    return this.#inner.run(() => this.#watch(operation()), options);
+  run<R>(operation: (attempt: Attempt) => Op<R>, options?: RunOptions): Promise<R> {
+    return this.#inner.run((attempt) => this.#watch(operation(attempt)), options);
   }
 
   view<R>(operation: () => Op<R>): Promise<R> {

@@ -32,7 +32,7 @@ class Watched {
     this.engine = {
       dialect: inner.dialect,
       description: inner.description,
-      run: (operation, options) => inner.run(watched(operation), options),
+      run: (operation, options) => inner.run((attempt) => watched(() => operation(attempt))(), options),
       view: (operation) => inner.view(watched(operation)),
       execute: (script) => inner.execute(script),
       sync: () => inner.sync(),
