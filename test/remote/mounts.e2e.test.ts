@@ -20,8 +20,8 @@ for (const [machines, steps] of [
 ] as const)
   test(`random orders on ${machines} machines`, wanted, async (t) => {
     const temp = makeTemp(t);
-    const formatFlags = ['--block-size', '64K', '--trash-days', '1'];
-    const volume = await RemoteVolume.make(temp, { machines, formatFlags, mountFlags: NO_LIFETIMES });
+    const volume = await RemoteVolume.make(temp, { machines, mountFlags: NO_LIFETIMES });
+    await volume.format(['--block-size', '64K', '--trash-days', '1']);
     await volume.mountAll();
     const judge = await Judge.begin(temp, { seed: seedOf(t), tops: volume.mounts.map(({ top }) => top) });
     for (let done = 0; done < steps; done += BETWEEN_BARRIERS) {

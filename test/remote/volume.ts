@@ -1,15 +1,17 @@
-// A volume on one PostgreSQL and one S3 server, both over TLS, in a network of the test's own; a machine per mount.
+// A volume on one PostgreSQL and one S3 server in a network of the test's own, a machine per mount. All connections are
+// TLS, except where a test needs to see what clear text would show: there everything is on one machine's loopback.
 import assert from 'node:assert/strict';
 import { Juicefs } from '../harness/juicefs.ts';
-import { makeKey, type TestKey } from '../harness/keys.ts';
+import { makeKey } from '../harness/keys.ts';
 import { type Namespace, Network } from '../harness/namespace.ts';
 import { Pageseal } from '../harness/pageseal.ts';
 import { PostgresServer } from '../harness/postgres.ts';
 import { S3Server } from '../harness/s3.ts';
 import type { Temp } from '../harness/temp.ts';
 
-const PASSPHRASE = 'remote passphrase';
+export const PASSPHRASE = 'passphrase of the remote volume';
 const NAME = 'remote';
+const LOOPBACK = '127.0.0.1';
 
 export interface RemoteMount {
   readonly top: string;
@@ -19,77 +21,83 @@ export interface RemoteMount {
 
 export interface RemoteOptions {
   readonly machines: number;
-  readonly formatFlags?: readonly string[];
+  /** No TLS, no key, and the machine is the servers' own. */
+  readonly clear?: boolean;
   readonly mountFlags?: readonly string[];
 }
 
 export class RemoteVolume {
-  readonly network: Network;
   readonly postgres: PostgresServer;
   readonly s3: S3Server;
   readonly metaUrl: string;
   readonly mounts: readonly RemoteMount[];
-  readonly #key: TestKey;
-  readonly #juicefs: Juicefs;
-  readonly #mountFlags: readonly string[];
+  readonly #temp: Temp;
+  readonly #options: RemoteOptions;
 
   private constructor(
-    servers: Pick<RemoteVolume, 'network' | 'postgres' | 's3' | 'metaUrl'>,
     temp: Temp,
-    key: TestKey,
-    mountFlags: readonly string[],
+    { postgres, s3, metaUrl }: Pick<RemoteVolume, 'postgres' | 's3' | 'metaUrl'>,
+    machines: readonly Namespace[],
+    options: RemoteOptions,
   ) {
-    ({ network: this.network, postgres: this.postgres, s3: this.s3, metaUrl: this.metaUrl } = servers);
-    this.#key = key;
-    this.#mountFlags = mountFlags;
-    this.#juicefs = new Juicefs(temp, PASSPHRASE, { SSL_CERT_FILE: this.s3.authority.file }, this.network.clients[0]);
-    this.mounts = this.network.clients.map((machine, number) => ({
+    this.postgres = postgres;
+    this.s3 = s3;
+    this.metaUrl = metaUrl;
+    this.#temp = temp;
+    this.#options = options;
+    this.mounts = machines.map((machine, number) => ({
       top: temp.at(`mount-${number}`),
       machine,
-      pageseal: new Pageseal(temp, PASSPHRASE, machine),
+      pageseal: new Pageseal(temp, options.clear ? undefined : PASSPHRASE, machine),
     }));
   }
 
-  /** Formatted, with the key in the metadata, so that the original client is a judge too. */
-  static async make(temp: Temp, { machines, formatFlags = [], mountFlags = [] }: RemoteOptions): Promise<RemoteVolume> {
-    const key = await makeKey(temp, 2048, 'pkcs8', PASSPHRASE);
-    const network = await Network.make(temp, machines);
-    const inside = network.servers;
-    const postgres = await PostgresServer.start(temp, { inside });
-    const s3 = await S3Server.start(temp, { inside, authority: postgres.authority });
-    const { metaUrl } = await postgres.createDatabase(NAME);
-    const volume = new RemoteVolume({ network, postgres, s3, metaUrl }, temp, key, mountFlags);
-    await volume.#format(formatFlags);
-    return volume;
+  /** Servers without a volume yet. */
+  static async make(temp: Temp, options: RemoteOptions): Promise<RemoteVolume> {
+    const { machines, clear = false } = options;
+    const network = await Network.make(temp, clear ? 0 : machines);
+    const where = { inside: network.servers, ...(clear && { address: LOOPBACK }) };
+    const postgres = await PostgresServer.start(temp, { ...where, tls: clear ? 'none' : 'only' });
+    const s3 = await S3Server.start(temp, { ...where, authority: postgres.authority, tls: !clear });
+    await postgres.createDatabase(NAME);
+    const metaUrl = postgres.url(NAME, clear ? { sslmode: 'disable' } : {});
+    return new RemoteVolume(temp, { postgres, s3, metaUrl }, clear ? [network.servers] : network.clients, options);
   }
 
-  /** The store's authority; the database's is in its URL. */
-  get trust(): readonly string[] {
-    return ['--ca-bundle', this.s3.authority.file];
+  /** With the key in the metadata, so that the original client is a judge too. */
+  async format(flags: readonly string[] = []): Promise<void> {
+    const { accessKey, secretKey } = this.s3;
+    const store = ['--storage', 'minio', '--bucket', this.s3.createBucket(NAME)];
+    const credentials = ['--access-key', accessKey, '--secret-key', secretKey];
+    const { file } = await makeKey(this.#temp, 2048, 'pkcs8', PASSPHRASE);
+    const key = this.#options.clear ? [] : ['--encrypt-rsa-key', file];
+    await this.#first.ok(['format', this.metaUrl, NAME, ...store, ...credentials, ...key, ...this.reach, ...flags]);
+  }
+
+  /** How the store is spoken to; all about the database is in its URL. */
+  get reach(): readonly string[] {
+    return this.#options.clear ? ['--allow-insecure-loopback'] : ['--ca-bundle', this.s3.authority.file];
   }
 
   async mountAll(): Promise<void> {
     for (const { pageseal, top } of this.mounts)
-      await pageseal.mount(this.metaUrl, top, [...this.trust, ...this.#mountFlags]);
+      await pageseal.mount(this.metaUrl, top, [...this.reach, ...(this.#options.mountFlags ?? [])]);
   }
 
   async umountAll(): Promise<void> {
     for (const { pageseal, top } of this.mounts) await pageseal.umount(top);
   }
 
-  /** Of the volume that nobody has mounted. */
+  /** Of the volume that nobody has mounted, by both clients. */
   async check(): Promise<void> {
-    const [{ pageseal } = assert.fail('no machine')] = this.mounts;
-    assert.match(await pageseal.ok(['fsck', this.metaUrl, '--deep', ...this.trust]), /nothing is wrong/);
-    assert.deepEqual(await this.#juicefs.fsck(this.metaUrl), []);
-    assert.deepEqual(await this.#juicefs.fsckTree(this.metaUrl), []);
+    assert.match(await this.#first.ok(['fsck', this.metaUrl, '--deep', ...this.reach]), /nothing is wrong/);
+    const trust = { SSL_CERT_FILE: this.s3.authority.file };
+    const juicefs = new Juicefs(this.#temp, PASSPHRASE, trust, this.mounts[0]?.machine);
+    assert.deepEqual(await juicefs.fsck(this.metaUrl), []);
+    assert.deepEqual(await juicefs.fsckTree(this.metaUrl), []);
   }
 
-  async #format(flags: readonly string[]): Promise<void> {
-    const [{ pageseal } = assert.fail('no machine')] = this.mounts;
-    const { accessKey, secretKey } = this.s3;
-    const store = ['--storage', 'minio', '--bucket', this.s3.createBucket(NAME)];
-    const keys = ['--access-key', accessKey, '--secret-key', secretKey, '--encrypt-rsa-key', this.#key.file];
-    await pageseal.ok(['format', this.metaUrl, NAME, ...store, ...keys, ...this.trust, ...flags]);
+  get #first(): Pageseal {
+    return this.mounts[0]?.pageseal ?? assert.fail('no machine');
   }
 }
