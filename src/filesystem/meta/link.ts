@@ -5,7 +5,7 @@ import { type Op, read, write } from '../sql/op.ts';
 import { checkTrees } from './limits.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { type Done, done, type NamespaceEnv, nodeDelta } from './outcome.ts';
-import { checkInto, checkLoose } from './permission.ts';
+import { checkInto, checkLoose, inTrash } from './permission.ts';
 import { edgeByName, insertEdge, nodeById, touch, updateNode } from './statements.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
 
@@ -37,7 +37,8 @@ export const linkOp = (
     if (edges.length > 0) throw fail('EEXIST', `link ${shown(name)} into directory ${parent}: the name is taken`);
     if (node.nlink >= MAX_LINKS) throw fail('EMLINK', `link inode ${ino}: it has ${node.nlink} names`);
     const now = env.now();
-    const attr: Attr = { ...node, nlink: node.nlink + 1, parent: 0n, ctime: now };
+    const linksInTrash = node.linksInTrash ?? (inTrash(node) ? 1 : 0);
+    const attr: Attr = { ...node, nlink: node.nlink + 1, parent: 0n, ctime: now, linksInTrash };
     const usage = nodeDelta(node, 1n, { directory: parent, quotas: parent });
     yield* checkTrees(limits.flat(), usage);
     yield* write(

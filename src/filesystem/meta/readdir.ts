@@ -1,7 +1,7 @@
 // Pages of a directory in byte order of names: behind a name, or from a position. Entries whose node or name is missing
 // are damage and left out, in both forms, so that positions mean the same in both.
 import { type Op, type Query, query, read } from '../sql/op.ts';
-import { attrColumns, decodeDirent } from './rows.ts';
+import { decodeDirent, seenColumns } from './rows.ts';
 import type { Dirent, Ino } from './types.ts';
 
 const FIRST = Buffer.alloc(0);
@@ -9,7 +9,7 @@ const FIRST = Buffer.alloc(0);
 function page(plus: boolean, tail: string, ...params: readonly (bigint | Buffer)[]): Query<Dirent> {
   const entry = 'SELECT BYTES(e.name), e.inode, e.type';
   const text = plus
-    ? `${entry}, ${attrColumns('n')} FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ?`
+    ? `${entry}, ${seenColumns('n')} FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ?`
     : `${entry} FROM jfs_edge e WHERE e.parent = ? AND EXISTS (SELECT 1 FROM jfs_node n WHERE n.inode = e.inode)`;
   return query(`${text} ${tail}`, params, decodeDirent);
 }

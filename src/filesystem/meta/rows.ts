@@ -2,7 +2,7 @@
 // Buffers and the format's odd times become nanoseconds. Never runs a statement.
 import { fail, hasCode } from '../../base/errors.ts';
 import type { Row, SqlValue } from '../sql/op.ts';
-import { type Attr, type Dirent, type Ino, MAX_LENGTH, NodeType } from './types.ts';
+import { type Attr, type Dirent, type Ino, MAX_LENGTH, NodeType, TRASH } from './types.ts';
 
 export function bigintAt(row: Row, i: number): bigint {
   const value = row[i];
@@ -68,6 +68,11 @@ export const attrColumns = (alias: string): string => nodeColumns.map((column) =
 
 export const ATTR_COLUMNS = nodeColumns.length;
 
+/** The same, and how many of its links lie in the trash, for a node that may have several: for `decodeSeen`. */
+export const seenColumns = (alias: string): string =>
+  `${attrColumns(alias)}, CASE WHEN COALESCE(${alias}.parent, 0) = 0 AND ${alias}.type <> 2 THEN
+   (SELECT COUNT(*) FROM jfs_edge t WHERE t.inode = ${alias}.inode AND t.parent > ${TRASH}) END`;
+
 /** `at` is where the node's columns begin in the row. */
 export function decodeAttr(row: Row, at = 0): Attr {
   const ino = bigintAt(row, at);
@@ -91,6 +96,11 @@ export function decodeAttr(row: Row, at = 0): Attr {
   };
 }
 
+export function decodeSeen(row: Row, at = 0): Attr {
+  const attr = decodeAttr(row, at);
+  return row[at + ATTR_COLUMNS] === null ? attr : { ...attr, linksInTrash: numberAt(row, at + ATTR_COLUMNS) };
+}
+
 /** All columns of a node row, in the table's order. */
 export function attrParams(attr: Attr): SqlValue[] {
   const [atime, atimeRest] = storedTime(attr.atime);
@@ -112,7 +122,7 @@ export function decodeDirent(row: Row): Dirent {
   const dirent = { name: bytesAt(row, 0), ino: bigintAt(row, 1), type: nodeTypeAt(row, 2) };
   if (row.length <= 3) return dirent;
   try {
-    return { ...dirent, attr: decodeAttr(row, 3) };
+    return { ...dirent, attr: decodeSeen(row, 3) };
   } catch (thrown) {
     if (hasCode(thrown, 'metadata-damaged')) return dirent;
     throw thrown;

@@ -2,14 +2,14 @@
 // each once. Relative arithmetic wherever another client may change the same column (spec 6.3).
 import { fail } from '../../base/errors.ts';
 import { type Change, change, must, type Query, query } from '../sql/op.ts';
-import { attrColumns, attrParams, bigintAt, bytesAt, decodeAttr, INSERT_NODE, nodeTypeAt, storedTime } from './rows.ts';
+import { attrParams, bigintAt, bytesAt, decodeSeen, INSERT_NODE, nodeTypeAt, seenColumns, storedTime } from './rows.ts';
 import type { Attr, Ino, NodeType } from './types.ts';
 
 const lockSuffix = (lock: boolean): string => (lock ? ' FOR UPDATE' : '');
 
 /** The node row, locked until the commit if the operation acts on it. */
 export const nodeById = (ino: Ino, lock = false): Query<Attr> =>
-  query(`SELECT ${attrColumns('n')} FROM jfs_node n WHERE n.inode = ?${lockSuffix(lock)}`, [ino], decodeAttr);
+  query(`SELECT ${seenColumns('n')} FROM jfs_node n WHERE n.inode = ?${lockSuffix(lock)}`, [ino], decodeSeen);
 
 export interface Edge {
   readonly ino: Ino;
@@ -26,9 +26,9 @@ export const edgeByName = (parent: Ino, name: Buffer): Query<Edge> =>
 /** The node behind a name; an edge without its node row is invisible. */
 export const childByName = (parent: Ino, name: Buffer, lock = false): Query<Attr> =>
   query(
-    `SELECT ${attrColumns('n')} FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ? AND e.name = ?${lockSuffix(lock)}`,
+    `SELECT ${seenColumns('n')} FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ? AND e.name = ?${lockSuffix(lock)}`,
     [parent, name],
-    (row) => decodeAttr(row),
+    (row) => decodeSeen(row),
   );
 
 /** Answers a row when the directory has any edge. */
@@ -57,7 +57,7 @@ export const insertSymlink = (ino: Ino, target: Buffer): Change =>
   change('INSERT INTO jfs_symlink (inode, target) VALUES (?, ?)', ino, target);
 
 /** Columns of a node that an operation may set. nlink of directories is changed by touch only. */
-export type NodeUpdate = Partial<Omit<Attr, 'ino' | 'type'>>;
+export type NodeUpdate = Partial<Omit<Attr, 'ino' | 'type' | 'linksInTrash'>>;
 
 const columnOf: Readonly<Record<Exclude<keyof NodeUpdate, 'atime' | 'mtime' | 'ctime'>, string>> = {
   flags: 'flags', mode: 'mode', uid: 'uid', gid: 'gid', nlink: 'nlink', length: 'length', rdev: 'rdev', parent: 'parent',

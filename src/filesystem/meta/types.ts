@@ -37,6 +37,8 @@ export interface Attr {
   readonly accessAcl: number;
   readonly defaultAcl: number;
   readonly tier: number;
+  /** Not of the row: of a node that may have several parents, if it was counted. */
+  readonly linksInTrash?: number;
 }
 
 export interface Dirent {

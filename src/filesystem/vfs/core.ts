@@ -68,9 +68,9 @@ export async function changing<T>(core: Core, attempted: string, work: () => Pro
  * Links in the trash count in the node's row, but for whoever deleted them they are gone. Only a node that had several
  * names may have some there and some elsewhere (its row names no parent then); undefined until they are counted.
  */
-const trashedLinks = ({ type, parent }: Attr): number | undefined => {
+const trashedLinks = ({ type, parent, linksInTrash }: Attr): number | undefined => {
   if (type === NodeType.directory) return 0;
-  return parent === 0n ? undefined : parent > TRASH ? 1 : 0;
+  return parent === 0n ? linksInTrash : parent > TRASH ? 1 : 0;
 };
 
 /** An open file may be seen without any name; in the trash itself what lies there has one. */

@@ -24,6 +24,8 @@ interface OpenDirectory {
   /** Position of the first entry of `page`, not counting the dots. */
   start: number;
   page: readonly Dirent[];
+  /** Nothing came behind the page. */
+  last: boolean;
   plus: boolean;
   /** What this client had changed when the page was asked for. */
   changes: number;
@@ -67,6 +69,7 @@ export class Directories {
       parent,
       start: 0,
       page: [],
+      last: false,
       plus: false,
       changes: -1,
       since: 0,
@@ -96,6 +99,7 @@ export class Directories {
       await accessed(this.#core, ino);
       // The start and rewinddir(3): what has changed since must show.
       directory.page = [];
+      directory.last = false;
       directory.start = 0;
       directory.starts.clear();
       if (!take(dot('.', ino, 1n))) return;
@@ -107,6 +111,7 @@ export class Directories {
     }
     for (let position = at - DOTS; ; position++) {
       let dirent = this.#buffered(directory, position, plus);
+      if (dirent === undefined && this.#ends(directory, position)) return;
       if (dirent === undefined) [dirent] = await this.#fetch(directory, position, plus);
       if (dirent === undefined || !take(this.#entry(directory, dirent, position, plus))) return;
     }
@@ -114,8 +119,17 @@ export class Directories {
 
   #buffered(directory: OpenDirectory, position: number, plus: boolean): Dirent | undefined {
     if (position < directory.start || (plus && !directory.plus)) return undefined;
-    if (plus && (directory.changes !== this.#changes || Date.now() - directory.fetchedAt > FRESH_MS)) return undefined;
+    if (plus && !this.#isFresh(directory)) return undefined;
     return directory.page[position - directory.start];
+  }
+
+  /** Known without asking, so that a small directory takes one look. */
+  #ends(directory: OpenDirectory, position: number): boolean {
+    return directory.last && position === directory.start + directory.page.length && this.#isFresh(directory);
+  }
+
+  #isFresh({ changes, fetchedAt }: OpenDirectory): boolean {
+    return changes === this.#changes && Date.now() - fetchedAt <= FRESH_MS;
   }
 
   /** The page from `position` on, also for a reader whose handle another one moved meanwhile. */
@@ -132,6 +146,7 @@ export class Directories {
         : await meta.readdirAt(directory.ino, position, limit, plus);
     directory.start = position;
     directory.page = page;
+    directory.last = page.length < limit;
     directory.plus = plus;
     directory.changes = changes;
     directory.since = since;

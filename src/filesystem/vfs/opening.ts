@@ -8,6 +8,8 @@ import { O } from './handles.ts';
 import { truncate } from './reshape.ts';
 import type { Entry, HandleId, Opened } from './vfs.ts';
 
+const SET_IDS = 0o6000;
+
 const writes = (flags: number): boolean => (flags & O.accessMode) !== O.readOnly || (flags & O.truncate) !== 0;
 
 /** What the kernel cannot check for us: kinds, node flags, the trash (spec 5, 5.2). */
@@ -57,6 +59,7 @@ async function opened(core: Core, caller: Caller, attr: Attr, since: number, fla
     keepCache: keepCache && (flags & O.truncate) === 0,
     directIo: false,
     attributesChanged: core.believed.otherwise(core.inodes.current(attr, since)),
+    plain: attr.type === NodeType.file && (attr.mode & SET_IDS) === 0,
   };
 }
 

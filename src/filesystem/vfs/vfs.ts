@@ -25,6 +25,8 @@ export interface Opened {
   readonly directIo: boolean;
   /** The kernel may believe attributes that are no longer so, and is to forget them before it hears of the handle. */
   readonly attributesChanged?: boolean;
+  /** A file without set-id bits: nothing has to go when it is written to. */
+  readonly plain?: boolean;
 }
 
 export interface DirectoryEntry {

@@ -29,6 +29,7 @@ export const open: Handler = async (context, request) => {
   const changes = kill || (request.u32(0) & O_TRUNC) !== 0;
   const opened = await vfs.open(request, ino, request.u32(0));
   if (opened.attributesChanged) context.forgetAttributes(ino);
+  privileges.opened(ino, opened);
   return dropped(
     changes && privileges.lose(request, ino, kill),
     new Held(openBody(opened), () => letGo(context, request, ino, opened.handle)),
@@ -64,6 +65,7 @@ export const create: Handler = async (context, request) => {
     letGo(context, request, ino, opened.handle);
     vfs.forget(ino, 1n);
   });
+  privileges.opened(ino, opened);
   return dropped(kill && privileges.lose(request, ino, kill), held);
 };
 

@@ -4,7 +4,7 @@
 // mount keeps them, go with every write and change of owner, whoever makes it.
 import { readFileSync } from 'node:fs';
 import { FsError } from '../../base/errors.ts';
-import { type Caller, type Ino, NodeType, type Vfs } from '../../filesystem/vfs/vfs.ts';
+import { type Caller, type Ino, NodeType, type Opened, type Vfs } from '../../filesystem/vfs/vfs.ts';
 
 const CAPABILITY = 'security.capability';
 const SETUID = 0o4000;
@@ -77,6 +77,11 @@ export class Privileges {
     const mode = await this.reduced(caller, ino, false);
     if (mode !== undefined) await this.#vfs.setattr(rootFor(caller), ino, { mode }, undefined);
     remember(this.#plainUntil, ino, now);
+  }
+
+  /** The file was just looked at. */
+  opened(ino: Ino, { plain }: Opened): void {
+    if (plain === true) remember(this.#plainUntil, ino, performance.now());
   }
 
   /** Capabilities go with every change of contents or owner. */

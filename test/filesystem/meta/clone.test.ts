@@ -52,7 +52,7 @@ interface Seen extends Omit<Attr, 'ino' | 'parent' | 'nlink'> {
 async function seen(meta: OpenedMeta, top: Ino): Promise<Map<string, Seen>> {
   const found = new Map<string, Seen>();
   const visit = async (attr: Attr, path: string): Promise<void> => {
-    const { ino, parent: _, nlink: __, ...rest } = attr;
+    const { ino, parent: _, nlink: __, linksInTrash: ___, ...rest } = attr;
     const data =
       attr.type === NodeType.symlink
         ? (await meta.readlink(ino)).toString()

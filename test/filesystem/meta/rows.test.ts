@@ -54,7 +54,7 @@ test('lengths up to 2^57 - 1; a longer one, and a type or number that cannot be,
 });
 
 test('an entry whose node cannot be served is listed without attributes', () => {
-  const entry = (node: Row): Row => [Buffer.from('a'), 5n, 1n, ...node];
+  const entry = (node: Row): Row => [Buffer.from('a'), 5n, 1n, ...node, null];
   assert.equal(decodeDirent(entry(row)).attr?.ino, row[0]);
   for (const bad of [replaced(13, 2n ** 57n), replaced(1, 8n)])
     assert.deepEqual(decodeDirent(entry(bad)), { name: Buffer.from('a'), ino: 5n, type: 1 });
