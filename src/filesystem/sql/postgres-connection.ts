@@ -39,6 +39,9 @@ const IDLE_IN_TRANSACTION_MS = 30_000;
 /** When the server has not even said that the statement took too long, the network is gone. */
 export const FLIGHT_LIMIT_MS = STATEMENT_TIMEOUT_MS + 5_000;
 
+/** SQLSTATEs: connection exceptions, operator intervention but not a cancelled statement, read-only transaction. */
+const needsAnother = /^(08|57P|25006|26000|42P05)/;
+
 const integer = { to: 20, from: [20, 21, 23, 26, 1700], parse: (text: string) => BigInt(text), serialize: same };
 const types = {
   integer,
@@ -155,7 +158,10 @@ export class PostgresConnection {
     const timer =
       limitMs > 0 ? setTimeout(() => this.#wire.destroy(new Error('no answer in time')), limitMs) : undefined;
     try {
-      return await Promise.all(outcomes);
+      const answers = await Promise.all(outcomes);
+      // A server that goes away, or takes no writes any more: another one may.
+      if (answers.some((one) => 'trouble' in one && needsAnother.test(one.trouble.code))) this.destroy();
+      return answers;
     } finally {
       clearTimeout(timer);
       this.#wire.settled();

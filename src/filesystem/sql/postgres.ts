@@ -166,6 +166,7 @@ class PostgresEngine implements Engine {
   }
 
   async execute(script: string): Promise<void> {
+    if (this.#readOnly) throw fail('EROFS', `change the schema of ${this.description}: opened read-only`);
     const text = this.#texts.script(script);
     await this.#persist(`change the schema of ${this.description}`, async (connection) => {
       try {
