@@ -57,6 +57,13 @@ const line = text
 const optionalLine = line.transform((value) => (value === '' ? undefined : value)).optional();
 const pem = text.transform((value) => (value.trim() === '' ? undefined : value)).optional();
 
+/** From its first line on: what does not begin as PEM would be taken for the name of a file further on. */
+const block = (begin: RegExp, wanted: string) =>
+  pem
+    .refine((value) => value === undefined || begin.test(value), { error: `wanted ${wanted}` })
+    .transform((value) => value?.slice(value.search(begin)));
+const certificates = block(/-----BEGIN CERTIFICATE-----/, 'certificates as PEM');
+
 const connectionSchema = z.object({
   [names.name]: optionalLine,
   [names.metaUrl]: optionalLine,
@@ -65,11 +72,9 @@ const connectionSchema = z.object({
   [names.accessKey]: optionalLine,
   [names.secretKey]: optionalLine,
   [names.sessionToken]: optionalLine,
-  [names.caBundle]: pem.refine((value) => value?.includes('-----BEGIN CERTIFICATE-----') !== false, {
-    error: 'wanted certificates as PEM',
-  }),
-  [names.clientCertificate]: pem,
-  [names.clientKey]: pem,
+  [names.caBundle]: certificates,
+  [names.clientCertificate]: certificates,
+  [names.clientKey]: block(/-----BEGIN (?:EC |RSA )?PRIVATE KEY-----/, 'a private key as PEM, without a passphrase'),
   [names.environment]: text.optional(),
 });
 

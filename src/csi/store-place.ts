@@ -15,6 +15,8 @@ export interface StoreRules {
 
 export function checkStorePlace(storage: string, bucket: string, connection: Connection, rules: StoreRules): void {
   const what = `secret: ${secretNames.bucket}`;
+  // Errors further on quote what they cannot read.
+  if (bucket.includes('@')) throw fail('bad-input', `${what}: wanted an address without user and password`);
   for (const url of storeEndpoints({ storage, bucket })) {
     if (url.protocol !== 'https:')
       throw fail('refused', `${what}: the transport rule wants https:// for volumes of pods`, {

@@ -76,6 +76,11 @@ export function roundPageSize(bytes: number): number {
 export function normaliseStore(store: StoreSettings): StoreSettings {
   const storage = store.storage.toLowerCase();
   if (store.bucket === '') throw fail('bad-input', 'bucket: wanted the place of the objects, found nothing');
+  // What stands there is shown, and nobody seals it.
+  if (storage !== 'file' && store.bucket.includes('@'))
+    throw fail('bad-input', 'bucket: wanted an address without user and password', {
+      hint: 'give keys by --access-key and --secret-key, or by ACCESS_KEY and SECRET_KEY in the environment',
+    });
   if (storage !== 'file') return { ...store, ...recordedPlace(storage, store.bucket) };
   const folder = resolve(store.bucket);
   return { ...store, storage, bucket: folder.endsWith('/') ? folder : `${folder}/` };

@@ -69,6 +69,45 @@ test('values with NUL bytes, several lines or of absurd length are refused', () 
   refused(() => parseNodeSecret({ 'rsa-key': 'canary'.repeat(10_000) }), /rsa-key/);
 });
 
+const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+
+test('certificates and keys are PEM text, and never the name of a file', () => {
+  const key = CERTIFICATE.replaceAll('CERTIFICATE', 'PRIVATE KEY');
+  const { connection } = parseProvisionerSecret({
+    ...place,
+    'ca-bundle': `# the cluster's own\n${CERTIFICATE}${CERTIFICATE}`,
+    'client-certificate': CERTIFICATE,
+    'client-key': `\n${key}`,
+  });
+  assert.deepEqual(
+    [connection.caBundle, connection.clientCertificate, connection.clientKey],
+    [CERTIFICATE + CERTIFICATE, CERTIFICATE, key],
+  );
+  for (const name of ['ca-bundle', 'client-certificate', 'client-key']) {
+    for (const value of ['/etc/shadow', 'canary', '-----BEGIN canary', ' -----BEGIN '])
+      refused(() => parseNodeSecret({ ...place, [name]: value }), new RegExp(name));
+    assert.equal(parseNodeSecret({ ...place, [name]: ' \n' })?.connection.caBundle, undefined);
+  }
+  refused(() => parseNodeSecret({ ...place, 'client-key': PRIVATE }), /client-key/);
+});
+
+test("of envs only the names of the original client's driver count, and they must agree with keys of their own", () => {
+  const variables = {
+    META_PASSWORD: 'm',
+    ACCESS_KEY: 'a',
+    SECRET_KEY: 's',
+    SESSION_TOKEN: 't',
+    NODE_OPTIONS: 'x',
+    HTTPS_PROXY: 'x',
+  };
+  const secret = parseProvisionerSecret({ ...place, envs: JSON.stringify(variables) });
+  const { metaPassword, accessKey, secretKey, sessionToken } = secret.connection;
+  assert.deepEqual([metaPassword, accessKey, secretKey, sessionToken], ['m', 'a', 's', 't']);
+  assert(!JSON.stringify(secret).includes('"x"'));
+  const own = { ...place, 'secret-key': 'canary-1', envs: JSON.stringify({ SECRET_KEY: 'canary-2' }) };
+  refused(() => parseNodeSecret(own), /secret-key and SECRET_KEY/);
+});
+
 test('format-options are those of the original client', () => {
   const secret = parseProvisionerSecret({
     ...place,

@@ -170,7 +170,7 @@ test('no store in clear text, on this machine, or by the credentials of the node
   const bad = [
     'http://objects.example/bucket', 'http://bucket.oss-cn-hangzhou-internal.aliyuncs.com', 'https://127.0.0.1/bucket', 'https://localhost:9000/bucket', 'https://x.localhost/',
     'https://bucket.127.0.0.1/', 'https://[::1]/bucket', 'https://2130706433/bucket', 'https://0x7f.1/b', 'https://169.254.169.254/latest', 'https://localhost./b',
-    'https://objects.example@localhost/b', 'https://a:b@objects.example/b', 'https://localhost\\@objects.example/b', 'ftp://objects.example/b', 'file:///etc',
+    'https://objects.example@localhost/b', 'https://a:b@objects.example/b', 'https://a:canary/x@objects.example/b', 'a:canary@b', 'https://localhost\\@objects.example/b', 'ftp://objects.example/b', 'file:///etc',
   ]; // biome-ignore format: a list
   for (const bucket of bad)
     for (const storage of ['s3', 'minio']) refusedFor(bucket, () => at({ storage, bucket }), 'refused', 'bad-input');

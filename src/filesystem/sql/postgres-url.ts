@@ -100,8 +100,10 @@ function checkedOptions(search: string): ReadonlyMap<string, string> {
   const options = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(search)) {
     if (ignored.has(name.toLowerCase())) continue;
+    // A password with a question mark in it that was not escaped would stand here.
+    const shown = /^[a-z_]{1,30}$/.test(name) && !search.includes('@') ? ` ${name}` : '';
     if (!known.has(name))
-      throw fail('bad-input', `postgres url: option ${JSON.stringify(name)} is not known`, {
+      throw fail('bad-input', `postgres url: option${shown} is not known`, {
         hint: `known are ${[...known].join(', ')}`,
       });
     if (value !== '') options.set(name, value);

@@ -45,8 +45,12 @@ function bucketUrl(storage: string, bucket: string): URL {
   return url;
 }
 
+/** A key that was meant to stand before an @ is not shown. */
 const badBucket = (storage: string, bucket: string, wanted: string): Error =>
-  fail('bad-input', `bucket ${JSON.stringify(bucket)} of storage ${storage}: wanted ${wanted}`);
+  fail(
+    'bad-input',
+    `bucket${bucket.includes('@') ? '' : ` ${JSON.stringify(bucket)}`} of storage ${storage}: wanted ${wanted}`,
+  );
 
 function spelling(storage: string, kind: S3Kind | undefined): string {
   if (kind === undefined) return 'https://BUCKET.s3.REGION.amazonaws.com, https://ENDPOINT/BUCKET or a name';

@@ -15,8 +15,8 @@ const IDLE_SOCKET_MS = 30_000;
 
 export type Trust = Pick<StoreSettings, 'caBundle' | 'clientCertificate' | 'clientKey'>;
 
-/** Files named in the environment whose authorities count, too; NODE_EXTRA_CA_CERTS is Node's own. */
-const CA_VARIABLES = ['AWS_CA_BUNDLE', 'SSL_CERT_FILE'] as const;
+/** Files named in the environment whose authorities count, too. A worker gets Node's own after Node has looked for it. */
+const CA_VARIABLES = ['AWS_CA_BUNDLE', 'SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'] as const;
 
 /** `host` is the store's: a proxy is chosen by it. */
 export function httpsAgent(settings: Trust, host: string, env: NodeJS.ProcessEnv = process.env): Agent {
