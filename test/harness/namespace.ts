@@ -64,6 +64,15 @@ export class Network {
     }
     return new Network(servers, clients);
   }
+
+  /** What was on its way to or from it is lost, and nobody is told. */
+  async unplug(client: Namespace): Promise<void> {
+    await this.servers.shell(`ip link set client${this.clients.indexOf(client)} down`);
+  }
+
+  async plug(client: Namespace): Promise<void> {
+    await this.servers.shell(`ip link set client${this.clients.indexOf(client)} up`);
+  }
 }
 
 /** A process in a new namespace, which keeps it. */

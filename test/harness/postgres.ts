@@ -79,22 +79,27 @@ export class PostgresServer {
   }
 
   /** A streaming replica of this server as it is now; a server of its own after `promote`. */
-  async replica(): Promise<PostgresServer> {
-    const replica = new PostgresServer(this.#temp, this.authority, this.#options);
-    const from = ['-h', this.socketFolder, '-p', String(this.port), '-U', SUPERUSER];
-    await this.#program('pg_basebackup', [
-      ...from,
-      '-D',
-      replica.#data,
-      '-R',
-      '-X',
-      'stream',
-      '-c',
-      'fast',
-      '--no-sync',
-    ]);
-    await replica.#begin();
+  async replica(elsewhere: Pick<PostgresOptions, 'inside'> = {}): Promise<PostgresServer> {
+    const replica = new PostgresServer(this.#temp, this.authority, { ...this.#options, ...elsewhere });
+    await replica.follow(this);
     return replica;
+  }
+
+  /** Stopped before: it forgets what it has and becomes a replica, where it was. */
+  async follow(primary: PostgresServer): Promise<void> {
+    rmSync(this.#data, { recursive: true, force: true });
+    const from = ['-h', primary.socketFolder, '-p', String(primary.port), '-U', SUPERUSER];
+    const how = ['-R', '-X', 'stream', '-c', 'fast', '--no-sync'];
+    await this.#program('pg_basebackup', [...from, '-D', this.#data, ...how]);
+    await this.#begin();
+  }
+
+  /** From now on it answers no commit before a replica has it, too: what was answered survives this server. */
+  async waitForReplica(): Promise<void> {
+    await this.sql(`ALTER SYSTEM SET synchronous_standby_names = '*'`);
+    await this.sql('SELECT pg_reload_conf()');
+    const states = 'SELECT sync_state FROM pg_stat_replication';
+    await until('the replica to be synchronous', async () => (await this.sql(states)) === 'sync');
   }
 
   /** Resolves when it takes writes. */
@@ -181,7 +186,7 @@ export class PostgresServer {
 
   async #begin(): Promise<void> {
     // In a namespace of the test's own nobody else has a port.
-    this.port = await freePort(this.#options.inside === undefined ? this.address : LOOPBACK);
+    if (this.port === 0) this.port = await freePort(this.#options.inside === undefined ? this.address : LOOPBACK);
     const { tls = 'only', certificate } = this.#options;
     const shown = certificate ?? (tls === 'none' ? undefined : await this.#ownCertificate());
     if (shown !== undefined) this.#place(shown);

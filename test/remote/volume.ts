@@ -1,6 +1,7 @@
 // A volume on one PostgreSQL and one S3 server in a network of the test's own, a machine per mount. All connections are
 // TLS, except where a test needs to see what clear text would show: there everything is on one machine's loopback.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey } from '../harness/keys.ts';
 import { type Namespace, Network } from '../harness/namespace.ts';
@@ -10,7 +11,7 @@ import { S3Server } from '../harness/s3.ts';
 import type { Temp } from '../harness/temp.ts';
 
 export const PASSPHRASE = 'passphrase of the remote volume';
-const NAME = 'remote';
+export const NAME = 'remote';
 const LOOPBACK = '127.0.0.1';
 
 export interface RemoteMount {
@@ -32,13 +33,13 @@ export class RemoteVolume {
   readonly metaUrl: string;
   readonly mounts: readonly RemoteMount[];
   readonly #temp: Temp;
-  readonly #options: RemoteOptions;
+  readonly #options: Omit<RemoteOptions, 'machines'>;
 
-  private constructor(
+  constructor(
     temp: Temp,
     { postgres, s3, metaUrl }: Pick<RemoteVolume, 'postgres' | 's3' | 'metaUrl'>,
     machines: readonly Namespace[],
-    options: RemoteOptions,
+    options: Omit<RemoteOptions, 'machines'> = {},
   ) {
     this.postgres = postgres;
     this.s3 = s3;
@@ -52,7 +53,7 @@ export class RemoteVolume {
     }));
   }
 
-  /** Servers without a volume yet. */
+  /** With servers of its own; not formatted yet. */
   static async make(temp: Temp, options: RemoteOptions): Promise<RemoteVolume> {
     const { machines, clear = false } = options;
     const network = await Network.make(temp, clear ? 0 : machines);
@@ -86,6 +87,12 @@ export class RemoteVolume {
 
   async umountAll(): Promise<void> {
     for (const { pageseal, top } of this.mounts) await pageseal.umount(top);
+  }
+
+  /** What the mounts had to complain of, for messages. */
+  get complaints(): string {
+    const all = this.mounts.flatMap(({ top }) => readFileSync(`${top}.log`, 'utf8').split('\n'));
+    return all.filter((line) => /"level":"(error|warn)"/.test(line)).join('\n');
   }
 
   /** Of the volume that nobody has mounted, by both clients. */

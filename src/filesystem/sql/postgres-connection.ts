@@ -156,7 +156,7 @@ export class PostgresConnection {
     await new Promise((resolve) => setImmediate(resolve));
     this.#wire.send();
     const timer =
-      limitMs > 0 ? setTimeout(() => this.#wire.destroy(new Error('no answer in time')), limitMs) : undefined;
+      limitMs > 0 ? setTimeout(() => this.#wire.destroy(lostError('no answer in time')), limitMs) : undefined;
     try {
       const answers = await Promise.all(outcomes);
       // A server that goes away, or takes no writes any more: another one may.
@@ -229,13 +229,16 @@ function driver(location: PostgresLocation, wire: Wire): postgres.Sql {
 async function outcomeOf(query: postgres.PendingValuesQuery<Row[]>, gone: Promise<void>): Promise<Outcome> {
   try {
     const found = await Promise.race([query, gone]);
-    if (found === undefined) throw (query as unknown as Internals).retried ?? lostError;
+    if (found === undefined)
+      throw (
+        (query as unknown as Internals).retried ?? lostError('the server closed the connection, or does not answer')
+      );
     return { answer: { rows: found as unknown as Row[], command: found.command } };
   } catch (thrown) {
     return { trouble: troubleOf((query as unknown as Internals).retried ?? thrown) };
   }
 }
-const lostError = Object.assign(new Error('the server closed the connection, or does not answer'), { code: 'LOST' });
+const lostError = (text: string): Error => Object.assign(new Error(text), { code: 'LOST' });
 
 function connectFailure(thrown: unknown, limit: AbortSignal, attempted: string): FsError {
   const trouble = limit.aborted ? lost('no answer in time') : troubleOf(thrown);
