@@ -79,7 +79,7 @@ class GuardedHandler {
   readonly metadata = { handlerProtocol: 'http/1.1' };
   readonly #settings: Trust & TransportExceptions;
   /** By proxy; a handful at most: none, and the environment's. */
-  readonly #handlers = new Map<string, NodeHttpHandler>();
+  readonly #handlers = new Map<string, Promise<NodeHttpHandler>>();
 
   constructor(settings: Trust & TransportExceptions) {
     this.#settings = settings;
@@ -88,7 +88,8 @@ class GuardedHandler {
   async handle(request: Request, options?: Options): Promise<Answer> {
     const { protocol, hostname } = request;
     if (protocol !== 'https:') checkTransport(new URL(`${protocol}//${hostname}`), this.#settings);
-    const answer = await this.#handler(hostname).handle(request, options);
+    const handler = await this.#handler(hostname);
+    const answer = await handler.handle(request, options);
     const { statusCode, headers } = answer.response;
     const location = headers['location'];
     if (statusCode >= 300 && statusCode < 400 && location !== undefined && URL.canParse(location)) {
@@ -99,7 +100,7 @@ class GuardedHandler {
   }
 
   destroy(): void {
-    for (const handler of this.#handlers.values()) handler.destroy();
+    for (const made of this.#handlers.values()) made.then((handler) => handler.destroy()).catch(() => undefined);
   }
 
   updateHttpClientConfig(): void {}
@@ -108,12 +109,13 @@ class GuardedHandler {
     return {};
   }
 
-  #handler(hostname: string): NodeHttpHandler {
+  #handler(hostname: string): Promise<NodeHttpHandler> {
     const by = proxyFor(hostname, process.env) ?? '';
     let handler = this.#handlers.get(by);
     if (handler === undefined) {
+      const limits = { connectionTimeout: CONNECT_MS, socketTimeout: IDLE_MS };
       const agent = httpsAgent(this.#settings, hostname);
-      handler = new NodeHttpHandler({ connectionTimeout: CONNECT_MS, socketTimeout: IDLE_MS, httpsAgent: agent });
+      handler = agent.then((made) => new NodeHttpHandler({ ...limits, httpsAgent: made }));
       this.#handlers.set(by, handler);
     }
     return handler;

@@ -106,22 +106,33 @@ export class S3Store implements ObjectStore {
   }
 }
 
-/** Into memory of its own: callers hand it to threads. Ends one byte after `maxBytes`. */
-async function readBody(key: string, body: Readable, length: number | undefined, maxBytes: number): Promise<Buffer> {
+/**
+ * Into memory of its own: callers hand it to threads. Ends one byte after `maxBytes`. By events: a page comes in hundreds of
+ * TLS records, and an iterator's promises for each of them cost more than copying it.
+ */
+function readBody(key: string, body: Readable, length: number | undefined, maxBytes: number): Promise<Buffer> {
   const most = maxBytes + 1;
   let bytes = Buffer.allocUnsafeSlow(Math.min(length ?? MiB, most));
   let filled = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    // Only a body without a length needs more than was made.
-    if (filled + chunk.length > bytes.length && bytes.length < most)
-      bytes = Buffer.concat([bytes], Math.min(most, 2 * (filled + chunk.length)));
-    filled += chunk.copy(bytes, filled);
-    // Leaving the loop destroys the stream, and with it the connection.
-    if (filled >= most) return bytes;
-  }
-  if (length !== undefined && filled !== Math.min(length, most))
-    throw fail('store-unavailable', `get ${key}: wanted ${length} bytes, found ${filled}`);
-  return filled === bytes.length ? bytes : Buffer.copyBytesFrom(bytes, 0, filled);
+  return new Promise((resolve, reject) => {
+    const done = (): void => resolve(filled === bytes.length ? bytes : Buffer.copyBytesFrom(bytes, 0, filled));
+    body.on('data', (chunk: Buffer) => {
+      // Only a body without a length needs more than was made.
+      if (filled + chunk.length > bytes.length && bytes.length < most)
+        bytes = Buffer.concat([bytes], Math.min(most, 2 * (filled + chunk.length)));
+      filled += chunk.copy(bytes, filled);
+      if (filled < most) return;
+      done();
+      // The connection goes with it: nobody reads what is left.
+      body.destroy();
+    });
+    body.once('error', reject);
+    body.once('close', () => reject(Object.assign(new Error('connection closed'), { code: 'ECONNRESET' })));
+    body.once('end', () => {
+      if (length === undefined || filled === length) done();
+      else reject(fail('store-unavailable', `get ${key}: wanted ${length} bytes, found ${filled}`));
+    });
+  });
 }
 
 function checkCrc(key: string, bytes: Buffer, wanted: string | undefined): void {

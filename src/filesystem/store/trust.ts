@@ -1,10 +1,8 @@
 // Whom a connection to an object store trusts, as whom it presents itself, and through which proxy it goes. Verification
 // is never off, through a proxy neither: it carries a tunnel and sees no more than the host's name.
 import { readFileSync } from 'node:fs';
-import type { ClientRequest } from 'node:http';
 import { Agent, type AgentOptions } from 'node:https';
-import { checkServerIdentity, createSecureContext, getCACertificates } from 'node:tls';
-import { HttpsProxyAgent } from 'https-proxy-agent';
+import { createSecureContext, getCACertificates } from 'node:tls';
 import { fail } from '../../base/errors.ts';
 import type { StoreSettings } from './store.ts';
 
@@ -19,7 +17,7 @@ export type Trust = Pick<StoreSettings, 'caBundle' | 'clientCertificate' | 'clie
 const CA_VARIABLES = ['AWS_CA_BUNDLE', 'SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'] as const;
 
 /** `host` is the store's: a proxy is chosen by it. */
-export function httpsAgent(settings: Trust, host: string, env: NodeJS.ProcessEnv = process.env): Agent {
+export async function httpsAgent(settings: Trust, host: string, env: NodeJS.ProcessEnv = process.env): Promise<Agent> {
   const options: AgentOptions = {
     keepAlive: true,
     keepAliveMsecs: IDLE_SOCKET_MS,
@@ -28,24 +26,26 @@ export function httpsAgent(settings: Trust, host: string, env: NodeJS.ProcessEnv
     ...tlsOptions(settings, env),
   };
   const proxy = proxyFor(host, env);
-  return proxy === undefined ? new Agent(options) : (new TunnelAgent(proxy, options) as unknown as Agent);
+  if (proxy === undefined) return new Agent(options);
+  const { tunnelAgent } = await import('./tunnel.ts');
+  return tunnelAgent(proxy, options);
 }
 
-export function tlsOptions(settings: Trust, env: NodeJS.ProcessEnv = process.env): AgentOptions {
+function tlsOptions(settings: Trust, env: NodeJS.ProcessEnv = process.env): AgentOptions {
   const { caBundle, clientCertificate, clientKey } = settings;
   const added = [caBundle, ...CA_VARIABLES.map((name) => caFile(name, env))].filter((pem) => pem !== undefined);
-  const options: AgentOptions = {
-    minVersion: 'TLSv1.2',
-    rejectUnauthorized: true,
-    // Without additions Node shares one set of roots between all connections.
-    ...(added.length > 0 && { ca: [...getCACertificates('default'), ...added] }),
-    ...(clientCertificate && { cert: clientCertificate, key: clientKey }),
-  };
+  const options = { minVersion: 'TLSv1.2', rejectUnauthorized: true } as const;
+  // Node then shares one set of roots between all connections.
+  if (added.length === 0 && !clientCertificate) return options;
   try {
-    // Made once for all connections; reading the roots for each of them costs more than its handshake.
-    return added.length > 0 || clientCertificate
-      ? { ...options, secureContext: createSecureContext(options) }
-      : options;
+    // Made once for all connections: reading the roots costs more than a handshake, and an agent that has them as text
+    // compares all of it at each request.
+    const secureContext = createSecureContext({
+      minVersion: options.minVersion,
+      ...(added.length > 0 && { ca: [...getCACertificates('default'), ...added] }),
+      ...(clientCertificate && { cert: clientCertificate, key: clientKey }),
+    });
+    return { ...options, secureContext };
   } catch (thrown) {
     throw fail('bad-input', `TLS settings of the object store: ${(thrown as Error).message}`, {
       hint: 'wanted PEM text: certificates of authorities; a client certificate and its key',
@@ -60,36 +60,6 @@ function caFile(name: (typeof CA_VARIABLES)[number], env: NodeJS.ProcessEnv): st
     return readFileSync(path, 'utf8');
   } catch (thrown) {
     throw fail('bad-input', `${name}: cannot read ${path}: ${(thrown as Error).message}`, { cause: thrown });
-  }
-}
-
-/** The library takes its options for the way to the proxy; what is inside the tunnel needs them, and the store's name. */
-class TunnelAgent extends HttpsProxyAgent<string> {
-  readonly #inside: AgentOptions;
-
-  constructor(proxy: string, options: AgentOptions) {
-    super(proxy, { ...options });
-    this.#inside = options;
-  }
-
-  /** Always: the library looks at the call stack instead, and pools sockets under names that it does not find again. */
-  override isSecureEndpoint(): boolean {
-    return true;
-  }
-
-  override connect(
-    request: ClientRequest,
-    options: Parameters<HttpsProxyAgent<string>['connect']>[1],
-  ): ReturnType<HttpsProxyAgent<string>['connect']> {
-    const { minVersion, rejectUnauthorized, ca, cert, key, secureContext } = this.#inside;
-    const tls = { minVersion, rejectUnauthorized, ca, cert, key, secureContext };
-    return super.connect(request, {
-      ...options,
-      ...tls,
-      // An address is not a server name, and without one the proxy's own name would be compared.
-      checkServerIdentity: (_: string, certificate: Parameters<typeof checkServerIdentity>[1]) =>
-        checkServerIdentity(options.host ?? '', certificate),
-    } as typeof options);
   }
 }
 
