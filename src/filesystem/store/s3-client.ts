@@ -40,7 +40,24 @@ export function connectS3(address: S3Address, settings: StoreSettings, region: s
     requestHandler: new GuardedHandler(settings) as unknown as NodeHttpHandler,
     logger: { debug() {}, info() {}, warn() {}, error() {} },
   });
+  if (address.noChecksum !== true && CHECKSUMMED.has(settings.storage)) askForChecksums(client);
   return { client, provided: credentials === undefined };
+}
+
+/** Whose servers are known to take the header; others might refuse what they do not know. */
+const CHECKSUMMED: ReadonlySet<string> = new Set(['s3', 'minio']);
+
+/** Told by a header: the SDK's own switch for it also puts a stream of its own before the body. */
+function askForChecksums(client: S3Client): void {
+  client.middlewareStack.add(
+    (next, { commandName }) =>
+      (args) => {
+        const { headers } = args.request as { headers: Record<string, string> };
+        if (commandName === 'GetObjectCommand') headers['x-amz-checksum-mode'] = 'ENABLED';
+        return next(args);
+      },
+    { step: 'build', name: 'askForChecksums' },
+  );
 }
 
 /** Undefined: the SDK's chain (environment, profiles, web identity, container, instance), which also renews them. */

@@ -69,10 +69,15 @@ async function sendParts(upload: Upload, size: number, read: ReadAt): Promise<Co
   const work = async (): Promise<void> => {
     for (let index = next++; index < count; index = next++) {
       const bytes = await read(index * length, Math.min(length, size - index * length));
-      parts[index] = await sendPart(upload, index + 1, bytes);
+      parts[index] = await sendPart(upload, index + 1, bytes).catch((thrown: unknown) => {
+        next = count;
+        throw thrown;
+      });
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  // All must have ended before the upload is aborted: a part that arrives later would stay.
+  const ended = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
+  for (const each of ended) if (each.status === 'rejected') throw each.reason;
   return parts;
 }
 
@@ -82,9 +87,9 @@ async function sendPart(
   number: number,
   bytes: Buffer,
 ): Promise<CompletedPart> {
-  const { ETag, ChecksumCRC32 } = await retry(
+  const { ETag } = await retry(
     () => {
-      const checksums = understood.checksums([bytes]);
+      const checksums = understood.ofPart(bytes);
       return bucket.call(attempt, bytes.length, (client, options) => {
         const part = { Bucket: bucket.name, Key: attempt.object, UploadId: id, PartNumber: number };
         const body = { Body: bodyOf(bucket, [bytes]), ContentLength: bytes.length };
@@ -94,5 +99,5 @@ async function sendPart(
     storeRetry,
     attempt.signal,
   );
-  return { PartNumber: number, ETag, ...(ChecksumCRC32 && { ChecksumCRC32 }) };
+  return { PartNumber: number, ETag };
 }

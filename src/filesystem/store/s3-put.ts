@@ -34,6 +34,11 @@ export class Understood {
     };
   }
 
+  /** Of a part: MD5 is known everywhere, and another one must have been agreed upon for the whole upload. */
+  ofPart(bytes: Buffer): Checksums {
+    return this.#none ? {} : { ContentMD5: md5Of([bytes]) };
+  }
+
   /** After a put: a store that checks CRC-32 says so by repeating it. */
   learn(sent: Checksums, answered: Checksums): void {
     if (sent.ChecksumCRC32 !== undefined) this.crc32 ??= answered.ChecksumCRC32 === sent.ChecksumCRC32;
