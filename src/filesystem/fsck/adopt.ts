@@ -3,7 +3,7 @@
 import { hasCode } from '../../base/errors.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import type { LedgerEntry } from '../../base/words.ts';
-import { ledgerOf } from '../meta/chunk.ts';
+import { ledgerOf } from '../meta/chunk-view.ts';
 import { putSetting } from '../meta/ledger-setting.ts';
 import { bigintAt } from '../meta/rows.ts';
 import { type OpenedVolume, openVolume } from '../open.ts';

@@ -1,7 +1,7 @@
 // Opens pages of a volume one by one, for checks: no metadata session, nothing cached, nothing written.
 import { fail } from '../../base/errors.ts';
 import { log } from '../../base/log.ts';
-import { ledgerOf } from '../meta/chunk.ts';
+import { ledgerOf } from '../meta/chunk-view.ts';
 import type { VolumeSetting } from '../meta/read-setting.ts';
 import { hasOurTables } from '../meta/schema.ts';
 import type { KeySource } from '../options.ts';

@@ -1,15 +1,15 @@
-// Chunks: reading the records of one with their ledger rows, and committing slices whose pages are in the store.
+// Chunks: their rows, and committing slices whose pages are in the store.
 
 import { later } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import type { LedgerEntry } from '../../base/words.ts';
 import { type Change, change, type Op, type Query, query, type Row, read, write } from '../sql/op.ts';
 import type { MetaContext } from './context.ts';
-import type { Appended, ChunkGrowth, ChunkView, SliceCommit } from './meta.ts';
+import type { Appended, ChunkGrowth, SliceCommit } from './meta.ts';
 import { chunkOf, larger, offsetOf, posInChunk } from './position.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { bigintAt, bytesAt, numberAt } from './rows.ts';
-import { decodeSlices, encodeSlices, hole, RECORD } from './slices.ts';
+import { encodeSlices, hole, RECORD } from './slices.ts';
 import { nodeById, updateNode } from './statements.ts';
 import { type Attr, CHUNK_SIZE, type Ino, MAX_LENGTH, NodeType, type Slice, type SliceId } from './types.ts';
 import { fileGrowth, growingFile } from './usage.ts';
@@ -59,31 +59,12 @@ export const insertLedgerEntry = (entry: LedgerEntry): Change =>
     entry.pageKey,
   );
 
-/** Slices in one statement: a list of thousands would come near the bounds of databases. */
-const LEDGER_GROUP = 512;
-
-/** The rows of all these slices, in few statements with few different texts: a chunk can have thousands of slices. */
-export function ledgerOf(ids: readonly SliceId[]): Query<LedgerEntry>[] {
-  const queries: Query<LedgerEntry>[] = [];
-  for (let at = 0; at < ids.length; at += LEDGER_GROUP) queries.push(ledgerOfGroup(ids.slice(at, at + LEDGER_GROUP)));
-  return queries;
-}
-
 /** One of these, made as long as the next power of two by repetition: each length is a statement of its own. */
-function oneOf(values: readonly bigint[]): { readonly list: string; readonly params: readonly bigint[] } {
+export function oneOf(values: readonly bigint[]): { readonly list: string; readonly params: readonly bigint[] } {
   const [first = 0n] = values;
   const length = 2 ** Math.ceil(Math.log2(Math.max(values.length, 1)));
   const params = [...values, ...new Array<bigint>(length - values.length).fill(first)];
   return { list: `(${params.map(() => '?').join(', ')})`, params };
-}
-
-function ledgerOfGroup(ids: readonly SliceId[]): Query<LedgerEntry> {
-  const { list, params } = oneOf(ids);
-  return query(
-    `SELECT slice_id, indx, tag, page_key FROM pageseal_page WHERE slice_id IN ${list} ORDER BY slice_id, indx`,
-    params,
-    (row) => ({ sliceId: bigintAt(row, 0), indx: numberAt(row, 1), tag: bytesAt(row, 2), pageKey: bytesAt(row, 3) }),
-  );
 }
 
 /** How many records a chunk row has. */
@@ -116,21 +97,6 @@ const recordsFromEnd = (ino: Ino, more: number): Query<ChunkRecords> =>
     [ino, BigInt(more)],
     decodeRecords,
   );
-
-const nodeExists = (ino: Ino): Query<bigint> =>
-  query('SELECT inode FROM jfs_node WHERE inode = ?', [ino], (row) => bigintAt(row, 0));
-
-/** Records in commit order. `ledger` is false for volumes without our tables or without pages that are sealed. */
-export function* readChunk(ino: Ino, indx: number, ledger: boolean): Op<ChunkView> {
-  const [[bytes], [exists]] = yield* read(chunkRow(ino, indx), nodeExists(ino));
-  if (exists === undefined) throw fail('ENOENT', `read chunk ${indx} of inode ${ino}: it is gone`);
-  if (bytes === undefined) return { slices: [], ledger: [] };
-  const slices = decodeSlices(bytes, `chunk ${indx} of inode ${ino}`);
-  const ids = [...new Set(slices.map((slice) => slice.id))].filter((id) => id !== 0n);
-  if (!ledger || ids.length === 0) return { slices, ledger: [] };
-  const entries = yield* read(...ledgerOf(ids));
-  return { slices, ledger: entries.flat() };
-}
 
 export function* chunkIndexes(ino: Ino, from: number, limit: number): Op<number[]> {
   if (from > MAX_INDX) return [];

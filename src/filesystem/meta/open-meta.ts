@@ -5,7 +5,8 @@ import type { Outages } from '../../base/outage.ts';
 import type { OnProgress } from '../../base/progress.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Engine, read } from '../sql/op.ts';
-import { chunkIndexes, commitAppended, commitSlices, readChunk } from './chunk.ts';
+import { chunkIndexes, commitAppended, commitSlices } from './chunk.ts';
+import { readChunk } from './chunk-view.ts';
 import { type CloneArgs, type Cloned, clone } from './clone.ts';
 import { abandonOp, type CompactionMeta, type Replacement, replaceRecords } from './compaction.ts';
 import { copyRange } from './copy-range.ts';
@@ -192,7 +193,8 @@ class VolumeMeta extends Namespace implements OpenedMeta {
   }
 
   readChunk(ino: Ino, indx: number): Promise<ChunkView> {
-    return this.#state.engine.view(() => readChunk(ino, indx, this.#ledger));
+    const { engine } = this.#state;
+    return engine.view(() => readChunk(ino, indx, this.#ledger, engine.dialect));
   }
 
   chunkIndexes(ino: Ino, from: number, limit: number): Promise<number[]> {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorCode, hasCode } from '../../../src/base/errors.ts';
 import type { LedgerEntry } from '../../../src/base/words.ts';
-import { readChunk } from '../../../src/filesystem/meta/chunk.ts';
+import { readChunk } from '../../../src/filesystem/meta/chunk-view.ts';
 import type { SliceCommit } from '../../../src/filesystem/meta/meta.ts';
 import type { OpenedMeta } from '../../../src/filesystem/meta/open-meta.ts';
 import { encodeSlices } from '../../../src/filesystem/meta/slices.ts';
@@ -273,7 +273,7 @@ test('data of a removed file goes: references, objects, rows; shared and damaged
 test('the ledger of a chunk of a thousand slices takes three statements, not a thousand', () => {
   const ids = Array.from({ length: 1100 }, (_, i) => BigInt(i + 1));
   const bytes = encodeSlices(ids.map((id) => ({ pos: 0, id, size: 1, off: 0, len: 1 })));
-  const op = readChunk(2n, 0, true);
+  const op = readChunk(2n, 0, true, 'sqlite');
   op.next();
   const flight = op.next([[bytes], [2n]]).value as Flight;
   assert.ok(flight.kind === 'read');
