@@ -14,6 +14,10 @@ export const sizes = {
   kills: size(5, 100),
   /** Points of a scenario at which a process is killed. */
   killPoints: size(8, 100_000),
+  /** Operations, appends and moves of directories by each of a dozen workers that meet at the same names. */
+  contendedSteps: size(150, 8_000),
+  contendedAppends: size(40, 1_000),
+  contendedMoves: size(60, 2_000),
   /** Programs on a mount: whether git gets most of node_modules, SQLite's transactions per process, pgbench, C sources. */
   wholeRepository: long,
   transactions: size(25, 2_000),

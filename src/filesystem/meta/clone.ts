@@ -8,7 +8,7 @@ import { ruleById } from './acl-rows.ts';
 import { type CloneHow, checkReadable, clonedAttr, copyOf, mayDo } from './clone-node.ts';
 import type { MetaContext } from './context.ts';
 import { attachDetached, insertDetached, noAnswer, removeDetached, renewDetached } from './detached.ts';
-import { checkTrees } from './limits.ts';
+import { checkLimits } from './limits.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { ancestors, treeUsage } from './namespace-statements.ts';
 import { nodeDelta } from './outcome.ts';
@@ -16,7 +16,7 @@ import { checkInto, inTrash, isRoot, isTrash } from './permission.ts';
 import { readdirOp } from './readdir.ts';
 import { References } from './references.ts';
 import type { Outcome, Reply } from './request.ts';
-import { edgeByName, insertEdge, nodeById, touch } from './statements.ts';
+import { edgeByName, insertEdge, nodeById, touchEntered } from './statements.ts';
 import { type Attr, type Dirent, type Ino, NodeType } from './types.ts';
 import { weightOf } from './usage.ts';
 import { type Delta, noDelta, plus, type UsageDelta } from './usage-rows.ts';
@@ -116,7 +116,12 @@ function* cloneFile(ctx: MetaContext, args: CloneArgs, ino: Ino): Op<Outcome<Att
   const changes = yield* copyOf(source, copy, references);
   const usage = nodeDelta(copy, 1n, { directory: parent, quotas: parent, volume: true });
   yield* ctx.usage.checkAnew(parent, usage);
-  yield* write(...changes, insertEdge(parent, name, ino, copy.type), ...references.changes(), touch(parent, now));
+  yield* write(
+    ...changes,
+    insertEdge(parent, name, ino, copy.type),
+    ...references.changes(),
+    touchEntered(parent, now),
+  );
   return { answer: copy, usage: [usage] };
 }
 
@@ -227,8 +232,12 @@ function* attach(ctx: MetaContext, args: CloneArgs, ino: Ino, made: Delta): Op<O
   const { parent, name } = args;
   yield* checkPlace(args);
   const limits = yield* read(...ctx.usage.limitsOf({ directory: parent }));
-  yield* checkTrees(limits.flat(), made);
-  yield* write(insertEdge(parent, name, ino, NodeType.directory), attachDetached(ino), touch(parent, nowNs(), 1));
+  yield* checkLimits(limits.flat(), made);
+  yield* write(
+    insertEdge(parent, name, ino, NodeType.directory),
+    attachDetached(ino),
+    touchEntered(parent, nowNs(), 1),
+  );
   const itself = { directory: parent, ...weightOf({ type: NodeType.directory, length: 0n }) };
   return { answer: undefined, usage: [itself, { quotas: parent, ...made }] };
 }

@@ -9,14 +9,13 @@ import { checkName, checkTarget, isReserved, shown } from './names.ts';
 import { type Done, done, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
 import { checkInto, inheritGroup, MODE_BITS } from './permission.ts';
 import {
-  childByName,
-  edgeByName,
+  entryByName,
   insertDirStats,
   insertEdge,
   insertNode,
   insertSymlink,
   nodeById,
-  touch,
+  touchEntered,
 } from './statements.ts';
 import { type Attr, type Ino, NodeFlag, NodeType } from './types.ts';
 import { growingDirectory } from './usage.ts';
@@ -43,19 +42,17 @@ export const createOp = (env: NamespaceEnv, caller: Caller, args: CreateArgs): (
   checkName(name);
   if (node.type === NodeType.symlink) checkTarget(node.target);
   return function* () {
-    const [parents, edges, children, rules, ...limits] = yield* read(
+    const [parents, [entry], rules, ...limits] = yield* read(
       nodeById(parent),
-      edgeByName(parent, name),
-      childByName(parent, name),
+      entryByName(parent, name),
       env.enableAcl && node.type !== NodeType.symlink ? defaultRuleOf(parent) : undefined,
       ...env.usage.limitsOf(growingDirectory(parent, caller)),
     );
     const [directory] = parents;
     checkInto(directory, parent);
-    const [existing] = children;
-    if (args.openExisting === true && existing?.type === NodeType.file)
-      return done(env, { attr: existing, created: false });
-    if (edges.length > 0 || isReserved(parent, name))
+    if (args.openExisting === true && entry?.node?.type === NodeType.file)
+      return done(env, { attr: entry.node, created: false });
+    if (entry !== undefined || isReserved(parent, name))
       throw fail('EEXIST', `make ${shown(name)} in directory ${parent}: the name is taken`);
 
     const plain = newAttr(env, caller, args, directory);
@@ -70,7 +67,7 @@ export const createOp = (env: NamespaceEnv, caller: Caller, args: CreateArgs): (
       insertEdge(parent, name, ino, attr.type),
       ...(node.type === NodeType.symlink ? [insertSymlink(ino, node.target)] : []),
       ...(isDirectory ? [insertDirStats(ino)] : []),
-      touch(parent, env.now(), isDirectory ? 1 : 0),
+      touchEntered(parent, env.now(), isDirectory ? 1 : 0),
     );
     return done(env, { attr, created: true }, { usage: [usage], rule });
   };

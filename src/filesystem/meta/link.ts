@@ -2,11 +2,11 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Op, read, write } from '../sql/op.ts';
-import { checkTrees } from './limits.ts';
+import { checkLimits } from './limits.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { type Done, done, type NamespaceEnv, nodeDelta } from './outcome.ts';
 import { checkInto, checkLoose, inTrash } from './permission.ts';
-import { edgeByName, insertEdge, nodeById, touch, updateNode } from './statements.ts';
+import { edgeByName, insertEdge, nodeById, touchEntered, updateNode } from './statements.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
 
 /** nlink is a signed 32-bit column in PostgreSQL. */
@@ -40,11 +40,11 @@ export const linkOp = (
     const linksInTrash = node.linksInTrash ?? (inTrash(node) ? 1 : 0);
     const attr: Attr = { ...node, nlink: node.nlink + 1, parent: 0n, ctime: now, linksInTrash };
     const usage = nodeDelta(node, 1n, { directory: parent, quotas: parent });
-    yield* checkTrees(limits.flat(), usage);
+    yield* checkLimits(limits.flat(), usage);
     yield* write(
       updateNode(ino, { nlink: attr.nlink, parent: attr.parent, ctime: now }),
       insertEdge(parent, name, ino, node.type),
-      touch(parent, now),
+      touchEntered(parent, now),
     );
     return done(env, attr, { usage: [usage] });
   };

@@ -40,7 +40,7 @@ export const addPendingOwner = (sid: bigint, { kind, id }: Owner, { space, inode
 export const pendingOwners = (sid: bigint, everyone: boolean, limit: number): Query<PendingOwner> =>
   query(
     `SELECT sid, qtype, qkey, space, inodes FROM pageseal_owner_usage
-     ${everyone ? '' : 'WHERE sid = ? OR sid NOT IN (SELECT s.sid FROM jfs_session2 s)'} LIMIT ${limit} FOR UPDATE`,
+     ${everyone ? '' : 'WHERE sid = ? OR sid NOT IN (SELECT s.sid FROM jfs_session2 s)'} ORDER BY sid, qtype, qkey LIMIT ${limit} FOR UPDATE`,
     everyone ? [] : [sid],
     (row) => ({
       sid: bigintAt(row, 0),

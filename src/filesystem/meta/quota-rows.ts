@@ -32,7 +32,6 @@ export const decodeQuota = (row: Row, at: number): Quota => ({
   usedInodes: bigintAt(row, at + 3),
 });
 const decodeRow = (row: Row): QuotaRow => ({ ino: bigintAt(row, 0), ...decodeQuota(row, 1) });
-const sum = (expression: string): string => `CAST(COALESCE(SUM(${expression}), 0) AS BIGINT)`;
 const decodePair = (row: Row): Used => ({ space: bigintAt(row, 0), inodes: bigintAt(row, 1) });
 
 export const anyQuota: Query<Ino> = query('SELECT inode FROM jfs_dir_quota LIMIT 1', [], (row) => bigintAt(row, 0));
@@ -104,13 +103,6 @@ const PENDING_BELOW = `WITH RECURSIVE up(start, inode, depth) AS (
    WHERE up.inode <> ? AND n.parent > 0 AND n.inode <> 1 AND n.inode < ${TRASH} AND up.depth < 4096)`;
 const IS_BELOW = 'u.inode IN (SELECT start FROM up WHERE up.inode = ?)';
 
-export const pendingBelow = (ino: Ino): Query<Used> =>
-  query(
-    `${PENDING_BELOW} SELECT ${sum('u.tree_space')}, ${sum('u.tree_inodes')} FROM pageseal_usage u WHERE ${IS_BELOW}`,
-    [ino, ino],
-    decodePair,
-  );
-
 const withPending = (column: string, pending: string): string =>
   `CAST(q.${column} + (SELECT COALESCE(SUM(u.${pending}), 0) FROM pageseal_usage u WHERE ${IS_BELOW}) AS BIGINT)`;
 
@@ -130,7 +122,7 @@ export const exactQuota = (ino: Ino): Query<QuotaRow> =>
 export const pendingOf = (parent: Ino, name: Buffer): Query<Used> =>
   query(
     `SELECT u.tree_space, u.tree_inodes FROM pageseal_usage u WHERE (u.tree_space <> 0 OR u.tree_inodes <> 0)
-     AND u.inode = (SELECT e.inode FROM jfs_edge e WHERE e.parent = ? AND e.name = ? AND e.type = 2) FOR UPDATE`,
+     AND u.inode = (SELECT e.inode FROM jfs_edge e WHERE e.parent = ? AND e.name = ? AND e.type = 2) ORDER BY u.sid FOR UPDATE`,
     [parent, name],
     decodePair,
   );
@@ -143,6 +135,15 @@ const DOWN = `WITH RECURSIVE down (inode) AS (SELECT CAST(? AS BIGINT) UNION
   SELECT e.inode FROM jfs_edge e JOIN down ON e.parent = down.inode WHERE e.type = 2)`;
 const BELOW = 'FROM down JOIN jfs_edge e ON e.parent = down.inode JOIN jfs_node n ON n.inode = e.inode';
 const PENDING = 'FROM pageseal_usage u JOIN down d ON d.inode = u.inode';
+
+/** What is below a directory, and what of it is pending; of one moment. */
+export const treeAndPending = (ino: Ino): Query<{ readonly below: Used; readonly pending: Used }> =>
+  query(
+    `${DOWN} SELECT (SELECT ${sumOf(NODE_SPACE)} ${BELOW}), (SELECT COUNT(*) ${BELOW}),
+       (SELECT ${sumOf('u.tree_space')} ${PENDING}), (SELECT ${sumOf('u.tree_inodes')} ${PENDING})`,
+    [ino],
+    (row) => ({ below: decodePair(row), pending: { space: bigintAt(row, 2), inodes: bigintAt(row, 3) } }),
+  );
 
 /** Absent limits stay as they are. */
 export interface Limits {

@@ -2,16 +2,25 @@
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Change, change, must, type Op, read, write } from '../sql/op.ts';
-import { checkTrees, type TreeLimit } from './limits.ts';
+import { asLimit, checkLimits, type TreeLimit } from './limits.ts';
 import { checkName, isReserved, shown } from './names.ts';
-import { ancestorsFor, childrenOf, lockedChildren, treeUsage } from './namespace-statements.ts';
+import { ancestorsFor, childrenOf, lockedChildren } from './namespace-statements.ts';
 import { type Done, done, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
 import { checkInto, checkLoose, checkOutOf, checkSticky, inTrash, isTrash } from './permission.ts';
-import { pendingBelow, type Used } from './quota-rows.ts';
+import { treeAndPending, treeLimits, type Used } from './quota-rows.ts';
 import { type Known, type Leaving, leave, type Removal, remove } from './removal.ts';
-import { deleteEdge, type Edge, edgeByName, nodeById, touch, updateNode } from './statements.ts';
+import {
+  deleteEdge,
+  deleteLooseEdge,
+  type Edge,
+  edgeByName,
+  nodeById,
+  touch,
+  touchEntered,
+  updateNode,
+} from './statements.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
-import { rebuildDirStats, type UsageDelta } from './usage-rows.ts';
+import { lockTree, rebuildDirStats, type UsageDelta } from './usage-rows.ts';
 
 /** Flags of renameat2(2). */
 export const RENAME_NOREPLACE = 1;
@@ -73,13 +82,35 @@ export const renameOp = (env: NamespaceEnv, caller: Caller, args: RenameArgs): (
   };
 };
 
-/** All in one flight. Nothing of the trees is asked for where both names lie in one directory. */
+/** Looks at names that others are changing. */
+const LOOKS = 3;
+
+/**
+ * The nodes are locked first, so nobody moves them when their names are looked at after that: unless a name has got
+ * another node while its first one was waited for. Then it is locked, too.
+ */
 function* readSides(env: NamespaceEnv, caller: Caller, args: RenameArgs): Op<Sides> {
+  for (let look = 1; ; look++) {
+    const sides = yield* lookAt(env, caller, args);
+    if (sides.settled || look === LOOKS) {
+      const { source, ...rest } = sides;
+      if (source !== undefined) return { ...rest, source };
+      throw fail('ENOENT', `rename ${shown(args.name)} in directory ${args.parent}: no such entry`);
+    }
+  }
+}
+
+/** `settled`: what stands behind the names is locked. */
+type Look = Omit<Sides, 'source'> & { readonly source: Attr | undefined; readonly settled: boolean };
+
+/** All in one flight. Nothing of the trees is asked for where both names lie in one directory. */
+function* lookAt(env: NamespaceEnv, caller: Caller, args: RenameArgs): Op<Look> {
   const { parent, name, newParent, newName, flags } = args;
   const apart = parent !== newParent;
   const exchanges = flags === RENAME_EXCHANGE;
   const leaving = leave(env, newParent, newName);
-  const [nodes, [sourceEdge], [targetEdge], [from], [to], inTarget, ...more] = yield* read(
+  const [turn, nodes, [sourceEdge], [targetEdge], [from], [to], inTarget, ...more] = yield* read(
+    apart ? lockTree(parent, name, newParent, newName) : undefined,
     lockedChildren(parent, name, newParent, newName),
     edgeByName(parent, name),
     edgeByName(newParent, newName),
@@ -95,16 +126,22 @@ function* readSides(env: NamespaceEnv, caller: Caller, args: RenameArgs): Op<Sid
   );
   checkOutOf(caller, from, parent);
   checkInto(to, newParent, restores(args));
-  const source = nodes.find(({ ino }) => ino === sourceEdge?.ino);
-  if (source === undefined) throw fail('ENOENT', `rename ${shown(name)} in directory ${parent}: no such entry`);
+  if (sourceEdge === undefined) throw fail('ENOENT', `rename ${shown(name)} in directory ${parent}: no such entry`);
+  const source = nodes.find(({ ino }) => ino === sourceEdge.ino);
   const target = nodes.find(({ ino }) => ino === targetEdge?.ino);
   const [quotas, aboveTo, aboveFrom, taken, pending, sessions] = more;
-  const above = (directory: Ino): TreeLimit[] =>
-    quotas.flatMap(({ origin, quota }) => (origin === directory ? [{ of: 'tree', quota }] : []));
+  const above = (directory: Ino): TreeLimit[] => {
+    const ask = asLimit(treeLimits(directory, 'directory'), (quota) => ({ of: 'tree', quota }));
+    return quotas.flatMap(({ origin, quota }) => (origin === directory ? [{ of: 'tree', quota, ask }] : []));
+  };
   return {
     ...{ from, to, source, target, targetEdge, targetHasEntries: inTarget.length > 0 },
     ...{ quotas: { from: above(parent), to: above(newParent) }, above: { from: aboveFrom, to: aboveTo } },
     ...{ leaving, known: { taken, pending, sessions } },
+    settled:
+      source !== undefined &&
+      target?.ino === targetEdge?.ino &&
+      (!apart || turn.length > 0 || !(isDirectory(source) || (exchanges && isDirectory(target)))),
   };
 }
 
@@ -122,15 +159,16 @@ function* replace(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: read
     if (removal instanceof Missing) return { answer: removal };
     replaced = removal;
   }
+  const takeEdge = target === undefined ? deleteLooseEdge : deleteEdge;
   yield* write(
     ...inOrder(replaced.changes, sourceUpdate(env, source, from, to), source, target),
-    ...(targetEdge === undefined ? [] : [deleteEdge(newParent, newName, targetEdge.ino)]),
+    ...(targetEdge === undefined ? [] : [takeEdge(newParent, newName, targetEdge.ino)]),
     // It has lost its sums, and what comes may be just what is pending to have gone from it: they begin before it comes.
     ...(inTrash(to) ? [rebuildDirStats(to.ino)] : []),
     moveEdge(args, source.ino),
     // A directory lost its sums when it went into the trash.
     ...(isTrash(from.ino) && isDirectory(source) ? [rebuildDirStats(source.ino)] : []),
-    ...touchParents(env, sides, {
+    ...touchParents(env, args, sides, {
       from: -directories(source),
       // It gains a link by the source and loses one by a replaced directory.
       to: directories(source) - directories(targetEdge),
@@ -150,7 +188,7 @@ function* exchange(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: rea
     ...inOrder([sourceUpdate(env, target, to, from)], sourceUpdate(env, source, from, to), source, target),
     turnEdge(args.parent, args.name, source, target),
     turnEdge(args.newParent, args.newName, target, source),
-    ...touchParents(env, sides, { from: links, to: -links }),
+    ...touchParents(env, args, sides, { from: links, to: -links }),
   );
   const usage = [...entriesMoved(from, to, source), ...entriesMoved(to, from, target), ...moves];
   return done(env, undefined, { usage });
@@ -188,18 +226,21 @@ function checkLoops({ from, to, source, target, above }: Sides): void {
 
 /**
  * What moves between quota trees: a file with its entry, a directory with everything below it, which takes a flight to be
- * counted. Nothing does where the same quotas are above both. What is pending below a directory moves with it by itself:
- * it will be added to the quotas that are above it then.
+ * counted, and which nobody adds up or sets a quota during. Nothing does where the same quotas are above both; of a file
+ * that is not certain, since a quota may be set just now. What is pending below a directory moves with it by itself: it
+ * will be added to the quotas that are above it then.
  */
 function* checkQuotas(sides: Sides, exchange: boolean): Op<UsageDelta[]> {
   const { from, to, source, target, quotas } = sides;
+  if (from.ino === to.ino) return [];
   const [before, after] = [quotaInodes(quotas.from), quotaInodes(quotas.to)];
-  if (before.size === after.size && [...before].every((ino) => after.has(ino))) return [];
+  const same = before.size === after.size && [...before].every((ino) => after.has(ino));
+  if (same && (isDirectory(source) || (exchange && isDirectory(target)))) return [];
   const forth = yield* moving(source);
   const back = exchange && target !== undefined ? yield* moving(target) : undefined;
   const growth = minus(forth.all, back?.all);
-  yield* checkTrees(quotas.to, growth, before);
-  yield* checkTrees(quotas.from, minus(nothing, growth), after);
+  yield* checkLimits(quotas.to, growth, before);
+  yield* checkLimits(quotas.from, minus(nothing, growth), after);
   const moved = minus(forth.counted, back?.counted);
   const deltas = [{ length: 0n, ...moved, quotas: to.ino }];
   // Nothing in the trash counts towards quotas.
@@ -216,7 +257,8 @@ const minus = (a: Used, b: Used = nothing): Used => ({ space: a.space - b.space,
 function* moving(node: Attr): Op<{ readonly all: Used; readonly counted: Used }> {
   const { space, inodes } = nodeDelta(node, 1n, {});
   if (!isDirectory(node)) return { all: { space, inodes }, counted: { space, inodes } };
-  const [[below = nothing], [pending = nothing]] = yield* read(treeUsage(node.ino), pendingBelow(node.ino));
+  const [[tree]] = yield* read(treeAndPending(node.ino));
+  const { below = nothing, pending = nothing } = tree ?? {};
   const all = { space: space + below.space, inodes: inodes + below.inodes };
   return { all, counted: minus(all, pending) };
 }
@@ -260,14 +302,21 @@ const turnEdge = (parent: Ino, name: Buffer, was: Attr, becomes: Attr): Change =
   );
 
 /** Lower inode first, once when they are the same. Trash directories keep their links and times. */
-function touchParents(env: NamespaceEnv, { from, to }: Sides, links: { from: number; to: number }): Change[] {
+function touchParents(
+  env: NamespaceEnv,
+  args: RenameArgs,
+  { from, to }: Sides,
+  links: { from: number; to: number },
+): Change[] {
   const now = env.now();
-  if (from.ino === to.ino) return [touch(from.ino, now, links.from + links.to)];
+  const enter = restores(args) ? touch : touchEntered;
+  if (from.ino === to.ino) return [enter(from.ino, now, links.from + links.to)];
+  const leave = args.flags === RENAME_EXCHANGE ? touchEntered : touch;
   const both = [
-    ...(isTrash(from.ino) ? [] : [{ ino: from.ino, links: links.from }]),
-    { ino: to.ino, links: links.to },
+    ...(isTrash(from.ino) ? [] : [{ ino: from.ino, touched: leave(from.ino, now, links.from) }]),
+    { ino: to.ino, touched: enter(to.ino, now, links.to) },
   ].sort((a, b) => (a.ino < b.ino ? -1 : 1));
-  return both.map((one) => touch(one.ino, now, one.links));
+  return both.map(({ touched }) => touched);
 }
 
 /** The figures of both directories; quotas are checkQuotas' part. */

@@ -7,7 +7,7 @@ import { childrenOf, lockedChild } from './namespace-statements.ts';
 import { type Done, done, Missing, type NamespaceEnv } from './outcome.ts';
 import { checkLoose, checkOutOf, checkSticky, isTrash } from './permission.ts';
 import { leave, remove } from './removal.ts';
-import { deleteEdge, edgeByName, nodeById, touch } from './statements.ts';
+import { deleteEdge, deleteLooseEdge, edgeByName, nodeById, touch } from './statements.ts';
 import { type Ino, NodeType } from './types.ts';
 
 export const rmdirOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: Buffer): (() => Op<Done<void>>) => {
@@ -34,7 +34,7 @@ export const rmdirOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: Bu
     if (node !== undefined) checkLoose(node);
     if (children.length > 0) throw fail('ENOTEMPTY', `remove ${shown(name)} in directory ${parent}: it has entries`);
     if (node === undefined) {
-      yield* write(deleteEdge(parent, name, edge.ino), ...touched);
+      yield* write(deleteLooseEdge(parent, name, edge.ino), ...touched);
       return done(env, undefined);
     }
     checkSticky(caller, directory, node);

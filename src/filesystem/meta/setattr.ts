@@ -4,7 +4,7 @@ import type { Caller } from '../../base/words.ts';
 import { type Flight, type Op, read, write } from '../sql/op.ts';
 import { type AclRule, chmodRule, ruleBits } from './acl.ts';
 import { accessRuleOf, findRule, type KnownRule } from './acl-rows.ts';
-import { checkOwners } from './limits.ts';
+import { checkLimits } from './limits.ts';
 import { type Done, done, Missing, type NamespaceEnv, ownedBy } from './outcome.ts';
 import { OwnerKind, type OwnerRef } from './owner-rows.ts';
 import {
@@ -54,7 +54,7 @@ export const setattrOp = (env: NamespaceEnv, caller: Caller, ino: Ino, change: A
     const usage = changingHands(node, merged);
     // Root may give what is more than the other may have, as on local disks.
     const owners = isRoot(caller) ? [] : usage.flatMap(({ owner }) => owner ?? []);
-    checkOwners(limits.flat(), { space: 0n, inodes: 0n, owners });
+    yield* checkLimits(limits.flat(), { space: 0n, inodes: 0n, owners });
     yield* write(updateNode(ino, { ...update, ctime: now }));
     return done(env, { ...merged, ctime: now }, { usage, rule: found });
   };

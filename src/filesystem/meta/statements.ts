@@ -3,7 +3,7 @@
 import { fail } from '../../base/errors.ts';
 import { type Change, change, must, type Query, query } from '../sql/op.ts';
 import { attrParams, bigintAt, bytesAt, decodeSeen, INSERT_NODE, nodeTypeAt, seenColumns, storedTime } from './rows.ts';
-import type { Attr, Ino, NodeType } from './types.ts';
+import { type Attr, type Ino, type NodeType, TRASH } from './types.ts';
 
 const lockSuffix = (lock: boolean): string => (lock ? ' FOR UPDATE' : '');
 
@@ -24,11 +24,19 @@ export const edgeByName = (parent: Ino, name: Buffer): Query<Edge> =>
   }));
 
 /** The node behind a name; an edge without its node row is invisible. */
-export const childByName = (parent: Ino, name: Buffer, lock = false): Query<Attr> =>
+export const childByName = (parent: Ino, name: Buffer): Query<Attr> =>
   query(
-    `SELECT ${seenColumns('n')} FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ? AND e.name = ?${lockSuffix(lock)}`,
+    `SELECT ${seenColumns('n')} FROM jfs_edge e JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ? AND e.name = ?`,
     [parent, name],
     (row) => decodeSeen(row),
+  );
+
+/** The edge, and its node unless that is missing; of one moment. */
+export const entryByName = (parent: Ino, name: Buffer): Query<{ readonly node: Attr | undefined }> =>
+  query(
+    `SELECT ${seenColumns('n')} FROM jfs_edge e LEFT JOIN jfs_node n ON n.inode = e.inode WHERE e.parent = ? AND e.name = ?`,
+    [parent, name],
+    (row) => ({ node: row[0] === null ? undefined : decodeSeen(row) }),
   );
 
 /** Answers a row when the directory has any edge. */
@@ -51,6 +59,17 @@ export const insertEdge = (parent: Ino, name: Buffer, ino: Ino, type: NodeType):
 export const deleteEdge = (parent: Ino, name: Buffer, ino: Ino): Change =>
   must(1, change('DELETE FROM jfs_edge WHERE parent = ? AND name = ? AND inode = ?', parent, name, ino), () =>
     fail('ENOENT', `entry of inode ${ino} in directory ${parent}: it is gone`),
+  );
+
+/** Of an edge whose node is missing; one that got there meanwhile has it looked at again. */
+export const deleteLooseEdge = (parent: Ino, name: Buffer, ino: Ino): Change =>
+  must(
+    1,
+    change(
+      'DELETE FROM jfs_edge WHERE parent = ? AND name = ? AND inode = ? AND NOT EXISTS (SELECT 1 FROM jfs_node n WHERE n.inode = ?)',
+      ...[parent, name, ino, ino],
+    ),
+    () => fail('ENOENT', `entry of inode ${ino} in directory ${parent}: it is gone`),
   );
 
 export const insertSymlink = (ino: Ino, target: Buffer): Change =>
@@ -85,9 +104,17 @@ export function updateNode(ino: Ino, update: NodeUpdate): Change {
 
 /** Times of a directory whose entries changed, and its nlink by `links` child directories; ENOENT when it is gone. */
 export function touch(ino: Ino, now: bigint, links = 0): Change {
+  return touchIf(ino, now, links, '');
+}
+
+/** The same for a directory that gets an entry: it has not gone into the trash meanwhile, either. */
+export function touchEntered(ino: Ino, now: bigint, links = 0): Change {
+  return touchIf(ino, now, links, `AND COALESCE(parent, 0) <= ${TRASH}`);
+}
+
+function touchIf(ino: Ino, now: bigint, links: number, condition: string): Change {
   const [time, rest] = storedTime(now);
-  const text =
-    'UPDATE jfs_node SET mtime = ?, mtimensec = ?, ctime = ?, ctimensec = ?, nlink = nlink + ? WHERE inode = ?';
+  const text = `UPDATE jfs_node SET mtime = ?, mtimensec = ?, ctime = ?, ctimensec = ?, nlink = nlink + ? WHERE inode = ? ${condition}`;
   return must(1, change(text, time, rest, time, rest, BigInt(links), ino), () =>
     fail('ENOENT', `directory ${ino}: it is gone`),
   );

@@ -7,7 +7,7 @@ import { lockedChild } from './namespace-statements.ts';
 import { type Done, done, Missing, type NamespaceEnv } from './outcome.ts';
 import { checkLoose, checkOutOf, checkSticky, isTrash } from './permission.ts';
 import { leave, remove } from './removal.ts';
-import { deleteEdge, edgeByName, nodeById, touch } from './statements.ts';
+import { deleteEdge, deleteLooseEdge, edgeByName, nodeById, touch } from './statements.ts';
 import { type Ino, NodeType } from './types.ts';
 
 export const unlinkOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: Buffer): (() => Op<Done<void>>) => {
@@ -30,7 +30,7 @@ export const unlinkOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: B
     const touched = isTrash(parent) ? [] : [touch(parent, env.now())];
     if (node === undefined) {
       // Invisible, but in the way of a new node of that name.
-      yield* write(deleteEdge(parent, name, edge.ino), ...touched);
+      yield* write(deleteLooseEdge(parent, name, edge.ino), ...touched);
       return done(env, undefined);
     }
     if (node.type === NodeType.directory)

@@ -55,6 +55,13 @@ export interface PendingRow {
  */
 export const lockFigures: Query<bigint> = counterValue('usedSpace', true);
 
+/** The same for a rename, if one of the names leads to a directory: nor does anybody move one into another meanwhile. */
+export const lockTree = (a: Ino, nameA: Buffer, b: Ino, nameB: Buffer): Query<bigint> => {
+  const isDirectory = 'EXISTS (SELECT 1 FROM jfs_edge e WHERE e.parent = ? AND e.name = ? AND e.type = 2)';
+  const text = `SELECT c.value FROM jfs_counter c WHERE c.name = 'usedSpace' AND (${isDirectory} OR ${isDirectory}) FOR UPDATE`;
+  return query(text, [a, nameA, b, nameB], (row) => bigintAt(row, 0));
+};
+
 /** Rides in the operation's own transaction. */
 export function addPending(sid: bigint, ino: Ino, total: Delta, directory: Delta, tree: Delta): Change {
   return change(

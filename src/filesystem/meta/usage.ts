@@ -7,16 +7,7 @@ import type { Log } from '../../base/log.ts';
 import { align4K } from '../../base/units.ts';
 import type { Caller } from '../../base/words.ts';
 import { type Change, type Engine, type Op, type Query, read, withChanges, write } from '../sql/op.ts';
-import {
-  asLimit,
-  checkOwners,
-  checkTrees,
-  checkVolume,
-  type Growth,
-  type Limit,
-  ownersOf,
-  volumeUsed,
-} from './limits.ts';
+import { asLimit, checkLimits, type Growth, type Limit, ownersOf, volumeUsed } from './limits.ts';
 import {
   addOwnerUsage,
   addPendingOwner,
@@ -28,6 +19,7 @@ import {
   ownerLimit,
   pendingOwners,
 } from './owner-rows.ts';
+import { inTrash } from './permission.ts';
 import { smaller } from './position.ts';
 import {
   addQuotaUsage,
@@ -40,7 +32,7 @@ import {
   type Used,
 } from './quota-rows.ts';
 import type { Setting } from './setting.ts';
-import { counterValue } from './statements.ts';
+import { counterValue, nodeById } from './statements.ts';
 import { type Attr, type Ino, NodeType, type VolumeUsage } from './types.ts';
 import {
   addDirStats,
@@ -49,6 +41,7 @@ import {
   type Delta,
   deletePending,
   hasStats,
+  lockFigures,
   noDelta,
   type OwnerDelta,
   pendingRows,
@@ -165,7 +158,8 @@ export class Usage {
   limitsOf({ directory, file, volume = false, owners = [] }: Growing): Query<Limit>[] {
     const { capacity, inodes, dirStats, userGroupQuota } = this.#setting();
     const asked: Query<Limit>[] = [];
-    if (volume && (capacity > 0n || inodes > 0n)) asked.push(asLimit(volumeUsed, (used) => ({ of: 'volume', used })));
+    if (volume && (capacity > 0n || inodes > 0n))
+      asked.push(asLimit(volumeUsed, (used) => ({ of: 'volume', max: { space: capacity, inodes }, used })));
     if (this.#hasOwnerLimits && userGroupQuota)
       for (const ref of owners) asked.push(asLimit(ownerLimit(ref), (owner) => ({ of: 'owner', owner })));
     const below = directory ?? file;
@@ -186,9 +180,7 @@ export class Usage {
     if (growth.space <= 0n && growth.inodes <= 0n) return;
     if (growth.space > 0n && this.#space + growth.space > MAX_SPACE)
       throw fail('ENOSPC', `lengths of all files of the volume, holes included, may sum up to ${MAX_SPACE} bytes`);
-    checkVolume(limits, this.#setting(), growth);
-    checkOwners(limits, growth);
-    yield* checkTrees(limits, growth);
+    yield* checkLimits(limits, growth);
   }
 
   /** The same with a flight of its own, for work that takes many. */
@@ -216,8 +208,10 @@ export class Usage {
       }
     }
     const sid = this.#sid();
+    // In one order, as whoever adds them to the figures locks them.
+    const ordered = [...rows].sort(([a], [b]) => (a < b ? -1 : 1));
     return [
-      ...[...rows].map(([ino, { total, directory, tree }]) => addPending(sid, ino, total, directory, tree)),
+      ...ordered.map(([ino, { total, directory, tree }]) => addPending(sid, ino, total, directory, tree)),
       ...(userGroupQuota ? ownerChanges(deltas).map(({ owner, used }) => addPendingOwner(sid, owner, used)) : []),
     ];
   }
@@ -324,21 +318,27 @@ function ownerChanges(deltas: readonly UsageDelta[]): { readonly owner: Owner; r
     add({ kind: OwnerKind.user, id: BigInt(owner.uid) }, owner);
     add({ kind: OwnerKind.group, id: BigInt(owner.gid) }, owner);
   }
-  return [...changes.values()];
+  return [...changes.values()].sort((a, b) => order(a.owner, b.owner));
 }
+
+/** That of the rows' key. */
+const order = (a: Owner, b: Owner): number => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind < b.kind ? -1 : 1);
 
 /** One transaction: rows go as their figures come. */
 function* addToFigures(sid: bigint, everyone: boolean): Op<number> {
-  const [rows, anyTree] = yield* read(pendingRows(sid, everyone, FLUSH_GROUP), anyQuota);
+  const [, rows, anyTree] = yield* read(lockFigures, pendingRows(sid, everyone, FLUSH_GROUP), anyQuota);
   if (rows.length === 0) return 0;
   const directories = rows.filter((row) => !isNone(row.directory));
   const trees = anyTree.length === 0 ? [] : rows.filter((row) => !isNone(row.tree));
   const known = yield* read(...directories.map(({ ino }) => hasStats(ino)));
   const quotas = yield* read(...trees.map(({ ino }) => quotasAbove(ino)));
-  const made = new Set(directories.filter((_, i) => known[i]?.length === 0).map(({ ino }) => ino));
+  const without = directories.filter((_, i) => known[i]?.length === 0).map(({ ino }) => ino);
+  // Locked: a directory that goes meanwhile would leave its sums behind.
+  const there = yield* read(...without.sort((a, b) => (a < b ? -1 : 1)).map((ino) => nodeById(ino, true)));
+  const made = there.flat().filter((node) => !inTrash(node));
   yield* write(
     ...addVolumeUsage(rows.reduce((sum, { total }) => plus(sum, total), noDelta)),
-    ...[...made].map(rebuildDirStats),
+    ...made.map(({ ino }) => rebuildDirStats(ino)),
     ...directories.map(({ ino, directory }) => addDirStats(ino, directory)),
     ...trees.flatMap(({ tree }, i) => (quotas[i] ?? []).map((quota) => addQuotaUsage(quota.ino, tree))),
     ...rows.map(deletePending),
@@ -348,7 +348,7 @@ function* addToFigures(sid: bigint, everyone: boolean): Op<number> {
 
 /** The same for what users and groups own. */
 function* addToOwners(sid: bigint, everyone: boolean): Op<number> {
-  const [rows] = yield* read(pendingOwners(sid, everyone, FLUSH_GROUP));
+  const [, rows] = yield* read(lockFigures, pendingOwners(sid, everyone, FLUSH_GROUP));
   if (rows.length > 0) yield* write(...rows.map(addOwnerUsage), ...rows.map(deletePendingOwner));
   return rows.length;
 }
