@@ -20,7 +20,7 @@ import {
   S_ISUID,
 } from './permission.ts';
 import { type NodeUpdate, nodeById, updateNode } from './statements.ts';
-import { type Attr, type AttrChange, type Ino, NodeFlag } from './types.ts';
+import { type Attr, type AttrChange, type Ino, NodeFlag, ROOT } from './types.ts';
 import { noDelta, type UsageDelta } from './usage-rows.ts';
 
 const WRITE = 2;
@@ -65,9 +65,9 @@ const newOwners = ({ uid, gid }: AttrChange): OwnerRef[] => [
   ...(gid === undefined ? [] : [{ kind: OwnerKind.group, id: BigInt(gid) }]),
 ];
 
-/** What one owner loses and the other gets. */
+/** What one owner loses and the other gets. The root counts for nobody. */
 function changingHands(node: Attr, merged: Attr): UsageDelta[] {
-  if (merged.uid === node.uid && merged.gid === node.gid) return [];
+  if (node.ino === ROOT || (merged.uid === node.uid && merged.gid === node.gid)) return [];
   return [
     { ...noDelta, owner: ownedBy(node, -1n) },
     { ...noDelta, owner: ownedBy(merged, 1n) },
