@@ -34,6 +34,9 @@ export const sizes = {
   fsxOperations: Number(process.env['PAGESEAL_FSX_OPERATIONS'] ?? size(20_000, 4_000_000)),
   /** Rounds of writing while both clients compact. */
   compactionRounds: size(60, 2_000),
+  /** How long each outage of a mount's store, database or network lasts, and how often all of them come. */
+  outageMs: size(3_000, 60_000),
+  outageRounds: size(1, 5),
   /** Operations on a volume with quotas, by two clients, accounts looked at after each. */
   quotaOperations: size(300, 4_000),
   /** The same by two mounts of ours and one of the original client, each. */

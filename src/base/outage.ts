@@ -96,12 +96,18 @@ export class Outage {
     this.#endAt = Math.min(this.#endAt, this.#clock.now() + ms);
   }
 
+  /** What is left of that. */
+  get endsInMs(): number {
+    return Math.max(0, this.#endAt - this.#clock.now());
+  }
+
   /**
    * Tries again while it is away, up to `forMs`; rejects as the last attempt did, and at once with what no attempt mends.
    * `signal` ends a pause with `cancelled`; it is asked for only when there is one.
    */
   outlast<T>(work: (attempt: number) => Promise<T>, forMs: number, signal?: () => AbortSignal | undefined): Promise<T> {
-    return this.watched(work(1)).catch((thrown: unknown) => this.#again(work, forMs, thrown, signal));
+    const began = this.#clock.now();
+    return this.watched(work(1)).catch((thrown: unknown) => this.#again(work, began + forMs, forMs, thrown, signal));
   }
 
   /** Takes note of how an attempt ended, and waits for nothing. */
@@ -121,15 +127,15 @@ export class Outage {
 
   async #again<T>(
     work: (attempt: number) => Promise<T>,
+    ownEnd: number,
     forMs: number,
     first: unknown,
     signal?: () => AbortSignal | undefined,
   ): Promise<T> {
-    const began = this.#clock.now();
     let thrown = first;
     for (let attempt = 1; isAwayError(thrown, this.#what); attempt++) {
       const now = this.#clock.now();
-      const until = Math.min(began + forMs, (this.#since ?? now) + forMs, this.#endAt);
+      const until = Math.min(ownEnd, (this.#since ?? now) + forMs, this.#endAt);
       if (now >= until) throw thrown;
       this.#tell(thrown);
       await this.#pause(Math.min(pauseMs(PAUSES, attempt), until - now), thrown, signal?.());
@@ -204,7 +210,7 @@ export function endWithin({ store, metadata, waits }: Outages): void {
 /** How often it is looked whether what did not end in time waits for something that is away. */
 const LOOK_MS = 1000;
 
-/** For the end of a mount: what hangs because something is away is given up, whatever attempt it is in. */
+/** For the end of a mount, after `endWithin`: what hangs because something is away is given up, whatever attempt it is in. */
 export async function unlessAway<T>(work: Promise<T>, outages: Outages, attempted: string): Promise<T> {
   const ended = new AbortController();
   try {
@@ -216,7 +222,7 @@ export async function unlessAway<T>(work: Promise<T>, outages: Outages, attempte
 
 async function giveUp(outages: Outages, attempted: string, ended: AbortSignal): Promise<never> {
   const { metadata, waits } = outages;
-  for (let ms = waits.endMs + LOOK_MS; ; ms = LOOK_MS) {
+  for (let ms = metadata.endsInMs + LOOK_MS; ; ms = LOOK_MS) {
     await metadata.moment(ms, ended);
     if (!isAway(outages)) continue;
     const [code, what] = metadata.away

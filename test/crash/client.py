@@ -5,11 +5,13 @@
 #   client.py names TOP STATE          creations, renames, links, removals, until stdin ends
 #   client.py verify TOP STATE         compares TOP with what the last run believes
 # gone: the mount itself may go away (ENOTCONN); then it ends.
+# away: store or database may be away for too long, or full: any call of a copy may fail with EIO, ENOSPC or EINTR.
 import errno, json, os, pickle, random, sys, threading
 
 THREADS = 3
 KiB = 1024
 GONE = (errno.ENOTCONN, errno.ECONNABORTED)
+AWAY = (errno.EIO, errno.ENOSPC, errno.EINTR)
 stop = threading.Event()
 calls = [0] * THREADS
 
@@ -56,9 +58,12 @@ def matches(data, choice):
 
 
 class Thread(threading.Thread):
-    def __init__(self, number, top, files, gone):
+    def __init__(self, number, top, files, options):
         super().__init__()
-        self.number, self.top, self.gone = number, os.path.join(top, f"t{number}"), gone
+        self.number, self.top = number, os.path.join(top, f"t{number}")
+        self.gone, self.away = "gone" in options, "away" in options
+        # Bytes that an fsync or a close has answered for.
+        self.safe = 0
         self.random = random.Random()
         self.files = files  # path -> list of choices
         self.bad, self.told, self.moves, self.count = [], 0, [], 0
@@ -79,6 +84,9 @@ class Thread(threading.Thread):
         except OSError as error:
             if self.gone and error.errno in GONE:
                 raise Gone()
+            if self.away and error.errno in AWAY:
+                self.tell(path)
+                raise
             if error.errno == errno.EIO and (dirty or what == "close" and path in self.lost):
                 self.tell(path)
                 raise
@@ -149,7 +157,7 @@ class Copy(Thread):
 
     def fill(self, fd, path, parts):
         """Writes, sometimes fsyncs, closes. What a failure leaves open is set right by a full rewrite later."""
-        dirty, ok = False, True
+        dirty, ok, pending = False, True, 0
         try:
             for at, part in parts:
                 kept, writes = self.files[path][0]
@@ -162,10 +170,12 @@ class Copy(Thread):
                         raise Gone()
                     self.tell(path)
                     raise OSError(errno.EIO, "short write")
+                pending += len(part)
                 if self.random.random() < 0.15:
                     self.call("fsync", path, lambda: os.fsync(fd), True)
                     self.files[path] = [(latest(self.files[path][0]), None)]
                     dirty = False
+                    self.safe, pending = self.safe + pending, 0
         except OSError:
             ok = False
         try:
@@ -174,6 +184,7 @@ class Copy(Thread):
             ok = False
         if ok:
             self.files[path] = [(latest(self.files[path][0]), None)]
+            self.safe += pending
         else:
             self.settle(path)
 
@@ -295,6 +306,7 @@ def verify_names(files, top, bad):
 
 
 def verify_files(thread, bad):
+    lost = 0
     for path, choices in list(thread["files"].items()):
         try:
             with open(path, "rb") as file:
@@ -306,6 +318,7 @@ def verify_files(thread, bad):
             continue
         if not any(matches(data, choice) for choice in choices):
             what = "is missing" if data is None else f"has {len(data)} bytes of other content"
+            lost += max((len(latest(choice)) for choice in choices if choice is not None), default=0)
             bad.append(f"{path}: {what}; choices {[c and (len(c[0]), c[1] and len(c[1])) for c in choices]}")
         if data is None:
             del thread["files"][path]
@@ -319,24 +332,25 @@ def verify_files(thread, bad):
     for name in os.listdir(thread["top"]) if thread["files"] or os.path.isdir(thread["top"]) else ():
         if os.path.join(thread["top"], name) not in thread["files"]:
             bad.append(f"{name}: should not be there")
+    return lost
 
 
 def main():
     mode, top, state, *options = sys.argv[1:]
     threads = pickle.load(open(state, "rb")) if os.path.exists(state) else []
-    bad = []
+    bad, lost = [], 0
     if mode == "verify":
         for thread in threads:
             if thread["kind"] == "names":
                 verify_names(thread["files"], thread["top"], bad)
             else:
-                verify_files(thread, bad)
+                lost += verify_files(thread, bad)
             thread["moves"] = []
         files = sum(len(thread["files"]) for thread in threads)
         pickle.dump(threads, open(state, "wb"))
-        return print(json.dumps(dict(bad=bad, files=files)))
+        return print(json.dumps(dict(bad=bad, files=files, lost=lost)))
     kind = Names if mode == "names" else Copy
-    runs = [kind(i, top, threads[i]["files"] if threads else {}, "gone" in options) for i in range(THREADS)]
+    runs = [kind(i, top, threads[i]["files"] if threads else {}, options) for i in range(THREADS)]
     for run in runs:
         if threads:
             run.serial = threads[run.number]["serial"]
@@ -350,7 +364,7 @@ def main():
     saved = [dict(kind=mode, top=r.top, files=r.files, moves=r.moves, serial=r.serial) for r in runs]
     pickle.dump(saved, open(state, "wb"))
     print(json.dumps(dict(bad=[b for r in runs for b in r.bad], told=sum(r.told for r in runs),
-                          steps=sum(r.count for r in runs), files=sum(len(r.files) for r in runs))))
+                          steps=sum(r.count for r in runs), calls=sum(calls), safe=sum(r.safe for r in runs), files=sum(len(r.files) for r in runs))))
 
 
 main()

@@ -18,7 +18,18 @@ export interface Report {
   /** Calls that answered EIO for data on its way. */
   readonly told: number;
   readonly steps: number;
+  /** That succeeded. */
+  readonly calls: number;
+  /** Bytes that an fsync or a close has answered for. */
+  readonly safe: number;
   readonly files: number;
+}
+
+export interface Verified {
+  readonly bad: readonly string[];
+  readonly files: number;
+  /** Bytes of files that do not hold what was answered for. */
+  readonly lost: number;
 }
 
 export class Client {
@@ -26,7 +37,7 @@ export class Client {
   readonly #lines: Interface;
   readonly #answers: AsyncIterator<string>;
 
-  constructor(temp: Temp, mode: 'copy' | 'names', top: string, ...options: 'gone'[]) {
+  constructor(temp: Temp, mode: 'copy' | 'names', top: string, ...options: ('gone' | 'away')[]) {
     this.#child = spawn('python3', [script, mode, top, stateOf(temp), ...options], {
       env: temp.env,
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -67,7 +78,7 @@ export class Client {
 }
 
 /** What is on the mount against what the last client believes; from then on what is there counts. */
-export async function verify(temp: Temp, top: string): Promise<{ bad: readonly string[]; files: number }> {
+export async function verify(temp: Temp, top: string): Promise<Verified> {
   return JSON.parse(await runOk('python3', [script, 'verify', top, stateOf(temp)], { env: temp.env }));
 }
 

@@ -177,13 +177,23 @@ class SealedPageStore implements AdoptingPageStore {
   /** Shared by all who wait for the page, so nobody's signal ends it; the store's bounds do. */
   async #fetch(place: PagePlace, entry: LedgerEntry | undefined, mayBeGone: boolean): Promise<Buffer> {
     try {
-      const plain = await this.#open(place, entry, await this.#get(place));
+      const plain = await this.#openFetched(place, entry);
       this.#cache.set(place.sliceId, place.indx, plain, entry?.tag);
       opened.inc();
       return plain;
     } catch (thrown) {
       if (mayBeGone && hasCode(thrown, 'object-missing')) throw thrown;
       throw this.#refused(place, thrown);
+    }
+  }
+
+  /** What was spoilt on its way is whole at a second look; what does not open then, either, is damaged. */
+  async #openFetched(place: PagePlace, entry: LedgerEntry | undefined): Promise<Buffer> {
+    try {
+      return await this.#open(place, entry, await this.#get(place));
+    } catch (thrown) {
+      if (!hasCode(thrown, 'page-damaged', 'page-mismatch')) throw thrown;
+      return await this.#open(place, entry, await this.#get(place));
     }
   }
 

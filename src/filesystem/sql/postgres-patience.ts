@@ -20,13 +20,16 @@ const LONGEST_CONNECTION_PAUSE_MS = 2000;
 export class Patience {
   readonly #attempted: string;
   readonly #limitMs: number;
+  readonly #closing: AbortSignal;
   #conflicts = 0;
   #expectations = 0;
   #connections = 0;
   #since: number | undefined;
 
-  constructor(attempted: string, limitMs = CONNECTION_LIMIT_MS) {
+  /** `closing`: nobody waits any more. */
+  constructor(attempted: string, closing: AbortSignal, limitMs = CONNECTION_LIMIT_MS) {
     this.#attempted = attempted;
+    this.#closing = closing;
     this.#limitMs = limitMs;
   }
 
@@ -49,7 +52,7 @@ export class Patience {
     if (trouble.kind === 'final') throw error;
     this.#since ??= performance.now();
     const waited = performance.now() - this.#since;
-    if (waited >= this.#limitMs) throw withTime(error, waited);
+    if (waited >= this.#limitMs || this.#closing.aborted) throw withTime(error, waited);
     if (trouble.kind === 'conflict') {
       this.#conflicts += 1;
       if (this.#conflicts >= CONFLICT_TRIES) throw error;
@@ -57,7 +60,8 @@ export class Patience {
     }
     this.#connections += 1;
     const longest = Math.min(LONGEST_CONNECTION_PAUSE_MS, FIRST_CONNECTION_PAUSE_MS * 2 ** this.#connections);
-    await sleep(longest / 2 + (Math.random() * longest) / 2);
+    const ms = longest / 2 + (Math.random() * longest) / 2;
+    await sleep(ms, undefined, { signal: this.#closing }).catch(() => undefined);
   }
 }
 

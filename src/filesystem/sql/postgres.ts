@@ -48,6 +48,7 @@ class PostgresEngine implements Engine {
   readonly #running = new Set<Promise<unknown>>();
   /** Whether the server numbers its transactions for us. */
   #numbers = true;
+  readonly #closing = new AbortController();
   #closed = false;
 
   constructor(location: PostgresLocation, readOnly: boolean) {
@@ -76,7 +77,7 @@ class PostgresEngine implements Engine {
   }
 
   async #run<R>(operation: (attempt: Attempt) => Op<R>, looksItself: boolean): Promise<R> {
-    const patience = new Patience(`write metadata ${this.description}`);
+    const patience = new Patience(`write metadata ${this.description}`, this.#closing.signal);
     let ambiguous = false;
     for (;;) {
       const numbered = !looksItself && this.#numbers;
@@ -105,7 +106,7 @@ class PostgresEngine implements Engine {
    */
   async #committed({ number }: Unanswered): Promise<boolean> {
     const attempted = `write metadata ${this.description}: connection lost at commit`;
-    const patience = new Patience(attempted, FATE_LIMIT_MS);
+    const patience = new Patience(attempted, this.#closing.signal, FATE_LIMIT_MS);
     try {
       if (number === undefined) throw new Failed(lost('the server does not number transactions'));
       for (;;) {
@@ -184,7 +185,7 @@ class PostgresEngine implements Engine {
 
   #persist<R>(attempted: string, work: (connection: PostgresConnection) => Promise<R>, limitMs?: number): Promise<R> {
     return this.#tracked(async () => {
-      const patience = new Patience(attempted, limitMs);
+      const patience = new Patience(attempted, this.#closing.signal, limitMs);
       for (;;) {
         try {
           return await work(await this.#pool.acquire());
@@ -210,6 +211,8 @@ class PostgresEngine implements Engine {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    // What waits for a server that is away ends now; what is with the server ends as that says.
+    this.#closing.abort();
     await Promise.allSettled(this.#running);
     await this.#pool.close();
   }

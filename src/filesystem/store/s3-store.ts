@@ -57,6 +57,9 @@ export class S3Store implements ObjectStore {
     }
     const isThere = async (): Promise<boolean> => {
       const found = await this.get(key, signal, size);
+      // Answers of a wrong length come and go; whoever lost one to that must not lose the other's bytes, too.
+      if (found.length !== size)
+        throw fail('store-unavailable', `put ${key}: wanted ${size} bytes that are there, found ${found.length}`);
       return found.equals(Buffer.concat(parts));
     };
     return putObject(this.#bucket, this.#understood, attempt, { parts, onlyNew: options.onlyNew === true, isThere });
