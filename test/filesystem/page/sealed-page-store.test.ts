@@ -22,6 +22,8 @@ class WatchedStore extends MemStore {
   gets = 0;
   puts: Buffer[] = [];
   failPuts = 0;
+  /** So many answers are cut off. */
+  spoilt = 0;
   hold: Promise<void> = Promise.resolve();
   most = 0;
   #running = 0;
@@ -31,7 +33,8 @@ class WatchedStore extends MemStore {
     this.most = Math.max(this.most, ++this.#running);
     await this.hold;
     this.#running--;
-    return super.get(name, signal, maxBytes);
+    const object = await super.get(name, signal, maxBytes);
+    return this.spoilt-- > 0 ? object.subarray(0, object.length - 1) : object;
   }
 
   override async put(name: string, parts: readonly Buffer[], signal?: AbortSignal): Promise<void> {
@@ -65,6 +68,18 @@ function open(options: Partial<PageStoreOptions> = {}): { pages: PageStore; stor
 }
 
 const place = (sliceId: number, length: number, indx = 0) => ({ sliceId: BigInt(sliceId), indx, length });
+
+test('what was spoilt on its way is fetched once more, what is damaged is refused', async () => {
+  const { pages, store, lines } = open();
+  const plain = randomBytes(1000);
+  const entry = await pages.write(place(1, 1000), plain);
+  store.spoilt = 1;
+  assert.deepEqual(await pages.read(place(1, 1000), entry), plain);
+  assert.deepEqual([store.gets, lines.length], [2, 0]);
+  store.spoilt = 2;
+  await assert.rejects(pages.read(place(1, 1000), entry), { code: 'page-damaged' });
+  assert.deepEqual([store.gets, lines.length], [4, 1]);
+});
 
 describe('round trips', () => {
   const variants = ['none', 'lz4', 'zstd'].flatMap((compression) =>

@@ -79,6 +79,7 @@ describe('S3 under stress', needs('versitygw', 'openssl'), () => {
 
   test('a new key whose answer was lost is not a conflict, another object under it is, and stays', async () => {
     proxy.inject({ kind: 'lose' }, isPut, 1);
+    proxy.inject({ kind: 'short', bytes: 1000 }, isGet, 1);
     await store.put('v/stress/new', [bytes], undefined, { onlyNew: true });
     const other = Buffer.alloc(MiB, 'other bytes ');
     await assert.rejects(store.put('v/stress/new', [other], undefined, { onlyNew: true }), { code: 'conflict' });
