@@ -47,7 +47,7 @@ export function register(program: Command): void {
     .argument('<NAME>', 'its name, the prefix of all its objects')
     .option(
       '--storage <kind>',
-      'object storage: file (a local folder), s3, minio; mem (of one process, for tests)',
+      'object storage: file (a local folder), s3, minio and others that speak S3; mem (of one process, for tests)',
       'file',
     )
     .option('--bucket <place>', `where the objects go: a folder (${DEFAULT_BUCKET}), or https://HOST/BUCKET`)
