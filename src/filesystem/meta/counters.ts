@@ -65,7 +65,8 @@ export class IdBatches {
 
   #fetch(): Promise<void> {
     this.#fetching ??= this.#engine
-      .run(() => increment(this.#counter, this.#size), { durable: true })
+      // Ids of a batch whose answer was lost are not used.
+      .run(() => increment(this.#counter, this.#size), { durable: true, looksItself: true })
       .then((end) => {
         const next = end - this.#size;
         if (next < FIRST_ID)

@@ -81,7 +81,7 @@ export class Namespace implements Tree {
   }
 
   accessed(ino: Ino, mode: AtimeMode): Promise<void> {
-    return this.#context.engine.run(accessedOp(ino, mode, nowNs()));
+    return this.#context.engine.run(accessedOp(ino, mode, nowNs()), { looksItself: true });
   }
 
   readdir(ino: Ino, after: Buffer | undefined, limit: number, plus: boolean): Promise<Dirent[]> {

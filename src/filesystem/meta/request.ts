@@ -3,6 +3,7 @@
 // pageseal_request in its own transaction, and a resent request looks there first. A slot is overwritten by the 2048th
 // request after it: far more than a kernel keeps in flight.
 import { Buffer } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
 import { fail } from '../../base/errors.ts';
 import type { RequestId } from '../../base/words.ts';
 import {
@@ -82,6 +83,19 @@ export const moveRequests = (from: bigint, to: bigint): Change =>
   change('UPDATE pageseal_request SET sid = ? WHERE sid = ?', to, from);
 
 export const deleteRequests = (sid: bigint): Change => change('DELETE FROM pageseal_request WHERE sid = ?', sid);
+
+/**
+ * Identities for operations that no kernel asked for, or one that never asks again: where the network may lose the answer
+ * to a commit, those need one as well.
+ */
+export function ownRequests(): () => RequestId {
+  const mount = randomBytes(8).readBigUInt64BE() >> 1n;
+  let unique = 0n;
+  return () => {
+    unique += 2n;
+    return { mount, unique, resent: false };
+  };
+}
 
 /**
  * The operation under its request's identity. An operation that ends without a write changed nothing, so it may run

@@ -138,6 +138,8 @@ export class Session {
     // The id itself must never be given out twice, so a new one is durable before it is used.
     const sid = await this.#engine.run(() => renew(before, this.#info, this.heartbeatMs), {
       durable: this.#renewed === 0,
+      // A session that was made twice ends by itself.
+      looksItself: true,
     });
     this.#renewed = performance.now();
     this.#renewedAt = Date.now();

@@ -4,7 +4,7 @@ import { FsError, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { endWithin, noWaits, type Outages, outagesOf, unlessAway } from '../../base/outage.ts';
 import type { OnProgress } from '../../base/progress.ts';
-import type { Caller, Ino, SliceId } from '../../base/words.ts';
+import type { Caller, Ino, RequestId, SliceId } from '../../base/words.ts';
 import type { Attempt, Engine, Op } from '../sql/op.ts';
 import type { MetaContext, WriteOptions } from './context.ts';
 import { IdBatches, INODE_BATCH, SLICE_BATCH } from './counters.ts';
@@ -13,7 +13,7 @@ import { HourlyJobs, type Job } from './jobs.ts';
 import { dropSustained, dropUnneeded, OpenFileTable, restoreSustained, sustainedOf } from './open-files.ts';
 import { PatientEngine } from './patient-engine.ts';
 import { readSetting } from './read-setting.ts';
-import { type Outcome, type Reply, underRequest } from './request.ts';
+import { type Outcome, ownRequests, type Reply, underRequest } from './request.ts';
 import { HEARTBEAT_MS, Session, type SessionOptions } from './session.ts';
 import type { Setting } from './setting.ts';
 import { endDeadSessions, endStaleSessions, Suspects } from './stale-sessions.ts';
@@ -51,6 +51,8 @@ export class VolumeState implements MetaContext {
   readonly #outages: Outages;
   /** Itself: for what waits by itself. */
   readonly #database: Engine;
+  /** Where a commit's answer can be lost on the way: for callers without a request of the kernel's. */
+  readonly #ownRequest: (() => RequestId) | undefined;
   readonly #suspects = new Suspects();
   #jobs: HourlyJobs | undefined;
   #setting: Setting;
@@ -78,6 +80,7 @@ export class VolumeState implements MetaContext {
     this.files = new OpenFileTable((ino) => this.#dropSustained(ino), log);
     this.#inodes = new IdBatches(options.engine, 'nextInode', INODE_BATCH);
     this.#slices = new IdBatches(options.engine, 'nextChunk', SLICE_BATCH);
+    this.#ownRequest = engine.dialect === 'sqlite' ? undefined : ownRequests();
     if (session !== undefined) session.onMoved = (sid) => restoreSustained(this.engine, sid, this.files.known);
   }
 
@@ -120,7 +123,7 @@ export class VolumeState implements MetaContext {
     options: WriteOptions = {},
   ): Promise<R> {
     const { metadata, waits } = this.#outages;
-    const { request } = caller;
+    const request = caller.request ?? this.#ownRequest?.();
     const once = request === undefined ? operation : underRequest(request, () => this.sid, reply, operation);
     const looksItself = request !== undefined;
     const run = (tries: number): Promise<R> =>

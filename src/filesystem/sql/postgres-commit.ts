@@ -1,6 +1,6 @@
 // Whether a transaction was committed whose connection was lost before the server's answer: asked on another connection.
 import type { PostgresConnection, Statement } from './postgres-connection.ts';
-import { Failed } from './postgres-transaction.ts';
+import { Failed, type TransactionNumber } from './postgres-transaction.ts';
 
 const statement = (text: string, number: bigint): Statement => ({ text, params: [number.toString()], prepared: true });
 
@@ -12,9 +12,13 @@ const END =
 /** After a fail-over to a server that has not heard of it: "transaction ID is in the future". */
 const UNKNOWN = '22023';
 
-export type Fate = 'committed' | 'aborted' | 'in progress';
+export type Fate = 'committed' | 'aborted' | 'in progress' | 'unknown';
 
-export async function fateOf(connection: PostgresConnection, number: bigint): Promise<Fate> {
+/**
+ * A server that crashed gives numbers out again that had not reached its disk, so what it says of another life's
+ * transaction may be about somebody else's; only that it was not committed is true of both.
+ */
+export async function fateOf(connection: PostgresConnection, { number, life }: TransactionNumber): Promise<Fate> {
   const [outcome] = await connection.fly([statement(STATUS, number)]);
   if (outcome === undefined) return 'in progress';
   if ('trouble' in outcome) {
@@ -22,7 +26,9 @@ export async function fateOf(connection: PostgresConnection, number: bigint): Pr
     throw new Failed(outcome.trouble);
   }
   const fate = outcome.answer.rows[0]?.[0];
-  if (fate === 'committed' || fate === 'aborted') return fate;
+  if (fate === 'aborted') return fate;
+  if (life === undefined || life !== connection.life) return 'unknown';
+  if (fate === 'committed') return fate;
   await connection.fly([statement(END, number)]);
   return 'in progress';
 }

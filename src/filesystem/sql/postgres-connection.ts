@@ -42,6 +42,9 @@ export const FLIGHT_LIMIT_MS = STATEMENT_TIMEOUT_MS + 5_000;
 /** SQLSTATEs: connection exceptions, operator intervention but not a cancelled statement, read-only transaction. */
 const needsAnother = /^(08|57P|25006|26000|42P05)/;
 
+/** A crash of one of its processes restarts the server within, which shows in the statistics. */
+const LIFE = `SELECT pg_postmaster_start_time()::text || ' ' || pg_stat_get_bgwriter_stat_reset_time()::text`;
+
 const integer = { to: 20, from: [20, 21, 23, 26, 1700], parse: (text: string) => BigInt(text), serialize: same };
 const types = {
   integer,
@@ -69,6 +72,7 @@ export interface ConnectionOptions {
 export class PostgresConnection {
   readonly #sql: postgres.Sql;
   readonly #wire: Wire;
+  #life: string | undefined;
 
   private constructor(sql: postgres.Sql, wire: Wire) {
     this.#sql = sql;
@@ -77,6 +81,11 @@ export class PostgresConnection {
 
   get usable(): boolean {
     return !this.#wire.lost;
+  }
+
+  /** Names the server's run between two crashes; undefined where it cannot be told. */
+  get life(): string | undefined {
+    return this.#life;
   }
 
   /** To the first host that takes writes (any, for who only reads). */
@@ -134,9 +143,16 @@ export class PostgresConnection {
     const calls = settings.map(([name, value]) => `set_config('${name}', '${value}', false)`);
     // Who turned synchronous commits off for all did not mean those that fsync waits on.
     const durable = `CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END`;
-    const [row] = await this.#sql
+    const state = this.#sql
       .unsafe(`SELECT pg_is_in_recovery(), current_setting('transaction_read_only'), ${durable}, ${calls.join(', ')}`)
-      .values();
+      .values()
+      .execute();
+    const life = this.#sql
+      .unsafe(LIFE)
+      .values()
+      .catch(() => []);
+    const [row] = await state;
+    this.#life = (await life)[0]?.[0];
     this.#wire.started();
     const [recovering, readOnly] = (row ?? []) as unknown as [bigint, string];
     if (options.readOnly) return;

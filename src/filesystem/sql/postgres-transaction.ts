@@ -13,10 +13,15 @@ const BEGIN_VIEW = plain('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
 const COMMIT = plain('COMMIT');
 const ROLLBACK = plain('ROLLBACK');
 
+export interface TransactionNumber {
+  readonly number: bigint;
+  readonly life: string | undefined;
+}
+
 /** What is to be known when the connection is lost after COMMIT was sent. */
 export interface Unanswered {
   /** The server's number of the transaction; unless the operation looks by itself. */
-  readonly number: bigint | undefined;
+  readonly number: TransactionNumber | undefined;
   /** The operation's answer, should it have been committed. */
   readonly answer: unknown;
 }
@@ -41,7 +46,7 @@ export class PostgresTransaction {
   readonly #dialect: PostgresDialect;
   /** BEGIN was sent, neither COMMIT nor ROLLBACK was. */
   #begun = false;
-  #number: bigint | undefined;
+  #number: TransactionNumber | undefined;
 
   constructor(connection: PostgresConnection, dialect: PostgresDialect) {
     this.#connection = connection;
@@ -82,7 +87,7 @@ export class PostgresTransaction {
     const first = this.#begun ? [] : begin;
     this.#begun = true;
     const rows = rowsOf(await this.#connection.fly([...first, ...statements]));
-    if (first.includes(NUMBER)) this.#number = rows[1]?.[0]?.[0] as bigint;
+    if (first.includes(NUMBER)) this.#number = { number: rows[1]?.[0]?.[0] as bigint, life: this.#connection.life };
     return decoded(queries, rows.slice(first.length));
   }
 

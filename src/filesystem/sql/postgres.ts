@@ -108,11 +108,12 @@ class PostgresEngine implements Engine {
     const attempted = `write metadata ${this.description}: connection lost at commit`;
     const patience = new Patience(attempted, this.#closing.signal, FATE_LIMIT_MS);
     try {
-      if (number === undefined) throw new Failed(lost('the server does not number transactions'));
+      if (number === undefined) throw fail('EIO', 'the server does not number transactions');
       for (;;) {
         try {
           const connection = await this.#pool.acquire();
           const fate = await fateOf(connection, number).finally(() => this.#pool.release(connection));
+          if (fate === 'unknown') throw fail('EIO', 'the server was started anew');
           if (fate !== 'in progress') return fate === 'committed';
           await patience.after(new Failed(lost('the server has not noticed yet')));
         } catch (thrown) {
