@@ -24,3 +24,29 @@ test('loopback in clear only when asked for', () => {
   for (const host of ['localhost.example.test', '127.0.0.1.example.test', '10.0.0.1', '[::2]', '[::ffff:10.0.0.1]'])
     assert.throws(() => check(`http://${host}/bucket`, true), { code: 'refused' }, host);
 });
+
+test('internal endpoints of three clouds, and nothing that only looks like one', () => {
+  for (const host of [
+    'oss-cn-hangzhou-internal.aliyuncs.com',
+    'data.s3.oss-cn-hangzhou-internal.aliyuncs.com',
+    'internal.s3-cn-bj.ufileos.com',
+    'data.internal.s3-cn-sh2.ufileos.com',
+    's3-internal.cn-north-1.jdcloud-oss.com',
+    'data.s3-internal.cn-north-1.jdcloud-oss.com',
+  ]) {
+    check(`http://${host}/data`);
+    for (const trick of [
+      `${host}.example.test`,
+      `${host}@example.test`,
+      `example.test/${host}`,
+      `example.test#${host}`,
+      `x.y.${host}`,
+      `${host.replaceAll('.', '-')}.test`,
+      host.replace('internal', 'external'),
+      host.replace(/\.(aliyuncs|ufileos|jdcloud-oss)\./, '.x$1.'),
+    ])
+      assert.throws(() => check(`http://${trick}/data`), { code: 'refused' }, trick);
+  }
+  for (const host of ['oss-cn-hangzhou.aliyuncs.com', 's3-cn-bj.ufileos.com', 's3.cn-north-1.jdcloud-oss.com'])
+    assert.throws(() => check(`http://${host}/data`), { code: 'refused' }, host);
+});
