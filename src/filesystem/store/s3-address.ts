@@ -67,14 +67,16 @@ const regionOf = (url: URL, env: NodeJS.ProcessEnv): string | undefined =>
 
 function kindAddress(kind: S3Kind, url: URL, env: NodeJS.ProcessEnv): S3Address | undefined {
   const [bucket, host] = bucketAndHost(kind, url);
-  const pathStyle = kind.addressed === 'path' || (kind.addressed === 'asked' && !virtualHosts(env));
+  const byPath = (how: S3Kind['addressed']): boolean => how === 'path' || (how === 'asked' && !virtualHosts(env));
   for (const rule of kind.hosts) {
     if (!rule.host.test(host)) continue;
     const named = host.replace(rule.host, rule.endpoint ?? '$&');
-    return { bucket, pathStyle, endpoint: withHost(url, named), region: host.replace(rule.host, rule.region) };
+    const region = host.replace(rule.host, rule.region);
+    return { bucket, pathStyle: byPath(kind.addressed), endpoint: withHost(url, named), region };
   }
   if (kind.elsewhere === undefined || host === '') return undefined;
   const region = kind.spelled === 'path' ? regionOf(url, env) : env['AWS_REGION'];
+  const pathStyle = byPath(kind.addressedElsewhere ?? kind.addressed);
   return { bucket, pathStyle, endpoint: withHost(url, host), region: region || kind.elsewhere };
 }
 

@@ -15,6 +15,8 @@ export interface S3Kind {
   /** How requests name it; 'asked': by path, but by host where JFS_S3_VHOST_STYLE says so. */
   readonly addressed: 'path' | 'host' | 'asked';
   readonly hosts: readonly HostRule[];
+  /** How requests name it at hosts that no rule knows; absent: in the same way. */
+  readonly addressedElsewhere?: 'asked';
   /** Signed for where no rule knows the host: the service in a house of its own. Absent: such hosts are refused. */
   readonly elsewhere?: string;
   /** For buckets spelled by their name alone. */
@@ -80,8 +82,8 @@ export const s3Kinds = {
     elsewhere: US,
   },
   ks3: {
-    ...ASKED,
-    addressed: 'host',
+    ...BY_HOST,
+    addressedElsewhere: 'asked',
     hosts: [
       ...ks3Regions().map(([name, region]) => ({
         host: new RegExp(`^ks3-?${name}(?:-internal)?\\.ksyun(?:cs)?\\.com$`),
