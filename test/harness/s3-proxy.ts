@@ -176,6 +176,7 @@ export class S3Proxy {
     const { method, url: path, headers } = incoming;
     const options = { host, port, method, path, headers };
     const sent = endpoint.startsWith('https:') ? secureRequest({ ...options, agent: this.#agent }) : request(options);
+    sent.on('error', () => undefined); // before an answer the next lines hear of it; a server may answer and close early
     incoming.pipe(sent);
     incoming.once('error', () => sent.destroy()); // a client that goes takes its request along
     const [answer] = (await once(sent, 'response')) as [IncomingMessage];

@@ -84,6 +84,7 @@ export async function putObject(bucket: S3Bucket, understood: Understood, attemp
       return;
     } catch (thrown) {
       if (onlyNew && statusOf(thrown) === 412) return sameOrConflict(bucket, attempt, put);
+      if (onlyNew && isCutOff(thrown) && (await arrived(put))) return;
       // One thing less each time, so that this ends.
       if (isUnsupported(thrown) && onlyNew && concerns(thrown, /none-match|condition|precondition/i))
         understood.onlyNew = false;
@@ -109,6 +110,15 @@ function send(
     return client.send(new PutObjectCommand({ ...target, ...bucket.storageClass, ...headers }), options);
   });
 }
+
+/**
+ * A server that refuses an object which is there need not read its bytes: who still sends them may find the connection
+ * closed in place of the answer, however often.
+ */
+const isCutOff = (thrown: unknown): boolean =>
+  ['ECONNRESET', 'EPIPE'].includes((thrown as { code?: string } | null)?.code ?? '');
+
+const arrived = (put: Put): Promise<boolean> => put.isThere().catch(() => false);
 
 /** An earlier attempt may have arrived and only its answer been lost. */
 async function sameOrConflict(bucket: S3Bucket, { object }: Attempt, put: Put): Promise<void> {
