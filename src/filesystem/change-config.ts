@@ -192,13 +192,16 @@ async function checkStore(before: Setting, after: Setting, { metaUrl, store: rea
   }
 }
 
-const ofTraffic = ['StorageClass', 'UploadLimit', 'DownloadLimit'] as const;
+/** What a mount goes by from its beginning to its end. */
+const forNewMounts = ['Storage', 'Bucket', 'StorageClass', 'UploadLimit', 'DownloadLimit'] as const;
 
 function notesFor({ changes }: Changed, live: bigint): string[] {
   const names = new Set(changes.map(({ name }) => name));
   const notes: string[] = [];
-  if (live > 0n && (ofStore.some((name) => names.has(name)) || ofTraffic.some((name) => names.has(name))))
-    notes.push('mounts that are up keep to the old place, credentials and limits until they are mounted again');
+  if (live > 0n && forNewMounts.some((name) => names.has(name)))
+    notes.push('mounts that are up keep to the old place, class and limits until they are mounted again');
+  else if (live > 0n && ofStore.some((name) => names.has(name)))
+    notes.push('mounts that are up go on with these credentials once the store refuses the old ones');
   else if (live > 0n) notes.push('mounts that are up follow with their next heartbeat, within 12 seconds');
   return notes;
 }

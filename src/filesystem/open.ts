@@ -15,10 +15,11 @@ import { NodeType, ROOT } from './meta/types.ts';
 import type { FileSystem, OpenOptions } from './options.ts';
 import type { PageStore } from './page/page-store.ts';
 import { type AdoptingPageStore, openPageStore } from './page/sealed-page-store.ts';
+import { RecordStore } from './record-store.ts';
 import type { Engine } from './sql/op.ts';
 import { openEngine } from './sql/open-engine.ts';
 import { openStore } from './store/open-store.ts';
-import type { ObjectStore } from './store/store.ts';
+import type { ObjectStore, StoreSettings } from './store/store.ts';
 import { storeSettings } from './store-settings.ts';
 import { unlock } from './unlock.ts';
 import { Compactions } from './vfs/compactions.ts';
@@ -105,7 +106,7 @@ async function openLayers(options: OpenOptions, opened: Opened, waits: Partial<W
   if (setting.shards > 1) throw fail('unsupported', `open file system ${setting.name}: its bucket is sharded`);
   const key = unlock(options.key, volume);
   opened.add(() => key?.wipe());
-  const store = await openStore(storeSettings(volume, options.store), { files: options.files });
+  const store = await openVolumeStore(volume, engine, options, log);
   opened.add(() => store.close());
   const ledger = key && (await openLedger({ engine, store, volume, key, options }));
   opened.add(() => ledger?.keys.wipe());
@@ -119,6 +120,20 @@ async function openLayers(options: OpenOptions, opened: Opened, waits: Partial<W
   const closing = { keepSession: false };
   opened.add(() => meta.close(closing));
   return { ...volume, engine, store, pages, meta, key, log, closing, outages };
+}
+
+async function openVolumeStore(
+  volume: VolumeSetting,
+  engine: Engine,
+  options: OpenOptions,
+  log: Log,
+): Promise<ObjectStore> {
+  const settings = storeSettings(volume, options.store);
+  const open = (wanted: StoreSettings): Promise<ObjectStore> => openStore(wanted, { files: options.files });
+  const store = await open(settings);
+  // Folders know no credentials, and a caller's own are not the record's to exchange.
+  if (settings.accessKey === undefined || options.store?.accessKey !== undefined) return store;
+  return new RecordStore({ store, settings, given: options.store, engine, open, log });
 }
 
 async function serve(options: OpenOptions, layers: Layers, opened: Opened): Promise<FileSystem> {

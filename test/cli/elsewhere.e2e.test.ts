@@ -115,6 +115,22 @@ describe('a database and a store elsewhere', needs(...interopNeeds, 'postgres', 
     assert.match(await ok(['status', metaUrl]), /storage class STANDARD/);
   });
 
+  test('credentials that are exchanged at the store and in the record are taken up by a mount that is up', async () => {
+    const mountPoint = temp.folder('exchanged');
+    await ok(['mount', '-d', metaUrl, mountPoint, ...reach, '--log', temp.at('exchanged.log')]);
+    writeFileSync(`${mountPoint}/before`, 'before');
+    await s3.stop();
+    Object.assign(s3, { accessKey: 'key-of-tomorrow', secretKey: 'secret-of-tomorrow' });
+    await s3.start();
+    const changed = ['--access-key', s3.accessKey, '--secret-key', s3.secretKey, ...reach];
+    await ok(['config', metaUrl, ...changed]);
+    writeFileSync(`${mountPoint}/after`, 'after');
+    await ok(['umount', mountPoint]);
+    await ok(['fsck', '--deep', metaUrl, ...reach]);
+    assert.match(readFileSync(temp.at('exchanged.log'), 'utf8'), /credentials that the record has now/);
+    assert.doesNotMatch(readFileSync(temp.at('exchanged.log'), 'utf8'), /secret-of-tomorrow/);
+  });
+
   test('without the password, or without the authority of the store, nothing opens', async () => {
     const withoutPassword = await pageseal(['status', metaUrl], { META_PASSWORD_FILE: '' });
     assert.notEqual(withoutPassword.code, 0);

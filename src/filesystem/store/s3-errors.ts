@@ -25,7 +25,14 @@ export interface Attempt {
 const missing = new Set(['NoSuchKey', 'NotFound']);
 const full = new Set(['QuotaExceeded', 'InsufficientStorage', 'XMinioStorageFull', 'StorageFull', 'EntityTooLarge']);
 const expired = new Set(['ExpiredToken', 'ExpiredTokenException', 'InvalidToken', 'TokenRefreshRequired']);
-const wrongKeys = new Set([...expired, 'InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidSecurity']);
+const wrongKeys = new Set([
+  ...expired,
+  'InvalidAccessKeyId',
+  'SignatureDoesNotMatch',
+  'InvalidSecurity',
+  // versitygw, with status 404: an object is not missing for that.
+  'XAdminUserNotFound',
+]);
 /** Answered with 4xx, and another attempt may well succeed; with a wrong clock, one whose time the SDK has corrected. */
 const again = new Set([
   'BadDigest',
@@ -75,9 +82,9 @@ function codeOf(what: Attempt['what'], thrown: unknown): ErrorCode {
   if (system !== undefined && untrusted.test(system)) return 'refused';
   if (status === undefined) return codeWithoutAnswer(name, system);
   if (again.has(name)) return 'store-unavailable';
+  if (wrongKeys.has(name) || status === 401) return 'unauthenticated';
   if ((what === 'get' || what === 'head') && (missing.has(name) || status === 404)) return 'object-missing';
   if (full.has(name) || status === 507) return 'store-full';
-  if (wrongKeys.has(name) || status === 401) return 'unauthenticated';
   if (status === 403) return 'permission-denied';
   if (status === 412) return 'conflict';
   if (status === 501) return 'unsupported';
