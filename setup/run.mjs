@@ -6,6 +6,7 @@ import { buildAddon } from './addon.mjs';
 import { buildDist } from './build.mjs';
 import { installDependencies } from './dependencies.mjs';
 import { installHooks } from './hooks.mjs';
+import { scaledFiles } from './scaled.mjs';
 import { cacheHere, node, root, runProgram, StepFailed, say } from './step.mjs';
 import { checkStatic, runTests, testFiles } from './tests.mjs';
 import { installTools, toolEnvironment } from './tools.mjs';
@@ -35,7 +36,7 @@ const commands = {
     installTools();
     checkStatic();
     const files = testFiles();
-    return runTests({ files: [...files.quick, ...files.whole], long });
+    return runTests({ files: [...files.quick, ...files.whole], scaled: scaledFiles, long });
   },
   async demo(args) {
     base();

@@ -6,7 +6,7 @@ import { chmodSync, mkdtempSync, readdirSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Leftovers } from './leftovers.mjs';
-import { node, root, runProgram, say } from './step.mjs';
+import { node, root, runProgram, StepFailed, say } from './step.mjs';
 import { toolEnvironment } from './tools.mjs';
 
 /** A file that takes longer is stuck; the long sizes take hours in all. */
@@ -33,20 +33,22 @@ export function checkStatic() {
   runProgram(node, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmit']);
 }
 
-/** Answers the exit code. The runner's own closing lines come last, except where something was left behind. */
-export async function runTests({ files, long }) {
+/**
+ * Answers the exit code. `scaled` run once more, against PostgreSQL and S3. The runner's own closing lines come last, except
+ * where something was left behind.
+ */
+export async function runTests({ files, scaled = [], long }) {
   const folder = mkdtempSync(join(tmpdir(), 'pageseal-'));
   chmodSync(folder, 0o711); // as passable as /tmp: some tests act as other users
   const mark = randomBytes(8).toString('hex');
   const leftovers = new Leftovers(folder, mark);
-  say(`running ${files.length} test files${long ? ' at their long sizes' : ''}`);
   const args = [
     '--test',
     '--test-reporter=spec',
     `--test-concurrency=${Math.min(MOST_AT_ONCE, availableParallelism())}`,
     `--test-timeout=${long ? FILE_TIMEOUT_MS.long : FILE_TIMEOUT_MS.short}`,
-    ...files,
   ];
+  const size = long ? ' at their long sizes' : '';
   const env = {
     ...withNode(),
     ...toolEnvironment(),
@@ -56,7 +58,12 @@ export async function runTests({ files, long }) {
   };
   const signals = new AbortController();
   try {
-    const code = await runToEnd(args, env, signals);
+    say(`running ${files.length} test files${size}`);
+    let code = await runToEnd([...args, ...files], env, signals);
+    if (scaled.length > 0 && !signals.signal.aborted) {
+      say(`running ${scaled.length} of them${size} on PostgreSQL and S3`);
+      code = (await runScaled([...args, ...scaled], env, signals)) || code;
+    }
     const left = await leftovers.find();
     if (left.length === 0) return signals.signal.aborted ? 1 : code;
     process.stderr.write(`\npageseal: the tests left behind:\n${left.map((line) => `  ${line}\n`).join('')}`);
@@ -65,6 +72,32 @@ export async function runTests({ files, long }) {
     leftovers.remove();
     restoreSignals();
   }
+}
+
+/** With servers for the whole pass: they are started and ended once, and each test has a database and a bucket of its own. */
+async function runScaled(args, env, signals) {
+  const servers = spawn(node, [join(root, 'test/harness/servers.ts')], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = new Promise((resolve) => servers.once('exit', resolve));
+  try {
+    const described = await firstLine(servers.stdout, ended);
+    const { authority } = JSON.parse(described);
+    const own = { PAGESEAL_BACKEND: 'scaled', PAGESEAL_SERVERS: described, SSL_CERT_FILE: authority };
+    return await runToEnd(args, { ...env, ...own }, signals);
+  } finally {
+    servers.stdin.end();
+    await ended;
+  }
+}
+
+async function firstLine(stream, ended) {
+  let text = '';
+  stream.setEncoding('utf8').on('data', (piece) => {
+    text += piece;
+  });
+  const line = new Promise((resolve) => stream.on('data', () => text.includes('\n') && resolve()));
+  await Promise.race([line, ended]);
+  if (!text.includes('\n')) throw new StepFailed('the servers of the tests did not start');
+  return text.split('\n')[0];
 }
 
 /** The pinned Node first on the PATH: for programs that start `node` by name. */

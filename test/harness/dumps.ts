@@ -1,15 +1,14 @@
 // Dump and load in this process, for tests that look at what comes out and not at the command line.
-import { dumpMetadata } from '../../src/filesystem/dump/dump.ts';
+import { type DumpOptions, dumpMetadata } from '../../src/filesystem/dump/dump.ts';
 import { type LoadOptions, type LoadSummary, loadMetadata } from '../../src/filesystem/load/load.ts';
 import { openSnapshot } from '../../src/filesystem/sql/open-engine.ts';
 
-export async function dumpOf(metaUrl: string): Promise<string> {
+export async function dumpOf(metaUrl: string, options: DumpOptions = {}): Promise<string> {
   const snapshot = await openSnapshot(metaUrl);
   const pieces: string[] = [];
   try {
-    await dumpMetadata(snapshot, async (text) => {
-      pieces.push(text);
-    });
+    const take = async (text: string): Promise<void> => void pieces.push(text);
+    await dumpMetadata(snapshot, take, options);
   } finally {
     await snapshot.close();
   }

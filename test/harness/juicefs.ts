@@ -15,6 +15,7 @@ export function mustSucceed(what: string, outcome: Outcome): string {
 
 export class Juicefs {
   readonly #temp: Temp;
+  /** Beside the folder's own. */
   readonly #env: NodeJS.ProcessEnv;
   readonly #enter: readonly string[];
   #mounts = 0;
@@ -24,7 +25,6 @@ export class Juicefs {
     this.#enter = inside?.enter ?? [];
     // Without it gc passes over every object younger than an hour.
     this.#env = {
-      ...temp.env,
       JFS_GC_SKIPPEDTIME: '0',
       ...env,
       ...(passphrase !== undefined && { JFS_RSA_PASSPHRASE: passphrase }),
@@ -34,7 +34,7 @@ export class Juicefs {
   /** Any command; a failure is an outcome. */
   run(args: readonly string[], timeoutMs = 120_000): Promise<Outcome> {
     const [program = '', ...rest] = [...this.#enter, juicefsProgram, ...args];
-    return run(program, rest, { env: this.#env, timeoutMs, input: '' });
+    return run(program, rest, { env: { ...this.#temp.env, ...this.#env }, timeoutMs, input: '' });
   }
 
   async ok(args: readonly string[]): Promise<string> {

@@ -11,18 +11,23 @@ import { root } from './tools.ts';
 export const pagesealProgram = join(root, 'bin/pageseal');
 
 export class Pageseal {
-  readonly #env: NodeJS.ProcessEnv;
+  readonly #temp: Temp;
+  readonly #passphrase: string | undefined;
   readonly #enter: readonly string[];
 
   constructor(temp: Temp, passphrase?: string, inside?: Inside) {
     this.#enter = inside?.enter ?? [];
-    this.#env = { ...temp.env, ...(passphrase !== undefined && { JFS_RSA_PASSPHRASE: passphrase }) };
+    this.#temp = temp;
+    this.#passphrase = passphrase;
   }
 
   /** Any command; a failure is an outcome. */
   run(args: readonly string[], input = ''): Promise<Outcome> {
-    const [program = '', ...rest] = [...this.#enter, pagesealProgram, ...args];
-    return run(program, rest, { env: this.#env, input });
+    const { said, password } = withoutPassword(args);
+    const [program = '', ...rest] = [...this.#enter, pagesealProgram, ...said];
+    const given = { META_PASSWORD: password, JFS_RSA_PASSPHRASE: this.#passphrase };
+    const secrets = Object.entries(given).filter(([, value]) => value !== undefined);
+    return run(program, rest, { env: { ...this.#temp.env, ...Object.fromEntries(secrets) }, input });
   }
 
   async ok(args: readonly string[]): Promise<string> {
@@ -47,4 +52,17 @@ export class Pageseal {
   umount(mountPoint: string): Promise<string> {
     return this.ok(['umount', mountPoint]);
   }
+}
+
+/** As users are told to do it: the database's password is not on the command line. */
+function withoutPassword(args: readonly string[]): { said: string[]; password: string | undefined } {
+  let password: string | undefined;
+  const said = args.map((arg) => {
+    if (!arg.startsWith('postgres')) return arg;
+    const [, before = '', given, after = ''] = /^(postgres(?:ql)?:\/\/[^:@/]*)(?::([^@/]*))?(@.*)$/.exec(arg) ?? [];
+    if (given === undefined) return arg;
+    password = decodeURIComponent(given);
+    return before + after;
+  });
+  return { said, password };
 }

@@ -95,6 +95,7 @@ export class S3Server {
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
+    child?.ref(); // whoever has nothing else to do must wait, too
     child?.kill(signal);
     if (child !== undefined) await ended(child);
   }

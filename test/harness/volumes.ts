@@ -2,8 +2,9 @@
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { TRASH } from '../../src/filesystem/meta/types.ts';
 import { Juicefs } from './juicefs.ts';
-import { EmbeddedPlace, isScaled, newPlace, type Place } from './place.ts';
+import { EmbeddedPlace, isScaled, newPlace, type Place, rows } from './place.ts';
 import type { Temp } from './temp.ts';
 import { root } from './tools.ts';
 import type { Tree } from './tree.ts';
@@ -74,6 +75,9 @@ export async function volumeAt(temp: Temp, name: VolumeName): Promise<TestVolume
   const dump = `${database}.json`;
   await juicefs.ok(['dump', '--keep-secret-key', from, dump]);
   await juicefs.ok(['load', metaUrl, dump]);
+  // Of a volume that never had a trash it loads an empty one.
+  const trash = `SELECT 1 FROM jfs_node WHERE inode = ${TRASH}`;
+  if ((await rows(copy.place, trash)).length === 0) await place.change(`DELETE FROM jfs_node WHERE inode = ${TRASH}`);
   cpSync(bucket, objects, { recursive: true });
   await juicefs.ok(['config', metaUrl, ...storeFlags, '--yes']);
   return { ...volume, place, metaUrl };

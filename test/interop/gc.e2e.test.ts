@@ -7,13 +7,18 @@ import { test } from 'node:test';
 import type { GcReport } from '../../src/filesystem/gc/gc.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { Pageseal } from '../harness/pageseal.ts';
-import { newPlace } from '../harness/place.ts';
+import { isScaled, newPlace } from '../harness/place.ts';
 import { makeTemp, type Temp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
 import { type TestVolume, type VolumeName, volumeAt } from '../harness/volumes.ts';
 import { placeViolations } from '../model/invariants.ts';
 
 const tools = needs('juicefs');
+
+/** What a folder has of a write that was cut short; an S3 server has nothing of one. */
+const LEFT_OVER = '.jfs.901_0_1.tmp.1234';
+const LEFT_OVER_BYTES = 77;
+const LEAKED_BYTES = 900 + 1900 + 2901 + 3;
 
 /** Leaked objects, a left-over of a write, a slice without references, a deleted file, all with their bytes. */
 async function litter({ place }: TestVolume, name: string, hashPrefix: boolean): Promise<void> {
@@ -25,7 +30,7 @@ async function litter({ place }: TestVolume, name: string, hashPrefix: boolean):
     writeFileSync(path, Buffer.alloc(bytes));
   };
   for (const id of [900, 1900, 2901]) put(id, `${id}_0_${id}`, id);
-  put(901, '.jfs.901_0_1.tmp.1234', 77);
+  if (!isScaled) put(901, LEFT_OVER, LEFT_OVER_BYTES);
   put(1, '1_0_3', 3);
   for (const id of [910, 911, 912]) put(id, `${id}_0_10`, 10);
   const record = Buffer.alloc(24);
@@ -109,7 +114,7 @@ for (const [name, hashPrefix] of volumes)
     const dirty = await both.same();
     assert.deepEqual(
       [dirty['leaked'], dirty['leaked bytes'], dirty['pending delete']],
-      [5, 900 + 1900 + 2901 + 77 + 3, 2],
+      isScaled ? [4, LEAKED_BYTES, 2] : [5, LEAKED_BYTES + LEFT_OVER_BYTES, 2],
     );
     if (name === 'plain') assert.ok((dirty['compacted'] ?? 0) > 0);
     await both.gc('--delete');
