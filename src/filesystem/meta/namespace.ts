@@ -180,10 +180,10 @@ export class Namespace implements Tree {
 
   async #provide(want: Want): Promise<void> {
     const { engine, usage } = this.#context;
-    if (want.what === 'rule') return engine.run(addRuleOp(want.rule));
+    if (want.what === 'rule') return engine.run(addRuleOp(want.rule), { looksItself: true });
     const deltas = (hour: TrashHour): readonly UsageDelta[] => (hour.created ? [hourUsage(1n)] : []);
     const operation = trashHourOp(want.hour, this.#env.now());
-    const hour = await engine.run(() => counted(usage, operation, deltas));
+    const hour = await engine.run(() => counted(usage, operation, deltas), { looksItself: true });
     usage.applied(deltas(hour));
     const { ino } = hour;
     this.#trash = { hour: want.hour, ino };

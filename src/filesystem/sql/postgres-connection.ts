@@ -31,13 +31,15 @@ const flights = counter('pageseal_metadata_flights_total', 'Round trips to the m
 const opened = counter('pageseal_metadata_connections_total', 'Connections opened to the metadata server');
 
 /** A lock of another client is given up for after this; the operation is then tried again. */
-const LOCK_TIMEOUT_MS = 10_000;
-/** No statement of ours takes long: those of snapshots have no limit. */
-const STATEMENT_TIMEOUT_MS = 20_000;
+const LOCK_TIMEOUT_MS = 5_000;
+/** Statements of ours touch few rows; those of snapshots and of tables being made have no limit. */
+const STATEMENT_TIMEOUT_MS = 15_000;
 /** A client that stopped between its two flights must not keep its locks. */
 const IDLE_IN_TRANSACTION_MS = 30_000;
 /** When the server has not even said that the statement took too long, the network is gone. */
-export const FLIGHT_LIMIT_MS = STATEMENT_TIMEOUT_MS + 5_000;
+const FLIGHT_LIMIT_MS = STATEMENT_TIMEOUT_MS + 3_000;
+/** For scans of large tables; a peer that is gone is noticed sooner by TCP, mostly. */
+const LONG_FLIGHT_LIMIT_MS = 3_600_000;
 
 /** SQLSTATEs: connection exceptions, operator intervention but not a cancelled statement, read-only transaction. */
 const needsAnother = /^(08|57P|25006|26000|42P05)/;
@@ -72,11 +74,13 @@ export interface ConnectionOptions {
 export class PostgresConnection {
   readonly #sql: postgres.Sql;
   readonly #wire: Wire;
+  readonly #limitMs: number;
   #life: string | undefined;
 
-  private constructor(sql: postgres.Sql, wire: Wire) {
+  private constructor(sql: postgres.Sql, wire: Wire, limitMs: number) {
     this.#sql = sql;
     this.#wire = wire;
+    this.#limitMs = limitMs;
   }
 
   get usable(): boolean {
@@ -112,7 +116,11 @@ export class PostgresConnection {
     try {
       const socket = await openSocket(location, host, limit);
       wire = new Wire(socket);
-      const connection = new PostgresConnection(driver(location, wire), wire);
+      const connection = new PostgresConnection(
+        driver(location, wire),
+        wire,
+        options.long ? LONG_FLIGHT_LIMIT_MS : FLIGHT_LIMIT_MS,
+      );
       const starting = wire;
       const stop = (): void => starting.destroy(limit.reason);
       limit.addEventListener('abort', stop);
@@ -161,7 +169,7 @@ export class PostgresConnection {
   }
 
   /** Sends all statements at once. One outcome each; those of a lost connection say so. */
-  async fly(statements: readonly Statement[], limitMs = FLIGHT_LIMIT_MS): Promise<Outcome[]> {
+  async fly(statements: readonly Statement[], limitMs = this.#limitMs): Promise<Outcome[]> {
     if (!this.usable) return statements.map(() => ({ trouble: unsent }));
     flights.inc();
     this.#wire.gather();

@@ -32,9 +32,14 @@ const errnos = new Set([
 /** After another client has changed a table; planned anew on a new connection. */
 const isStalePlan = (message: string): boolean => message.includes('cached plan');
 
+/** A TLS record that does not open, for instance. */
+const ofTransport = /^ERR_(SSL|TLS|STREAM|SOCKET)/;
+
 function kindOf(code: string, message: string): Trouble['kind'] {
   if (conflicts.has(code) || isStalePlan(message)) return 'conflict';
-  return connections.has(code) || errnos.has(code) || code.startsWith('08') ? 'connection' : 'final';
+  return connections.has(code) || errnos.has(code) || code.startsWith('08') || ofTransport.test(code)
+    ? 'connection'
+    : 'final';
 }
 
 export function troubleOf(thrown: unknown): Trouble {
@@ -61,6 +66,7 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   '42703': 'metadata-damaged',
   '53100': 'ENOSPC',
   '53400': 'ENOSPC',
+  SASL_SIGNATURE_MISMATCH: 'refused', // whoever answers does not know the password
 };
 const classes: Readonly<Record<string, ErrorCode>> = {
   '08': 'metadata-unavailable',
