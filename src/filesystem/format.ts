@@ -2,7 +2,7 @@
 // exists; asked again with the same settings it answers that nothing was to be done.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { nowNs } from '../base/clock.ts';
-import { FsError, fail } from '../base/errors.ts';
+import { FsError, fail, hasCode } from '../base/errors.ts';
 import {
   checkUuid,
   type FormatOptions,
@@ -55,8 +55,13 @@ export async function formatVolume(options: FormatOptions): Promise<Formatted> {
       return existing;
     }
     await testStore(store, options.name);
-    await checkEmpty(store, options.name);
-    const other = await createVolume(options, record, key, uuid);
+    const faster = await checkEmpty(store, options.name).catch(async (thrown: unknown) => {
+      // Objects of somebody who formats at the same time come after his record.
+      const made = hasCode(thrown, 'store-not-empty') ? await findExisting(options, record, key) : undefined;
+      if (made === undefined) throw thrown;
+      return made;
+    });
+    const other = faster ?? (await createVolume(options, record, key, uuid));
     if (other !== undefined) return other;
     await putUuid(store, record, uuid, key);
     return { name: options.name, uuid, created: true, keyId: key.publicKey?.id };

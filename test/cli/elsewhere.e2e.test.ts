@@ -146,6 +146,16 @@ describe('a database and a store elsewhere', needs(...interopNeeds, 'postgres', 
     assert.match(await ok(['status', database.metaUrl], { META_PASSWORD_FILE: '' }), /META_PASSWORD_FILE/);
   });
 
+  test('of two that format at once one makes the volume, and the other finds it', async () => {
+    const place = ['--storage', 'minio', '--bucket', bucket, ...reach];
+    const format = ['format', `${metaUrl}&table_prefix=race`, 'race', ...place];
+    const said = await Promise.all([ok(format, credentials()), ok(format, credentials()), ok(format, credentials())]);
+    assert.equal(said.filter((text) => /^formatted race/m.test(text)).length, 1, said.join(''));
+    assert.equal(said.filter((text) => /was there already/.test(text)).length, 2, said.join(''));
+    const counters = await postgres.sql('SELECT COUNT(*), SUM(value) FROM jfs_race_counter', 'life');
+    assert.equal(counters, '6\t3');
+  });
+
   test('destroy takes every object below the name and every table of the volume, and nothing else', async () => {
     await ok(
       ['format', `${metaUrl}&table_prefix=other`, 'other', '--storage', 'minio', '--bucket', bucket, ...reach],
@@ -163,7 +173,7 @@ describe('a database and a store elsewhere', needs(...interopNeeds, 'postgres', 
       'life',
     );
     assert.deepEqual(
-      tables.split(' ').filter((name) => !/^(jfs|pageseal)_other_/.test(name)),
+      tables.split(' ').filter((name) => !/^(jfs|pageseal)_(other|race)_/.test(name)),
       ['theirs'],
     );
     await ok(['fsck', `${metaUrl}&table_prefix=other`, ...reach]);

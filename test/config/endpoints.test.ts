@@ -42,7 +42,7 @@ test('other spellings of them, which resolvers understand', () => {
   const odd = [
     'localhost.', 'LOCALHOST', '127.1', '2130706433', '0x7f000001', '0177.0.0.1', '127.0.0.1.', '0x7f.1', '017700000001',
     '169.254.43518', '[::ffff:127.0.0.1]', '[0:0:0:0:0:0:0:1]', '[::FFFF:7F00:1]', '[fe80::1%eth0]', '①②⑦.0.0.1', 'loc%61lhost', 'db..example.com',
-    'db_example', 'example.com.', 'a b', '', '.', 'db.example.com,localhost', 'user@localhost', 'db/x', 'db#', 'db?x',
+    'db_example', 'example.com.', 'a b', '', '.', 'db.example.com,localhost', 'user@localhost', '[2001:DB8::1]', '[2001:db8:0:0:0:0:0:1]', 'db/x', 'db#', 'db?x',
   ]; // biome-ignore format: a list
   for (const host of odd) assert(!allowed(host, 443), host);
 });

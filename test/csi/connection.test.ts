@@ -154,7 +154,7 @@ test('a tenant names no file, socket or user of the node, no second host, and no
     'postgres://me@db.example/m?dbname=host%3D127.0.0.1', 'postgres://me@db.example/m?service=x', 'postgres://me@db.example/m?passfile=/x',
     'postgres://me@db.example/m?sslmode=disable', 'postgres://me@db.example/m?sslmode=prefer', 'postgres://me@db.example/m?sslmode=allow',
     'postgres://me@db.example/m?sslmode=', 'postgres://me@db.example/m?SSLMODE=disable', 'postgres://me@db.example/m?ssl=false',
-    'postgres://me@db.example/m?sslmode=verify-full&sslmode=disable', 'postgres://me@db.example/m?%73slmode=disable',
+    'postgres://me@db.example/m?sslmode=verify-full&sslmode=disable', 'postgres://me@db.example/m?search_path=a&search_path=b', 'postgres://me@db.example/m?%73slmode=disable',
     'postgres://me@db.example,127.0.0.1/m', 'postgres://me@db.example:5432,localhost:5432/m', 'postgres://me@127.0.0.1/m',
     'postgres://me@localhost/m', 'postgres://me@[::1]/m', 'postgres://me@[::ffff:127.0.0.1]/m', 'postgres://me@2130706433/m', 'postgres://me@0x7f.1/m',
     'postgres://me@169.254.169.254/m', 'postgres://me@localhost./m', 'postgres://db.example@localhost/m', 'postgres://me:x@db.example@localhost/m',
