@@ -179,6 +179,7 @@ export class S3Proxy {
     sent.on('error', () => undefined); // before an answer the next lines hear of it; a server may answer and close early
     incoming.pipe(sent);
     incoming.once('error', () => sent.destroy()); // a client that goes takes its request along
+    sent.on('error', () => undefined); // also after the answer: a server may hang up before it has read everything
     const [answer] = (await once(sent, 'response')) as [IncomingMessage];
     return answer;
   }

@@ -70,7 +70,7 @@ export function bodyOf(bucket: S3Bucket, parts: readonly Buffer[]): Readable | B
 export interface Put {
   readonly parts: readonly Buffer[];
   readonly onlyNew: boolean;
-  /** Whether the store has exactly these bytes under the key. */
+  /** Whether the store has exactly these bytes under the key; rejects when it has none, or does not say. */
   readonly isThere: () => Promise<boolean>;
 }
 
@@ -83,8 +83,9 @@ export async function putObject(bucket: S3Bucket, understood: Understood, attemp
       understood.learn(checksums, answer);
       return;
     } catch (thrown) {
-      if (onlyNew && statusOf(thrown) === 412) return sameOrConflict(bucket, attempt, put);
-      if (onlyNew && isCutOff(thrown) && (await arrived(put))) return;
+      if (onlyNew && statusOf(thrown) === 412) return sameOrConflict(bucket, attempt, await put.isThere());
+      const found = onlyNew && isCutOff(thrown) ? await put.isThere().catch(() => undefined) : undefined;
+      if (found !== undefined) return sameOrConflict(bucket, attempt, found);
       // One thing less each time, so that this ends.
       if (isUnsupported(thrown) && onlyNew && concerns(thrown, /none-match|condition|precondition/i))
         understood.onlyNew = false;
@@ -118,10 +119,8 @@ function send(
 const isCutOff = (thrown: unknown): boolean =>
   ['ECONNRESET', 'EPIPE'].includes((thrown as { code?: string } | null)?.code ?? '');
 
-const arrived = (put: Put): Promise<boolean> => put.isThere().catch(() => false);
-
-/** An earlier attempt may have arrived and only its answer been lost. */
-async function sameOrConflict(bucket: S3Bucket, { object }: Attempt, put: Put): Promise<void> {
-  if (await put.isThere()) return;
+/** The same: an earlier attempt arrived, and only its answer was lost. */
+function sameOrConflict(bucket: S3Bucket, { object }: Attempt, same: boolean): void {
+  if (same) return;
   throw fail('conflict', `put ${object}: another object has this key, left as it is (${bucket.description})`);
 }
