@@ -41,6 +41,9 @@ const FLIGHT_LIMIT_MS = STATEMENT_TIMEOUT_MS + 3_000;
 /** For scans of large tables; a peer that is gone is noticed sooner by TCP, mostly. */
 const LONG_FLIGHT_LIMIT_MS = 3_600_000;
 
+/** Some hundred texts; lists of ids make more of them. Each costs the server some 10 KiB. */
+const MAX_PREPARED = 1000;
+
 /** SQLSTATEs: connection exceptions, operator intervention but not a cancelled statement, read-only transaction. */
 const needsAnother = /^(08|57P|25006|26000|42P05)/;
 
@@ -75,6 +78,7 @@ export class PostgresConnection {
   readonly #sql: postgres.Sql;
   readonly #wire: Wire;
   readonly #limitMs: number;
+  readonly #prepared = new Set<string>();
   #life: string | undefined;
 
   private constructor(sql: postgres.Sql, wire: Wire, limitMs: number) {
@@ -85,6 +89,11 @@ export class PostgresConnection {
 
   get usable(): boolean {
     return !this.#wire.lost;
+  }
+
+  /** The server keeps every statement that it has prepared: better to begin anew. */
+  get worn(): boolean {
+    return this.#prepared.size > MAX_PREPARED;
   }
 
   /** Names the server's run between two crashes; undefined where it cannot be told. */
@@ -193,6 +202,7 @@ export class PostgresConnection {
   }
 
   #issue({ text, params, prepared }: Statement): postgres.PendingValuesQuery<Row[]> {
+    if (prepared) this.#prepared.add(text);
     const query = this.#sql.unsafe<Row[]>(text, [], { prepare: prepared, simple: !prepared } as object);
     (query as unknown as Internals).parameters = params;
     return query.values().execute();

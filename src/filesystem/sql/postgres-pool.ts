@@ -59,7 +59,8 @@ export class PostgresPool {
 
   /** Its transaction is over, or it is broken. */
   release(connection: PostgresConnection): void {
-    if (!connection.usable) {
+    if (!connection.usable || connection.worn) {
+      void connection.close();
       this.#count -= 1;
       this.#open();
       this.#whenDrained();

@@ -83,7 +83,7 @@ export class PostgresTransaction {
 
   /** Decoded rows of each query, in a transaction that the first flight begins. */
   async #read(queries: readonly Query<unknown>[], use: Use, begin: readonly Statement[]): Promise<unknown[][]> {
-    const statements = queries.map((query) => this.#query(query, use));
+    const statements = queries.map((query) => statementOf(this.#dialect, query, use));
     const first = this.#begun ? [] : begin;
     this.#begun = true;
     const rows = rowsOf(await this.#connection.fly([...first, ...statements]));
@@ -91,10 +91,9 @@ export class PostgresTransaction {
     return decoded(queries, rows.slice(first.length));
   }
 
-  /** All of a view's only flight; several queries see one moment. */
+  /** All of a view's only flight: its queries see one moment. */
   async readOnce(queries: readonly Query<unknown>[]): Promise<unknown[][]> {
-    const statements = queries.map((query) => this.#query(query, 'view'));
-    if (statements.length <= 1) return decoded(queries, rowsOf(await this.#connection.fly(statements)));
+    const statements = queries.map((query) => statementOf(this.#dialect, query, 'view'));
     const rows = rowsOf(await this.#connection.fly([BEGIN_VIEW, ...statements, COMMIT]));
     return decoded(queries, rows.slice(1));
   }
@@ -120,10 +119,6 @@ export class PostgresTransaction {
       throw new Failed(rolledBack);
   }
 
-  #query({ sql, params }: Query<unknown>, use: Use): Statement {
-    return { text: this.#dialect.text(sql, params, use), params: params.map(wireValue), prepared: true };
-  }
-
   #change({ sql, params, expect }: Change): Statement {
     const values = params.map(wireValue);
     if (expect === undefined) return { text: this.#dialect.text(sql, params, 'write'), params: values, prepared: true };
@@ -147,8 +142,17 @@ function rowsOf(outcomes: readonly Outcome[]): (readonly Row[])[] {
   });
 }
 
+export const statementOf = (dialect: PostgresDialect, { sql, params }: Query<unknown>, use: Use): Statement => ({
+  text: dialect.text(sql, params, use),
+  params: params.map(wireValue),
+  prepared: true,
+});
+
+export const decodedRows = (query: Query<unknown>, rows: readonly Row[]): unknown[] =>
+  rows.map((row) => query.decode(row));
+
 const decoded = (queries: readonly Query<unknown>[], rows: readonly (readonly Row[])[]): unknown[][] =>
-  queries.map((query, i) => (rows[i] ?? []).map((row) => query.decode(row)));
+  queries.map((query, i) => decodedRows(query, rows[i] ?? []));
 
 const rolledBack: Trouble = {
   code: '25P02',

@@ -1,12 +1,13 @@
 // PostgreSQL behind the Engine interface: which connection, how often, and what is told in the end.
 import { fail } from '../../base/errors.ts';
-import { type Attempt, type Engine, type Op, type RunOptions, readingOnly } from './op.ts';
+import { type Attempt, type Engine, type Op, type Query, type RunOptions, readingOnly } from './op.ts';
 import { fateOf } from './postgres-commit.ts';
-import { type PostgresConnection, plain } from './postgres-connection.ts';
+import { plain } from './postgres-connection.ts';
 import { PostgresDialect } from './postgres-dialect.ts';
 import { lost } from './postgres-errors.ts';
 import { Patience } from './postgres-patience.ts';
 import { PostgresPool } from './postgres-pool.ts';
+import { Readings } from './postgres-readings.ts';
 import { Failed, PostgresTransaction, queriesOf, type Unanswered } from './postgres-transaction.ts';
 import type { PostgresLocation } from './postgres-url.ts';
 import { tableInfix } from './table-names.ts';
@@ -43,6 +44,7 @@ class PostgresEngine implements Engine {
   readonly #readOnly: boolean;
   readonly #pool: PostgresPool;
   readonly #texts: PostgresDialect;
+  readonly #readings: Readings;
   /** Views that went on after their first flight: those begin a transaction at once. */
   readonly #longViews = new Set<string>();
   readonly #running = new Set<Promise<unknown>>();
@@ -56,12 +58,13 @@ class PostgresEngine implements Engine {
     this.#readOnly = readOnly;
     this.#pool = new PostgresPool(location, readOnly);
     this.#texts = new PostgresDialect(tableInfix(location.tablePrefix));
+    this.#readings = new Readings(this.#pool, this.#texts);
   }
 
   async reach(limitMs: number): Promise<void> {
     await this.#persist(
       `open metadata ${this.description}`,
-      async (connection) => this.#pool.release(connection),
+      async () => this.#pool.release(await this.#pool.acquire()),
       limitMs,
     );
   }
@@ -82,10 +85,7 @@ class PostgresEngine implements Engine {
     for (;;) {
       const numbered = !looksItself && this.#numbers;
       try {
-        const connection = await this.#pool.acquire();
-        return await this.#transaction(connection, (transaction) =>
-          transaction.run(operation({ ambiguous }), numbered),
-        );
+        return await this.#transaction((transaction) => transaction.run(operation({ ambiguous }), numbered));
       } catch (thrown) {
         if (numbered && isWithoutNumbers(thrown)) {
           this.#numbers = false;
@@ -128,37 +128,37 @@ class PostgresEngine implements Engine {
   async view<R>(operation: () => Op<R>): Promise<R> {
     const since = performance.now();
     try {
-      return await this.#persist(`read metadata ${this.description}`, (connection) =>
-        this.#view(connection, readingOnly(operation)),
-      );
+      return await this.#persist(`read metadata ${this.description}`, () => this.#view(readingOnly(operation)));
     } finally {
       reads.add(performance.now() - since);
     }
   }
 
   /** One flight when one is enough. When it turns out to want more it is begun again inside a transaction. */
-  #view<R>(connection: PostgresConnection, operation: () => Op<R>): Promise<R> {
-    return this.#transaction(connection, async (transaction) => {
-      const op = operation();
-      const first = op.next();
-      if (first.done) return first.value;
-      const queries = queriesOf(first.value);
-      const name = queries.map(({ sql }) => sql).join(';');
-      if (!this.#longViews.has(name)) {
-        const second = op.next(await transaction.readOnce(queries));
-        if (second.done) return second.value;
-        if (this.#longViews.size >= MAX_KNOWN_VIEWS) this.#longViews.clear();
-        this.#longViews.add(name);
-      }
-      return transaction.view(operation());
-    });
+  async #view<R>(operation: () => Op<R>): Promise<R> {
+    const op = operation();
+    const first = op.next();
+    if (first.done) return first.value;
+    const queries = queriesOf(first.value);
+    const name = queries.map(({ sql }) => sql).join(';');
+    if (!this.#longViews.has(name)) {
+      const second = op.next(await this.#readOnce(queries));
+      if (second.done) return second.value;
+      if (this.#longViews.size >= MAX_KNOWN_VIEWS) this.#longViews.clear();
+      this.#longViews.add(name);
+    }
+    return this.#transaction((transaction) => transaction.view(operation()));
+  }
+
+  async #readOnce(queries: readonly Query<unknown>[]): Promise<unknown[][]> {
+    const [only] = queries;
+    if (only !== undefined && queries.length === 1) return [await this.#readings.read(only)];
+    return this.#transaction((transaction) => transaction.readOnce(queries));
   }
 
   /** The connection goes back when its transaction is over, which the caller does not wait for. */
-  async #transaction<R>(
-    connection: PostgresConnection,
-    work: (transaction: PostgresTransaction) => Promise<R>,
-  ): Promise<R> {
+  async #transaction<R>(work: (transaction: PostgresTransaction) => Promise<R>): Promise<R> {
+    const connection = await this.#pool.acquire();
     const transaction = new PostgresTransaction(connection, this.#texts);
     try {
       return await work(transaction);
@@ -170,7 +170,8 @@ class PostgresEngine implements Engine {
   async execute(script: string): Promise<void> {
     if (this.#readOnly) throw fail('EROFS', `change the schema of ${this.description}: opened read-only`);
     const text = this.#texts.script(script);
-    await this.#persist(`change the schema of ${this.description}`, async (connection) => {
+    await this.#persist(`change the schema of ${this.description}`, async () => {
+      const connection = await this.#pool.acquire();
       try {
         const statements = [plain('BEGIN'), plain('SET LOCAL statement_timeout = 0'), plain(text), plain('COMMIT')];
         for (const outcome of await connection.fly(statements, SCRIPT_LIMIT_MS))
@@ -184,12 +185,12 @@ class PostgresEngine implements Engine {
   /** Every commit was answered after it was durable. */
   async sync(): Promise<void> {}
 
-  #persist<R>(attempted: string, work: (connection: PostgresConnection) => Promise<R>, limitMs?: number): Promise<R> {
+  #persist<R>(attempted: string, work: () => Promise<R>, limitMs?: number): Promise<R> {
     return this.#tracked(async () => {
       const patience = new Patience(attempted, this.#closing.signal, limitMs);
       for (;;) {
         try {
-          return await work(await this.#pool.acquire());
+          return await work();
         } catch (thrown) {
           await patience.after(thrown);
         }

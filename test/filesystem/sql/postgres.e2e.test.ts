@@ -75,6 +75,21 @@ test('a write is two round trips, a view one, also the first time', tools, async
   await engine.close();
 });
 
+test('views that wait for a connection share its next round trip', tools, async () => {
+  const proxy = await TcpProxy.start(temp, server);
+  const { engine } = await newDatabase(proxy.at);
+  const all = (n: number): Promise<unknown[]> => Promise.all(Array.from({ length: n }, () => sumOf(engine)));
+  // Every connection that there may be is open then.
+  const slow = query('SELECT pg_sleep(0.5)::text FROM jfs_thing', [], () => undefined);
+  await Promise.all(Array.from({ length: 3 }, () => engine.view(() => read(slow, slow))));
+  const before = proxy.roundTrips;
+  const missing = engine.view(() => read(query('SELECT value FROM jfs_missing', [], (row) => row)));
+  const [sums] = await Promise.all([all(60), assert.rejects(missing, (thrown) => hasCode(thrown, 'metadata-damaged'))]);
+  assert.deepEqual(new Set(sums), new Set([0n]));
+  assert.ok(proxy.roundTrips - before < 10, `${proxy.roundTrips - before} round trips`);
+  await engine.close();
+});
+
 test('an operation whose commit was not answered happens once', tools, async () => {
   const proxy = await CuttingProxy.start(temp, server.port);
   const { engine } = await newDatabase(proxy.at, clear);
