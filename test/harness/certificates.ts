@@ -13,10 +13,13 @@ export interface Certificate {
 
 export interface CertificateOptions {
   readonly expired?: boolean;
+  /** From tomorrow on. */
+  readonly notYet?: boolean;
 }
 
 const CURVE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
 const DAYS = '30';
+const DAY_MS = 86_400_000;
 let made = 0;
 
 /** Another one for the same test is a foreign CA. */
@@ -48,8 +51,7 @@ export class Authority {
 
   /** For a server that is called by these names and addresses; a name may begin with `*.`. */
   server(names: readonly string[], options: CertificateOptions = {}): Promise<Certificate> {
-    const alternatives = names.map((name) => `${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`);
-    return this.#sign('server', [`subjectAltName=${alternatives.join(',')}`, 'extendedKeyUsage=serverAuth'], options);
+    return this.#sign('server', [alternatives(names), 'extendedKeyUsage=serverAuth'], options);
   }
 
   /** PostgreSQL compares the common name with the role. */
@@ -57,36 +59,47 @@ export class Authority {
     return this.#sign(commonName, ['extendedKeyUsage=clientAuth'], options);
   }
 
-  async #sign(
-    commonName: string,
-    uses: readonly string[],
-    { expired = false }: CertificateOptions,
-  ): Promise<Certificate> {
+  /** Of nobody's but its own, for a server that is called so. */
+  static async selfSigned(temp: Temp, names: readonly string[]): Promise<Certificate> {
+    const base = temp.at(`certificate-${++made}`);
+    const [certificate, key] = [`${base}.pem`, `${base}.key`];
+    const about = ['-subj', '/CN=server', '-days', DAYS, '-addext', alternatives(names)];
+    await openssl(temp, ['req', '-x509', ...CURVE, ...about, '-keyout', key, '-out', certificate]);
+    return { certificate, key };
+  }
+
+  async #sign(commonName: string, uses: readonly string[], options: CertificateOptions): Promise<Certificate> {
     const base = this.#temp.at(`certificate-${++made}`);
-    const [certificate, key, request, extensions] = ['pem', 'key', 'csr', 'ext'].map((end) => `${base}.${end}`) as [
+    const [certificate, key, request, settings] = ['pem', 'key', 'csr', 'cnf'].map((end) => `${base}.${end}`) as [
       string,
       string,
       string,
       string,
     ];
     await openssl(this.#temp, ['req', '-new', ...CURVE, '-subj', `/CN=${commonName}`, '-keyout', key, '-out', request]);
-    writeFileSync(extensions, `basicConstraints=CA:FALSE\n${uses.join('\n')}\n`);
-    const signer = ['-CA', this.file, '-CAkey', this.#key, '-set_serial', String(made)];
-    const life = ['-days', expired ? '-1' : DAYS];
-    await openssl(this.#temp, [
-      'x509',
-      '-req',
-      '-in',
-      request,
-      '-extfile',
-      extensions,
-      ...signer,
-      ...life,
-      '-out',
-      certificate,
-    ]);
+    writeFileSync(`${base}.index`, '');
+    const own = [
+      `database = ${base}.index`,
+      `new_certs_dir = ${this.#temp.path}`,
+      'policy = any',
+      'unique_subject = no',
+    ];
+    const authority = ['[ca]', 'default_ca = own', '[own]', ...own, 'default_md = sha256', 'rand_serial = yes'];
+    const rules = ['[any]', 'commonName = supplied', '[extensions]', 'basicConstraints = CA:FALSE', ...uses];
+    writeFileSync(settings, [...authority, ...rules, ''].join('\n'));
+    const signer = ['-config', settings, '-extensions', 'extensions', '-cert', this.file, '-keyfile', this.#key];
+    const files = ['-in', request, '-out', certificate];
+    await openssl(this.#temp, ['ca', '-batch', '-notext', ...signer, ...lifeOf(options), ...files]);
     return { certificate, key };
   }
 }
+
+function lifeOf({ expired = false, notYet = false }: CertificateOptions): string[] {
+  const date = (days: number): string => new Date(Date.now() + days * DAY_MS).toISOString().replace(/[-:T]|\.\d+/g, '');
+  return ['-startdate', date(notYet ? 1 : -2), '-enddate', date(expired ? -1 : Number(DAYS))];
+}
+
+const alternatives = (names: readonly string[]): string =>
+  `subjectAltName=${names.map((name) => `${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`).join(',')}`;
 
 const openssl = (temp: Temp, args: readonly string[]): Promise<string> => runOk('openssl', args, { env: temp.env });

@@ -51,7 +51,7 @@ export class PostgresServer {
   port = 0;
   readonly #temp: Temp;
   readonly #folder: string;
-  readonly #options: PostgresOptions;
+  #options: PostgresOptions;
 
   private constructor(temp: Temp, authority: Authority, options: PostgresOptions) {
     this.#temp = temp;
@@ -127,6 +127,13 @@ export class PostgresServer {
     await this.start();
   }
 
+  /** The same data behind other settings, on the same port. */
+  async change(options: PostgresOptions): Promise<void> {
+    this.#options = { ...this.#options, ...options };
+    await this.stop();
+    await this.#begin();
+  }
+
   /** kill -9 of every process of the server. */
   async kill(): Promise<void> {
     const { pid } = this;
@@ -188,7 +195,7 @@ export class PostgresServer {
     // In a namespace of the test's own nobody else has a port.
     if (this.port === 0) this.port = await freePort(this.#options.inside === undefined ? this.address : LOOPBACK);
     const { tls = 'only', certificate } = this.#options;
-    const shown = certificate ?? (tls === 'none' ? undefined : await this.#ownCertificate());
+    const shown = tls === 'none' ? undefined : (certificate ?? (await this.#ownCertificate()));
     if (shown !== undefined) this.#place(shown);
     writeFileSync(join(this.#data, 'postgresql.conf'), this.#settings(shown !== undefined));
     writeFileSync(join(this.#data, 'pg_hba.conf'), this.#access());

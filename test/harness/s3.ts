@@ -2,7 +2,7 @@
 // file of that folder, so that tests can look at objects and harm them.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Authority, type Certificate } from './certificates.ts';
 import type { Namespace } from './namespace.ts';
@@ -14,6 +14,8 @@ import { versitygwProgram } from './tools.ts';
 const LOOPBACK = '127.0.0.1';
 /** What clients sign for unless they find out or are told. */
 const REGION = 'us-east-1';
+/** Where it keeps uploads that are under way. */
+const OWN_FOLDER = '.sgwtmp/';
 
 export interface S3Options {
   /** Signs the server's certificate; made for the server unless given. */
@@ -43,7 +45,7 @@ export class S3Server {
   /** Below it a folder per bucket. */
   readonly folder: string;
   port = 0;
-  readonly #options: S3Options;
+  #options: S3Options;
   readonly #temp: Temp;
   readonly #log: string;
   #tls: readonly string[] = [];
@@ -63,14 +65,24 @@ export class S3Server {
   static async start(temp: Temp, options: S3Options = {}): Promise<S3Server> {
     const authority = options.authority ?? (await Authority.make(temp));
     const server = new S3Server(temp, authority, options);
-    if (options.tls !== false) {
-      const { certificate, key } = options.certificate ?? (await server.#ownCertificate());
-      server.#tls = ['--cert', certificate, '--key', key];
-    }
     // In a namespace of the test's own nobody else has a port.
     server.port = await freePort(options.inside === undefined ? server.address : LOOPBACK);
-    await server.start();
+    await server.#begin();
     return server;
+  }
+
+  /** The same objects behind other settings, on the same port. */
+  async change(options: S3Options): Promise<void> {
+    this.#options = { ...this.#options, ...options };
+    await this.stop();
+    await this.#begin();
+  }
+
+  async #begin(): Promise<void> {
+    const { tls = true } = this.#options;
+    const { certificate, key } = this.#options.certificate ?? (await this.#ownCertificate());
+    this.#tls = tls ? ['--cert', certificate, '--key', key] : [];
+    await this.start();
   }
 
   /** On the same port, with the objects that are there. */
@@ -104,6 +116,16 @@ export class S3Server {
   createBucket(name: string): string {
     mkdirSync(join(this.folder, name));
     return this.url(name);
+  }
+
+  /** Keys of a bucket. */
+  objects(bucket: string): string[] {
+    const all = readdirSync(join(this.folder, bucket), { recursive: true, withFileTypes: true });
+    const files = all.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+    return files
+      .map((path) => path.slice(this.folder.length + bucket.length + 2))
+      .filter((key) => !key.startsWith(OWN_FOLDER))
+      .sort();
   }
 
   /** Addressed by path. */

@@ -100,6 +100,7 @@ const hints: Readonly<Record<string, string>> = {
   '08P01': 'a pooler between has to let settings through, or connect without it',
   '22003': 'owners above 2147483647 do not fit the columns of the original client',
   '42501': 'the user needs all rights on the tables of its schema',
+  '28000': 'who has to show a certificate names it and its key with sslcert and sslkey',
   '28P01': 'the password comes from the url, META_PASSWORD or META_PASSWORD_FILE',
 };
 

@@ -114,9 +114,11 @@ const certificateCodes =
 export function refusedCertificate(thrown: unknown, location: PostgresLocation): FsError | undefined {
   const code = (thrown as { code?: unknown } | null)?.code;
   if (thrown instanceof FsError || typeof code !== 'string' || !certificateCodes.test(code)) return undefined;
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  const { reason, message } = thrown as { reason?: unknown; message?: unknown };
+  // OpenSSL's own reason, without the place in its source.
+  const text = code.startsWith('ERR_SSL_') && reason !== undefined ? reason : message;
   return fail('refused', `connect to ${location.description}: sslmode=verify-full: ${code}: ${text}`, {
-    hint: 'name the authority that signed the certificate with sslrootcert, and the host as the certificate names it',
+    hint: 'the rule: TLS 1.2 and a certificate of this host; name the authority that signed it with sslrootcert',
   });
 }
 

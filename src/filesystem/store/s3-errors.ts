@@ -6,6 +6,7 @@ interface Answered {
   readonly name?: string;
   readonly message?: string;
   readonly code?: string;
+  readonly reason?: string;
   readonly Code?: string;
   readonly Region?: string;
   readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string };
@@ -72,7 +73,7 @@ export function translate(attempt: Attempt, thrown: unknown): FsError {
   const skew = skewOf(thrown);
   const code = skew === undefined ? codeOf(what, thrown) : 'store-unavailable';
   const text = skew ?? (code === 'object-missing' ? 'not in the store' : said(thrown as Answered));
-  return fail(code, `${what} ${object}: ${text} (${description})`, { cause: slim(thrown), ...hintFor(code) });
+  return fail(code, `${what} ${object}: ${text} (${description})`, { cause: slim(thrown), ...hintFor(code, thrown) });
 }
 
 function codeOf(what: Attempt['what'], thrown: unknown): ErrorCode {
@@ -98,7 +99,9 @@ function codeWithoutAnswer(name: string, system: string | undefined): ErrorCode 
 }
 
 function said(answered: Answered): string {
-  const { name = '', Code, message = '', code, $metadata } = answered;
+  const { name = '', Code, code, $metadata } = answered;
+  // OpenSSL's own reason, without the place in its source.
+  const { message = '' } = /^ERR_SSL_/.test(code ?? '') ? { message: answered.reason } : answered;
   if ($metadata?.httpStatusCode === undefined)
     return code !== undefined && !message.includes(code) ? `${message} (${code})` : message || name;
   const request = $metadata.requestId === undefined ? '' : `, request ${$metadata.requestId.split(',')[0]}`;
@@ -117,9 +120,13 @@ function skewOf(thrown: unknown): string | undefined {
   return `this machine's clock is ${minutes} minutes ${apart < 0 ? 'behind' : 'ahead of'} the store's`;
 }
 
-function hintFor(code: ErrorCode): { readonly hint?: string } {
+function hintFor(code: ErrorCode, thrown: unknown): { readonly hint?: string } {
   switch (code) {
     case 'refused':
+      if (/_ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)$/.test((thrown as Answered).code ?? ''))
+        return {
+          hint: 'the server may want to see a client certificate: client-certificate and client-key in the Secret',
+        };
       return { hint: 'the rule: TLS 1.2 and a trusted certificate of this host; name an own authority by --ca-bundle' };
     case 'unauthenticated':
       return { hint: 'are access key, secret key and session token right, and not expired?' };
