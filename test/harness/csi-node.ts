@@ -10,6 +10,8 @@ import { ended, until } from './program.ts';
 export interface Place {
   readonly env: NodeJS.ProcessEnv;
   at(...parts: string[]): string;
+  /** Words before each command: the machine on which it runs. */
+  readonly enter?: readonly string[];
 }
 
 export const processes = ['keeper', 'controller', 'node'] as const;
@@ -62,7 +64,9 @@ export class CsiNode {
     }; // biome-ignore format: flags and their values stay together
     const log = openSync(this.logFile(name), 'a');
     const options = { env: this.#place.env, stdio: ['ignore', log, log] as ('ignore' | number)[] };
-    const child = spawn(pagesealProgram, ['--log-level', 'debug', ...args[name]], options);
+    const command = [pagesealProgram, '--log-level', 'debug', ...args[name]];
+    const [program = pagesealProgram, ...words] = [...(this.#place.enter ?? []), ...command];
+    const child = spawn(program, words, options);
     closeSync(log);
     this.#running.set(name, child);
     const isServing = async (): Promise<boolean> => {
