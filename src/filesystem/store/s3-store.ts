@@ -15,8 +15,8 @@ import type { ListOptions, ObjectInfo, ObjectStore, PutOptions } from './store.t
 
 /** For the time limit of what nobody has said the length of. */
 const UNKNOWN_BYTES = 64 * MiB;
-/** Far above a page, far below what S3 takes in one put: a file of this length is sent in parts. */
-const LARGEST_PUT = 64 * MiB;
+/** Above every page, far below what S3 takes in one put. */
+const LARGEST_PUT = 32 * MiB;
 
 export class S3Store implements ObjectStore {
   readonly description: string;

@@ -8,8 +8,10 @@ import type { StoreSettings } from './store.ts';
 
 /** Above what a mount has under way at once (uploads, downloads, deletes): who waits for a socket is short of its time. */
 const MAX_SOCKETS = 80;
-/** Servers close idle connections after a minute or so; sooner here, so that few requests meet a closing one. */
-const IDLE_SOCKET_MS = 30_000;
+/** Some servers close idle connections after 20 seconds; sooner here, so that few requests meet a closing one. */
+const IDLE_SOCKET_MS = 15_000;
+/** Of several addresses of a host the next is tried then; Node's own quarter of a second is less than some ways take. */
+const NEXT_ADDRESS_MS = 2000;
 
 export type Trust = Pick<StoreSettings, 'caBundle' | 'clientCertificate' | 'clientKey'>;
 
@@ -20,7 +22,8 @@ const CA_VARIABLES = ['AWS_CA_BUNDLE', 'SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'] a
 export async function httpsAgent(settings: Trust, host: string, env: NodeJS.ProcessEnv = process.env): Promise<Agent> {
   const options: AgentOptions = {
     keepAlive: true,
-    keepAliveMsecs: IDLE_SOCKET_MS,
+    timeout: IDLE_SOCKET_MS,
+    autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
     maxSockets: MAX_SOCKETS,
     maxFreeSockets: MAX_SOCKETS,
     ...tlsOptions(settings, env),

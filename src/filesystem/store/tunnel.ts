@@ -15,6 +15,8 @@ class TunnelAgent extends HttpsProxyAgent<string> {
   constructor(proxy: string, options: AgentOptions) {
     super(proxy, { ...options });
     this.#inside = options;
+    // The library forgets it, and idle tunnels would stay.
+    Object.assign(this.options, { timeout: options.timeout });
   }
 
   /** Always: the library looks at the call stack instead, and pools sockets under names that it does not find again. */

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { before, beforeEach, describe, test } from 'node:test';
+import { before, beforeEach, describe, mock, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { MiB } from '../../../src/base/units.ts';
 import { openStore } from '../../../src/filesystem/store/open-store.ts';
 import type { ObjectStore, StoreSettings } from '../../../src/filesystem/store/store.ts';
@@ -123,6 +124,23 @@ describe('S3 under stress', needs('versitygw', 'openssl'), () => {
     assert.equal(proxy.seen.length, 2);
   });
 
+  test('a request that hangs is given up after a while, and tried again', async () => {
+    await store.put('v/stress/late', [bytes]);
+    proxy.inject({ kind: 'hang' }, isGet, 1);
+    mock.timers.enable({ apis: ['setTimeout'] });
+    try {
+      const read = store.get('v/stress/late', undefined, MiB);
+      // Half a minute, and a mebibyte at the slowest rate; then the pause before the next attempt.
+      while (proxy.counts()['GET'] === undefined) await setImmediate();
+      mock.timers.tick(37_000);
+      assert.equal(proxy.counts()['GET'], 1);
+      for (mock.timers.tick(1001); proxy.counts()['GET'] !== 2; mock.timers.tick(100)) await setImmediate();
+      assert.ok((await read).equals(bytes));
+    } finally {
+      mock.timers.reset();
+    }
+  });
+
   test('a signal ends a request that hangs', async () => {
     proxy.inject({ kind: 'hang' });
     const abort = new AbortController();
@@ -191,6 +209,8 @@ describe('S3 under stress', needs('versitygw', 'openssl'), () => {
       await store.putFile('v/stress/long', file, long.length);
       assert.ok(wrote('v/stress/long').equals(long));
       assert.equal(proxy.counts()['PUT'], 4);
+      await store.put('v/stress/together', [long, long.subarray(0, 13 * MiB)]);
+      assert.equal(wrote('v/stress/together').length, 33 * MiB + 7);
       proxy.inject(denied, (seen) => seen.query.get('partNumber') === '3');
       await assert.rejects(store.putFile('v/stress/lost', file, long.length), { code: 'permission-denied' });
       assert.equal(proxy.counts()['DELETE'], 1);
