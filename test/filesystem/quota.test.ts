@@ -5,7 +5,6 @@ import { test } from 'node:test';
 import { OwnerKind } from '../../src/filesystem/meta/owner-rows.ts';
 import { checkQuotas, deleteQuotaOf, getQuotaOf, listQuotas, setQuotaOf } from '../../src/filesystem/quota.ts';
 import { makeTemp } from '../harness/temp.ts';
-import { violations } from '../model/invariants.ts';
 import { root, TestVolume } from './meta/volume.ts';
 
 const temp = makeTemp();
@@ -31,19 +30,19 @@ test('a quota is exact although the client has everything pending, and stays so'
   assert.deepEqual(await getQuotaOf(volume.url, top), { ...quota, maxInodes: 7n });
   assert.deepEqual(await checkQuotas(volume.url, {}, false), []);
   await close();
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('sums per directory that were not kept are counted when a quota needs them', async () => {
   const { volume, close } = await planted();
   await close();
-  volume.change(`UPDATE jfs_setting SET value = json_set(value, '$.DirStats', json('false')) WHERE name = 'format'`);
+  volume.set('DirStats', false);
   const meta = await volume.open();
   await meta.mkdir(root, 1n, name('uncounted'), 0o755);
   await meta.close();
-  assert.match(violations(volume.file).join(), /sums of a directory/);
+  assert.match((await volume.violations()).join(), /sums of a directory/);
   assert.equal((await setQuotaOf(volume.url, top, { maxInodes: 7n })).quota.usedInodes, 2n);
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('the first limit of a user has everybody counted', async () => {
@@ -60,7 +59,7 @@ test('the first limit of a user has everybody counted', async () => {
   const meta = await volume.open();
   await meta.unlink(root, (await meta.lookup(root, 1n, name('top'))).ino, name('f'));
   await meta.close();
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
   assert.deepEqual(
     (await listQuotas(volume.url)).map(({ of }) => of),
     ['uid:5'],
@@ -85,7 +84,7 @@ test('rows that are wrong, missing or too many are told, and mended', async () =
   assert.equal((await checkQuotas(volume.url, { owners: true }, true)).length, 3);
   assert.deepEqual(await checkQuotas(volume.url, {}, false), []);
   assert.equal((await getQuotaOf(volume.url, { kind: 'group', id: 6n })).maxInodes, 9n);
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('what cannot have a quota', async () => {

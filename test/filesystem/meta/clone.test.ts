@@ -7,7 +7,6 @@ import type { OpenedMeta } from '../../../src/filesystem/meta/open-meta.ts';
 import { type Attr, type Ino, NodeType, ROOT, TRASH } from '../../../src/filesystem/meta/types.ts';
 import { until } from '../../harness/program.ts';
 import { makeTemp } from '../../harness/temp.ts';
-import { violations } from '../../model/invariants.ts';
 import { root, TestVolume } from './volume.ts';
 
 const temp = makeTemp();
@@ -90,7 +89,7 @@ test('a preserved clone is its source in everything but numbers and links', asyn
   assert.deepEqual(volume.rows('jfs_detached_node'), []);
   assert.equal(await usageOf(meta), 256n + 257n);
   await meta.close();
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 
   const again = await volume.open();
   for (const name of ['one', 'pipe']) await again.unlink(root, source, bytes(name));
@@ -98,7 +97,7 @@ test('a preserved clone is its source in everything but numbers and links', asyn
   assert.equal((await again.readChunk(copied.ino, 3)).slices.length, 1);
   await again.close();
   assert.deepEqual(volume.removed, []);
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('without preserve it belongs to who made it, now, under its umask', async () => {
@@ -130,7 +129,7 @@ test('without preserve it belongs to who made it, now, under its umask', async (
   assert.deepEqual(await seen(meta, alone.ino), await seen(meta, one.ino));
   assert.equal((await meta.getattr(alone.ino)).nlink, 1);
   await meta.close();
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('what is refused, and leaves nothing', async () => {
@@ -160,7 +159,7 @@ test('what is refused, and leaves nothing', async () => {
   assert.deepEqual([volume.rows('jfs_node'), volume.rows('jfs_edge')], before);
   assert.deepEqual(volume.rows('jfs_detached_node'), []);
   await meta.close();
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('limits: of the volume, and of the directory that it is to hang in', async () => {
@@ -171,12 +170,12 @@ test('limits: of the volume, and of the directory that it is to hang in', async 
   const args = { caller: root, preserve: false, source, parent: narrow, name: bytes('copy') };
   await assert.rejects(first.clone(args), is('ENOSPC'));
   await first.close();
-  volume.change(`UPDATE jfs_setting SET value = json_set(value, '$.Inodes', 0);
-    INSERT INTO jfs_dir_quota VALUES (${narrow}, 0, 300, 0, 0)`);
+  volume.set('Inodes', 0);
+  volume.change(`INSERT INTO jfs_dir_quota VALUES (${narrow}, 0, 300, 0, 0)`);
   const meta = await volume.open();
   await meta.clone(args);
   assert.deepEqual(
-    violations(volume.file).filter((text) => text.includes('entry')),
+    (await volume.violations()).filter((text) => text.includes('entry')),
     [],
   );
   await assert.rejects(meta.clone({ ...args, name: bytes('second') }), is('EDQUOT'));
@@ -195,17 +194,17 @@ test('limits: of the volume, and of the directory that it is to hang in', async 
   await meta.close();
   assert.deepEqual(volume.rows('SELECT used_inodes FROM jfs_dir_quota'), [[257n]]);
   assert.deepEqual(volume.rows('jfs_detached_node'), []);
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('limits of users and groups: what is cloned counts for who owns it', async () => {
   const volume = await TestVolume.make(temp);
-  volume.change(`UPDATE jfs_setting SET value = json_set(value, '$.UserGroupQuota', json('true'))`);
+  volume.set('UserGroupQuota', true);
   const first = await volume.open();
   const source = await tree(first);
   await first.clone({ caller: root, preserve: true, source, parent: ROOT, name: bytes('kept') });
   await first.close();
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
   const used = (id: number): unknown =>
     volume.rows(`SELECT used_inodes FROM jfs_user_group_quota WHERE qtype = 1 AND qkey = ${id}`);
   assert.deepEqual([used(0), used(7)], [[[507n]], [[2n]]]);
@@ -216,7 +215,7 @@ test('limits of users and groups: what is cloned counts for who owns it', async 
   await assert.rejects(meta.lookup(root, ROOT, bytes('more')), is('ENOENT'));
   await meta.close();
   assert.deepEqual([used(0), volume.rows('jfs_detached_node')], [[[507n]], []]);
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('an interrupted clone is unseen, and goes as garbage, which its maker then cannot attach', async () => {
@@ -262,6 +261,6 @@ test('an interrupted clone is unseen, and goes as garbage, which its maker then 
   // Source, whole: one file with two names in the first, two files in the other.
   assert.deepEqual(volume.rows('SELECT DISTINCT refs FROM jfs_chunk_ref'), [[3n]]);
   await meta.close();
-  const wrong = violations(volume.file).filter((text) => !text.includes('sums of a directory'));
+  const wrong = (await volume.violations()).filter((text) => !text.includes('sums of a directory'));
   assert.deepEqual(wrong, []);
 });

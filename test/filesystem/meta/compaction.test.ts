@@ -6,7 +6,6 @@ import { planCompaction } from '../../../src/filesystem/meta/compaction-plan.ts'
 import type { OpenedMeta } from '../../../src/filesystem/meta/open-meta.ts';
 import { ROOT } from '../../../src/filesystem/meta/types.ts';
 import { makeTemp } from '../../harness/temp.ts';
-import { violations } from '../../model/invariants.ts';
 import { root, TestVolume } from './volume.ts';
 
 const temp = makeTemp();
@@ -58,7 +57,7 @@ test('with the trash on, old slices keep their references in one delslices row u
   ]);
   assert.deepEqual(volume.rows('SELECT refs FROM jfs_chunk_ref'), [[1n], [1n], [1n], [1n], [1n]]);
   assert.deepEqual(
-    violations(volume.file).filter((text) => !text.includes('sums') && !text.includes('totals')),
+    (await volume.violations()).filter((text) => !text.includes('sums') && !text.includes('totals')),
     [],
   );
   await meta.runJobs();
@@ -78,7 +77,7 @@ test('with the trash on, old slices keep their references in one delslices row u
     [late, 0n],
   ]);
   await meta.close();
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('with the trash off, old slices go at once unless something else refers to them', async () => {
@@ -123,7 +122,7 @@ test('a chunk that begins otherwise by now is left alone, and the new slice goes
   await meta.unlink(root, ROOT, Buffer.from('file'));
   assert.equal(await meta.replaceRecords({ ...first, id: third }), undefined);
   await meta.close();
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('the hourly job takes what an abandoned slice left when its client died', async () => {

@@ -6,7 +6,6 @@ import type { Caller } from '../../../src/base/words.ts';
 import type { OpenedMeta } from '../../../src/filesystem/meta/open-meta.ts';
 import { CHUNK_SIZE, MAX_LENGTH, ROOT } from '../../../src/filesystem/meta/types.ts';
 import { makeTemp } from '../../harness/temp.ts';
-import { violations } from '../../model/invariants.ts';
 import { root, TestVolume } from './volume.ts';
 
 const temp = makeTemp();
@@ -63,7 +62,7 @@ test('records are split at chunk borders, holes are zeros only where something l
   await meta.close();
   assert.deepEqual(volume.rows('jfs_chunk_ref'), []);
   assert.deepEqual(volume.removed.sort(), [a, b, below].sort());
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('within one file, apart; overlapping, too long, not a file, append-only: refused', async () => {
@@ -90,7 +89,7 @@ test('within one file, apart; overlapping, too long, not a file, append-only: re
   await assert.rejects(copy(0n, 0n, 1n, other), is('EPERM'));
   await meta.close();
   assert.deepEqual(volume.rows('SELECT refs FROM jfs_chunk_ref'), [[2n]]);
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('a copy that was sent again is made once; a large one ends where a call has enough', async () => {
@@ -109,5 +108,5 @@ test('a copy that was sent again is made once; a large one ends where a call has
   assert.equal((await copy(root, first.copied)).copied, 744n * CHUNK);
   assert.deepEqual(volume.rows('SELECT DISTINCT refs FROM jfs_chunk_ref'), [[2n]]);
   await meta.close();
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });

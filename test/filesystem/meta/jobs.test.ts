@@ -75,12 +75,13 @@ test('directories of the trash that contain themselves end nothing but their own
 test('deleted files an hour old, slices without references, and delayed slices', async () => {
   const volume = await TestVolume.make(temp);
   const meta = await volume.open();
+  const now = Math.floor(Date.now() / 1000);
   const record = (id: number): string => `x'00000000${id.toString(16).padStart(16, '0')}0000000a000000000000000a'`;
   volume.change(`
-    INSERT INTO jfs_delfile VALUES (50, 10, 1), (51, 10, unixepoch());
+    INSERT INTO jfs_delfile VALUES (50, 10, 1), (51, 10, ${now});
     INSERT INTO jfs_chunk (inode, indx, slices) VALUES (50, 0, ${record(1)}), (51, 0, ${record(2)});
     INSERT INTO jfs_chunk_ref VALUES (0, 0, -3), (1, 10, 1), (2, 10, 1), (3, 10, 0), (4, 10, 1), (5, 10, 2);
-    INSERT INTO jfs_delslices VALUES (99, 1, x'00000000000000040000000a00000000000000050000000a'), (98, unixepoch(), x'00000000000000050000000a');
+    INSERT INTO jfs_delslices VALUES (99, 1, x'00000000000000040000000a00000000000000050000000a'), (98, ${now}, x'00000000000000050000000a');
   `);
   await meta.runJobs();
   await until('the data is deleted', () => volume.rows('SELECT 1 FROM jfs_delfile WHERE inode = 50').length === 0);
@@ -101,9 +102,11 @@ test('a job goes on until nothing is left that is due, however much it is', asyn
   const meta = await volume.open();
   const MANY = 1100;
   const count = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${MANY})`;
+  const slices = (i: number): string => `x'${(20_000 + i).toString(16).padStart(16, '0')}0000000a'`;
+  const delayed = Array.from({ length: MANY }, (_, i) => `(${10_001 + i}, 1, ${slices(i + 1)})`);
   volume.change(`
     ${count} INSERT INTO jfs_delfile SELECT 100 + i, 0, 1 FROM n;
-    ${count} INSERT INTO jfs_delslices SELECT 10000 + i, 1, unhex(printf('%016x%08x', 20000 + i, 10)) FROM n;
+    INSERT INTO jfs_delslices VALUES ${delayed.join()};
     ${count} INSERT INTO jfs_chunk_ref SELECT 20000 + i, 10, 1 FROM n;
     ${count} INSERT INTO jfs_chunk_ref SELECT 30000 + i, 10, 0 FROM n;
   `);

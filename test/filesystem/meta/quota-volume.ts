@@ -7,7 +7,6 @@ import { allQuotas, quotaCheck } from '../../../src/filesystem/meta/quota-rows.t
 import { type Change, type Engine, read, write } from '../../../src/filesystem/sql/op.ts';
 import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
 import type { Temp } from '../../harness/temp.ts';
-import { violations } from '../../model/invariants.ts';
 import { TestVolume } from './volume.ts';
 
 export interface QuotaVolume {
@@ -35,10 +34,7 @@ export async function quotaVolume(
   prepare: (meta: OpenedMeta, change: QuotaVolume['change']) => Promise<void> = async () => undefined,
 ): Promise<QuotaVolume> {
   const volume = await TestVolume.make(temp, { trashDays });
-  if (owners)
-    volume.change(
-      `UPDATE jfs_setting SET value = json_set(value, '$.UserGroupQuota', json('true')) WHERE name = 'format'`,
-    );
+  if (owners) volume.set('UserGroupQuota', true);
   const engine = await openEngine(volume.url);
   const change = (...changes: readonly Change[]): Promise<void> =>
     engine.run(function* () {
@@ -58,7 +54,7 @@ export async function quotaVolume(
       for (const client of clients) await client.close();
       const found = await wrongRows(engine, owners);
       await engine.close();
-      return [...found.map((one) => inspect(one)), ...violations(volume.file)];
+      return [...found.map((one) => inspect(one)), ...(await volume.violations())];
     },
   };
 }

@@ -258,7 +258,7 @@ test('records that cannot be served are refused with their own error, and nothin
   await assert.rejects(open(), is('not-formatted'));
   assert.deepEqual(volume.rows('jfs_session2'), []);
   assert.equal(volume.counters()['nextSession'], 0n);
-  const empty = new TestVolume(temp);
+  const empty = await TestVolume.empty(temp);
   await (await openEngine(empty.url, { create: true })).close();
   await assert.rejects(readSettingOf(empty.url), is('not-formatted'));
 });
@@ -313,7 +313,8 @@ test('a session lasts longer where somebody with a clock ahead ends sessions', a
   };
   const judged = (ahead: number): void =>
     volume.change(
-      `INSERT OR REPLACE INTO jfs_counter VALUES ('lastCleanupSessions', ${Math.floor(Date.now() / 1000) + ahead})`,
+      `INSERT INTO jfs_counter VALUES ('lastCleanupSessions', ${Math.floor(Date.now() / 1000) + ahead})
+       ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
     );
   judged(-5);
   assert.ok((await lasts()) <= 60);

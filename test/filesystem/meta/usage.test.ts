@@ -8,7 +8,6 @@ import { counted, Usage } from '../../../src/filesystem/meta/usage.ts';
 import { change, type Op, write } from '../../../src/filesystem/sql/op.ts';
 import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
 import { Temp } from '../../harness/temp.ts';
-import { violations } from '../../model/invariants.ts';
 import { quiet, root, TestVolume } from './volume.ts';
 
 const temp = new Temp();
@@ -30,7 +29,7 @@ test('what a client that died had changed is counted once by the next', async ()
   await second.unlink(root, 1n, Buffer.from('a'));
   await second.close();
   await first.close();
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('what another client added to the figures is no longer pending here', async () => {
@@ -91,7 +90,7 @@ test('sums stay exact beyond 2^53, and end before they overflow', async () => {
   await again.close();
   assert.equal(volume.counters()['usedSpace'], 8192n);
   assert.deepEqual(volume.rows(stats), [[1n, 8192n]]);
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });
 
 test('figures that come late make no sums for a directory in the trash', async () => {
@@ -108,5 +107,5 @@ test('figures that come late make no sums for a directory in the trash', async (
   await third.close();
   await theirs.close();
   assert.deepEqual(volume.rows(`SELECT * FROM jfs_dir_stats WHERE inode = ${directory.ino}`), []);
-  assert.deepEqual(violations(volume.file), []);
+  assert.deepEqual(await volume.violations(), []);
 });

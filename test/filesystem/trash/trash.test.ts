@@ -9,7 +9,6 @@ import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
 import { listEntries, listHours } from '../../../src/filesystem/trash/list.ts';
 import { restoreHour } from '../../../src/filesystem/trash/restore.ts';
 import { makeTemp } from '../../harness/temp.ts';
-import { violations } from '../../model/invariants.ts';
 import { root, TestVolume } from '../meta/volume.ts';
 
 const name = (text: string): Buffer => Buffer.from(text);
@@ -35,7 +34,7 @@ async function bench(t: Parameters<typeof makeTemp>[0]): Promise<Bench> {
     close: async () => {
       await engine.close();
       await meta.close();
-      return violations(volume.file);
+      return await volume.violations();
     },
   };
 }

@@ -6,7 +6,6 @@ import type { Caller, Ino } from '../../../src/base/words.ts';
 import { CHUNK_SIZE, ROOT } from '../../../src/filesystem/meta/types.ts';
 import { VolumeVfs } from '../../../src/filesystem/vfs/volume-vfs.ts';
 import { makeTemp } from '../../harness/temp.ts';
-import { violations } from '../../model/invariants.ts';
 import { sizes } from '../../sizes.ts';
 import { TestVolume } from '../meta/volume.ts';
 import { caller, MemoryMeta, MemoryPages, silent } from './doubles.ts';
@@ -38,7 +37,7 @@ async function twoMounts() {
       mount.stop();
     }
     for (const meta of metas) await meta.close();
-    assert.deepEqual(violations(volume.file), []);
+    assert.deepEqual(await volume.violations(), []);
   };
   return { volume, a, b, ino: attr.ino, handle, stale, append, sync, read, end };
 }
