@@ -1,6 +1,6 @@
 // `npm run bench`: the original client and ours on the same machine in one run, workload by workload in turn, so that
 // whatever else the machine does meets both. Everything lies in memory; what is measured is the clients.
-// Options: --rounds N, --only WORKLOAD[,...], --rsa BITS, --seq MIB; --scale and what scale.ts takes.
+// Options: --rounds N, --only WORKLOAD[,...], --rsa BITS, --seq MIB; --scale and what scale.ts takes; --flights, --calls N.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -11,6 +11,7 @@ import { runOk } from '../harness/program.ts';
 import { Temp } from '../harness/temp.ts';
 import { root } from '../harness/tools.ts';
 import { type Client, JuicefsClient, OursClient } from './clients.ts';
+import { flights } from './flights.ts';
 import { scale } from './scale.ts';
 import { defaults, type Sizes } from './sizes.ts';
 import { Table } from './table.ts';
@@ -28,6 +29,8 @@ const { values: flags } = parseArgs({
     rsa: { type: 'string', default: '2048' },
     seq: { type: 'string' },
     scale: { type: 'boolean', default: false },
+    flights: { type: 'boolean', default: false },
+    calls: { type: 'string', default: '500' },
     entries: { type: 'string', default: '1000,100000,1000000' },
     tree: { type: 'string', default: '100000' },
     'juicefs-up-to': { type: 'string', default: '100000' },
@@ -121,6 +124,10 @@ if (flags.scale) {
   await scale({ entries, tree: Number(flags.tree), only: flags.only, juicefsUpTo: Number(flags['juicefs-up-to']) });
   process.exit();
 }
+if (flags.flights) {
+  console.log(`PostgreSQL and S3 over TLS, all in memory; ${cpus().length} x ${cpus()[0]?.model}`);
+  process.exit((await flights(Number(flags.calls))) ? 0 : 1);
+}
 const temp = new Temp();
 try {
   const seq = flags.seq === undefined ? {} : { seqMiB: Number(flags.seq) };
@@ -140,6 +147,7 @@ try {
     }
   }
   console.log(table.render());
+  if (wanted === undefined && !(await flights(Number(flags.calls)))) process.exitCode = 1;
 } finally {
   await temp.remove();
 }

@@ -6,6 +6,7 @@ import { readRecord } from '../../src/cli/mount/record.ts';
 import { mustSucceed } from '../harness/juicefs.ts';
 import type { TestKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { EmbeddedPlace, type Place } from '../harness/place.ts';
 import { run, until } from '../harness/program.ts';
 import type { Temp } from '../harness/temp.ts';
 import { juicefsProgram } from '../harness/tools.ts';
@@ -29,7 +30,8 @@ export interface Client {
   readonly name: string;
   readonly mountPoint: string;
   format(): Promise<void>;
-  mount(): Promise<void>;
+  /** `metaUrl`: another way to the same metadata. */
+  mount(metaUrl?: string): Promise<void>;
   umount(): Promise<void>;
   usage(): Usage;
 }
@@ -38,27 +40,22 @@ export class OursClient implements Client {
   readonly name = 'pageseal';
   readonly mountPoint: string;
   readonly #pageseal: Pageseal;
-  readonly #temp: Temp;
+  readonly #place: Place;
   readonly #key: TestKey;
 
-  constructor(temp: Temp, key: TestKey) {
-    this.#temp = temp;
+  constructor(temp: Temp, key: TestKey, place: Place = new EmbeddedPlace(temp, 'ours')) {
+    this.#place = place;
     this.#key = key;
     this.#pageseal = new Pageseal(temp, PASSPHRASE);
     this.mountPoint = temp.folder('ours', 'mnt');
   }
 
-  get #meta(): string {
-    return `sqlite3://${this.#temp.at('ours', 'meta.db')}`;
-  }
-
   async format(): Promise<void> {
-    const flags = ['--rsa-key', this.#key.file, '--compress', 'zstd'];
-    await this.#pageseal.format(this.#meta, 'bench', `${this.#temp.folder('ours', 'store')}/`, flags);
+    await this.#pageseal.formatAt(this.#place, 'bench', ['--rsa-key', this.#key.file, '--compress', 'zstd']);
   }
 
-  mount(): Promise<void> {
-    return this.#pageseal.mount(this.#meta, this.mountPoint, ['--rsa-key', this.#key.file]);
+  mount(metaUrl = this.#place.metaUrl): Promise<void> {
+    return this.#pageseal.mount(metaUrl, this.mountPoint, ['--rsa-key', this.#key.file]);
   }
 
   async umount(): Promise<void> {
@@ -76,10 +73,12 @@ export class JuicefsClient implements Client {
   readonly mountPoint: string;
   readonly #temp: Temp;
   readonly #key: TestKey;
+  readonly #place: Place;
 
-  constructor(temp: Temp, key: TestKey) {
+  constructor(temp: Temp, key: TestKey, place: Place = new EmbeddedPlace(temp, 'theirs')) {
     this.#temp = temp;
     this.#key = key;
+    this.#place = place;
     this.mountPoint = temp.folder('juicefs', 'mnt');
   }
 
@@ -88,22 +87,18 @@ export class JuicefsClient implements Client {
     mustSucceed(`juicefs ${args.join(' ')}`, await run(juicefsProgram, args, { env, input: '' }));
   }
 
-  get #meta(): string {
-    return `sqlite3://${this.#temp.at('juicefs', 'meta.db')}`;
-  }
-
   async format(): Promise<void> {
-    const bucket = `${this.#temp.folder('juicefs', 'store')}/`;
+    const { metaUrl, storeFlags } = this.#place;
     const sealing = ['--encrypt-rsa-key', this.#key.file, '--compress', 'zstd'];
-    await this.#ok(['format', this.#meta, 'bench', '--storage', 'file', '--bucket', bucket, '--no-update', ...sealing]);
+    await this.#ok(['format', metaUrl, 'bench', ...storeFlags, '--no-update', ...sealing]);
   }
 
   /** With its own defaults, and an empty cache folder each time. */
-  async mount(): Promise<void> {
+  async mount(metaUrl = this.#place.metaUrl): Promise<void> {
     const cache = this.#temp.at('juicefs', 'cache');
     rmSync(cache, { recursive: true, force: true });
     const quiet = ['--no-usage-report', '--backup-meta', '0', '--log', this.#temp.at('juicefs', 'log')];
-    await this.#ok(['mount', '-d', this.#meta, this.mountPoint, '--cache-dir', cache, ...quiet]);
+    await this.#ok(['mount', '-d', metaUrl, this.mountPoint, '--cache-dir', cache, ...quiet]);
     // On a busy machine it may come back before the mount is there, and the folder below would be measured.
     await until('the mount of the original client', () => statSync(this.mountPoint).ino === ROOT_INODE);
   }
