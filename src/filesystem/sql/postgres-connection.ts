@@ -1,10 +1,11 @@
 // One connection to a PostgreSQL server, carrying flights: statements that are sent in one piece and answered one by one.
 // It has one user at a time, and is thrown away at the first sign of trouble with itself.
-import postgres from 'postgres';
+import type { PendingValuesQuery } from 'postgres';
 import { FsError } from '../../base/errors.ts';
 import { counter } from '../../base/metrics.ts';
 import type { Row } from './op.ts';
 import type { WireValue } from './postgres-dialect.ts';
+import { type Driver, driverOf, type QueryInternals } from './postgres-driver.ts';
 import { fromTrouble, lost, type Trouble, troubleOf, unsent } from './postgres-errors.ts';
 import { openSocket, refusedCertificate } from './postgres-tls.ts';
 import type { PostgresHost, PostgresLocation } from './postgres-url.ts';
@@ -50,24 +51,6 @@ const needsAnother = /^(08|57P|25006|26000|42P05)/;
 /** A crash of one of its processes restarts the server within, which shows in the statistics. */
 const LIFE = `SELECT pg_postmaster_start_time()::text || ' ' || pg_stat_get_bgwriter_stat_reset_time()::text`;
 
-const integer = { to: 20, from: [20, 21, 23, 26, 1700], parse: (text: string) => BigInt(text), serialize: same };
-const types = {
-  integer,
-  truth: { to: 16, from: [16], parse: (text: string) => (text === 't' ? 1n : 0n), serialize: same },
-  // Values go out as the dialect wrote them.
-  bytes: { to: 17, from: [17], parse: (text: string) => Buffer.from(text.slice(2), 'hex'), serialize: same },
-  text: { to: 25, from: [25], parse: same, serialize: same },
-};
-function same(text: string): string {
-  return text;
-}
-
-/** What the driver's query has beside its types: values set here are sent with the first Parse, without a round trip. */
-interface Internals {
-  parameters: readonly WireValue[];
-  readonly retried?: unknown;
-}
-
 export interface ConnectionOptions {
   readonly readOnly: boolean;
   /** Without time limits. */
@@ -75,13 +58,13 @@ export interface ConnectionOptions {
 }
 
 export class PostgresConnection {
-  readonly #sql: postgres.Sql;
+  readonly #sql: Driver;
   readonly #wire: Wire;
   readonly #limitMs: number;
   readonly #prepared = new Set<string>();
   #life: string | undefined;
 
-  private constructor(sql: postgres.Sql, wire: Wire, limitMs: number) {
+  private constructor(sql: Driver, wire: Wire, limitMs: number) {
     this.#sql = sql;
     this.#wire = wire;
     this.#limitMs = limitMs;
@@ -126,7 +109,7 @@ export class PostgresConnection {
       const socket = await openSocket(location, host, limit);
       wire = new Wire(socket);
       const connection = new PostgresConnection(
-        driver(location, wire),
+        driverOf(location, wire),
         wire,
         options.long ? LONG_FLIGHT_LIMIT_MS : FLIGHT_LIMIT_MS,
       );
@@ -201,10 +184,10 @@ export class PostgresConnection {
     }
   }
 
-  #issue({ text, params, prepared }: Statement): postgres.PendingValuesQuery<Row[]> {
+  #issue({ text, params, prepared }: Statement): PendingValuesQuery<Row[]> {
     if (prepared) this.#prepared.add(text);
     const query = this.#sql.unsafe<Row[]>(text, [], { prepare: prepared, simple: !prepared } as object);
-    (query as unknown as Internals).parameters = params;
+    (query as unknown as QueryInternals).parameters = params;
     return query.values().execute();
   }
 
@@ -220,56 +203,17 @@ export class PostgresConnection {
   }
 }
 
-function driver(location: PostgresLocation, wire: Wire): postgres.Sql {
-  let used = false;
-  const options = {
-    host: 'metadata',
-    port: 1,
-    database: location.database,
-    user: location.user,
-    // A function, so that the driver does not look into the environment.
-    password: () => location.password,
-    // Only once: what the driver asks anew is asked on a connection without our transaction and our settings.
-    socket: () => {
-      if (used) throw Object.assign(new Error('the connection was lost'), { code: 'LOST' });
-      used = true;
-      return wire;
-    },
-    connection: {
-      application_name: 'pageseal',
-      ...(location.searchPath === '' ? {} : { search_path: location.searchPath }),
-    },
-    types,
-    max: 1,
-    max_pipeline: Number.MAX_SAFE_INTEGER,
-    // All named, since the driver takes those that are not from the environment.
-    ssl: false,
-    sslnegotiation: null,
-    idle_timeout: 0,
-    connect_timeout: 0,
-    max_lifetime: null,
-    keep_alive: 0,
-    backoff: () => 0,
-    prepare: true,
-    debug: false,
-    fetch_types: false,
-    publications: 'none',
-    no_subscribe: true,
-    onnotice: () => undefined,
-  };
-  return postgres(options as unknown as postgres.Options<Record<string, never>>);
-}
-
-async function outcomeOf(query: postgres.PendingValuesQuery<Row[]>, gone: Promise<void>): Promise<Outcome> {
+async function outcomeOf(query: PendingValuesQuery<Row[]>, gone: Promise<void>): Promise<Outcome> {
   try {
     const found = await Promise.race([query, gone]);
     if (found === undefined)
       throw (
-        (query as unknown as Internals).retried ?? lostError('the server closed the connection, or does not answer')
+        (query as unknown as QueryInternals).retried ??
+        lostError('the server closed the connection, or does not answer')
       );
     return { answer: { rows: found as unknown as Row[], command: found.command } };
   } catch (thrown) {
-    return { trouble: troubleOf((query as unknown as Internals).retried ?? thrown) };
+    return { trouble: troubleOf((query as unknown as QueryInternals).retried ?? thrown) };
   }
 }
 const lostError = (text: string): Error => Object.assign(new Error(text), { code: 'LOST' });

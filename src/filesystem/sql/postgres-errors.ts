@@ -37,7 +37,10 @@ const ofTransport = /^ERR_(SSL|TLS|STREAM|SOCKET)/;
 
 function kindOf(code: string, message: string): Trouble['kind'] {
   if (conflicts.has(code) || isStalePlan(message)) return 'conflict';
-  return connections.has(code) || errnos.has(code) || code.startsWith('08') || ofTransport.test(code)
+  return connections.has(code) ||
+    errnos.has(code) ||
+    (code.startsWith('08') && code !== '08P01') ||
+    ofTransport.test(code)
     ? 'connection'
     : 'final';
 }
@@ -64,6 +67,9 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   '22021': 'EINVAL', // NUL in a text
   '42P01': 'metadata-damaged',
   '42703': 'metadata-damaged',
+  '26000': 'unsupported', // a prepared statement went with a pooler's connection
+  '42P05': 'unsupported',
+  '08P01': 'unsupported',
   '53100': 'ENOSPC',
   '53400': 'ENOSPC',
   SASL_SIGNATURE_MISMATCH: 'refused', // whoever answers does not know the password

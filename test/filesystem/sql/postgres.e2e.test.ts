@@ -312,6 +312,47 @@ test('what the server says is told in our codes', tools, async () => {
   await code(openEngine(url.replace(/\/db\d+\?/, '/missing?')), 'metadata-unavailable');
 });
 
+test(
+  'a statement that is gone with a pooler is refused, and never repeated outside of its transaction',
+  tools,
+  async () => {
+    const { engine } = await newDatabase();
+    const both = (): Promise<void> => engine.run(() => write(add(2n), add(1n)), { looksItself: true });
+    await both();
+    await engine.execute('DEALLOCATE ALL');
+    await assert.rejects(both(), (thrown) => hasCode(thrown, 'unsupported') && /pooler/.test(thrown.hint ?? ''));
+    await both();
+    assert.deepEqual([await sumOf(engine), await sumOf(engine, 2n)], [2n, 2n]);
+    await engine.close();
+  },
+);
+
+test('a table that another client has changed is read anew', tools, async () => {
+  const { engine } = await newDatabase();
+  const whole = (): Op<unknown> => read(query('SELECT * FROM jfs_thing WHERE id = ?', [1n], (row) => row));
+  assert.deepEqual(await engine.view(whole), [[[1n, 0n, 0n]]]);
+  await server.sql('ALTER TABLE jfs_thing ADD COLUMN more BIGINT DEFAULT 5', `db${databases}`);
+  assert.deepEqual(await engine.view(whole), [[[1n, 0n, 0n, 5n]]]);
+  await engine.close();
+});
+
+test('variables that other clients go by mean nothing here', tools, async (t) => {
+  const variables = {
+    PGTARGETSESSIONATTRS: 'any',
+    PGHOST: 'nowhere',
+    PGPASSWORD: 'wrong',
+    PGMAX_PIPELINE: '1',
+    PGSSL: 'no',
+  };
+  Object.assign(process.env, variables);
+  t.after(() => {
+    for (const name of Object.keys(variables)) delete process.env[name];
+  });
+  const { engine } = await newDatabase();
+  assert.equal(await sumOf(engine), 0n);
+  await engine.close();
+});
+
 test('sums, truths, NULLs and texts come as the values they are', tools, async () => {
   const { engine } = await newDatabase();
   const text = "a'?\u00e4\\ \u{1f512}";
