@@ -1,7 +1,7 @@
 // The command line on a database and a store elsewhere: where passwords, credentials and authorities may come from, what is
 // told of them, and that the original client finds the same volume.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 import { Authority } from '../harness/certificates.ts';
 import { Juicefs } from '../harness/juicefs.ts';
@@ -43,7 +43,7 @@ describe('a database and a store elsewhere', needs(...interopNeeds, 'postgres', 
   /** As a careful user: nothing secret on the command line. */
   const pageseal = (args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Outcome> =>
     run(pagesealProgram, args, {
-      env: { ...temp.env, META_PASSWORD_FILE: temp.at('password'), JFS_RSA_PASSPHRASE: '', ...more },
+      env: { ...temp.env, META_PASSWORD_FILE: temp.at('password'), ...more },
       input: '',
     });
   const ok = async (args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<string> => {
@@ -146,6 +146,39 @@ describe('a database and a store elsewhere', needs(...interopNeeds, 'postgres', 
     assert.match(await ok(['status', database.metaUrl], { META_PASSWORD_FILE: '' }), /META_PASSWORD_FILE/);
   });
 
+  test('credentials and authorities of the environment reach the worker, and neither the record nor what the kernel shows', async () => {
+    const own = `${metaUrl}&table_prefix=chain`;
+    const chain = {
+      AWS_ACCESS_KEY_ID: s3.accessKey,
+      AWS_SECRET_ACCESS_KEY: s3.secretKey,
+      NODE_EXTRA_CA_CERTS: postgres.authority.file,
+    };
+    await ok(['format', own, 'chain', '--storage', 'minio', '--bucket', bucket], chain);
+    const record = await postgres.sql("SELECT value FROM jfs_chain_setting WHERE name = 'format'", 'life');
+    assert.doesNotMatch(record, /AccessKey|SecretKey/);
+    const mountPoint = temp.folder('chain');
+    const mount = ['mount', '-d', own, mountPoint, '--log', temp.at('chain.log')];
+    assert.notEqual((await pageseal(mount)).code, 0);
+    await ok(mount, chain);
+    writeFileSync(`${mountPoint}/file`, 'by the chain');
+    const workers = readdirSync('/proc').filter((pid) => isOurWorker(Number(pid)));
+    assert.equal(workers.length, 1);
+    assert.doesNotMatch(readFileSync(`/proc/${workers[0]}/environ`, 'latin1'), /AWS_|CA_CERTS/);
+    await ok(['umount', mountPoint]);
+    await ok(['fsck', '--deep', own], chain);
+  });
+
+  /** The worker holds the mount's log open, its keeper too; only one of them is a worker. */
+  function isOurWorker(pid: number): boolean {
+    if (!Number.isInteger(pid)) return false;
+    try {
+      const isWorker = readFileSync(`/proc/${pid}/cmdline`, 'latin1').endsWith('\0worker\0');
+      return isWorker && readlinkSync(`/proc/${pid}/fd/2`) === temp.at('chain.log');
+    } catch {
+      return false; // it ended meanwhile
+    }
+  }
+
   test('of two that format at once one makes the volume, and the other finds it', async () => {
     const place = ['--storage', 'minio', '--bucket', bucket, ...reach];
     const format = ['format', `${metaUrl}&table_prefix=race`, 'race', ...place];
@@ -173,7 +206,7 @@ describe('a database and a store elsewhere', needs(...interopNeeds, 'postgres', 
       'life',
     );
     assert.deepEqual(
-      tables.split(' ').filter((name) => !/^(jfs|pageseal)_(other|race)_/.test(name)),
+      tables.split(' ').filter((name) => !/^(jfs|pageseal)_(other|race|chain)_/.test(name)),
       ['theirs'],
     );
     await ok(['fsck', `${metaUrl}&table_prefix=other`, ...reach]);
