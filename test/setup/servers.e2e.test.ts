@@ -1,7 +1,8 @@
 // The servers that other tests rely on: the original client works over both of them with TLS, certificates are what their
 // names say, and nothing of a server outlives the test's folder.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect, type SecureVersion, type TLSSocket } from 'node:tls';
 import { Authority, type CertificateOptions } from '../harness/certificates.ts';
@@ -13,7 +14,7 @@ import { S3Server } from '../harness/s3.ts';
 import { ScaledPlace } from '../harness/scaled-place.ts';
 import { sharedServers } from '../harness/servers.ts';
 import { isAlive, makeTemp, Temp } from '../harness/temp.ts';
-import { interopNeeds, needs } from '../harness/tools.ts';
+import { interopNeeds, needs, root } from '../harness/tools.ts';
 import { placeViolations } from '../model/invariants.ts';
 
 const wanted = needs(...interopNeeds, 'postgres', 'versitygw');
@@ -113,6 +114,17 @@ test('nothing of the servers outlives the folder', wanted, async () => {
   assert.ok(!existsSync(temp.path));
   const named = readdirSync('/proc').filter((name) => isAlive(Number(name)) && commandOf(name).includes(temp.path));
   assert.deepEqual(named, []);
+});
+
+test('the servers of a run end with the input of their program, and leave nothing', wanted, async (t) => {
+  const temp = makeTemp(t);
+  chmodSync(temp.path, 0o711); // as the folder of a run is
+  const program = join(root, 'test/harness/servers.ts');
+  const { code, stdout, stderr } = await run(process.execPath, [program], { env: temp.env, input: '' });
+  assert.equal(code, 0, stderr);
+  const { endpoint, postgres } = JSON.parse(stdout) as Record<string, string>;
+  for (const at of [endpoint, postgres]) assert.match(String(at), /127\.0\.0\.1:\d+/);
+  assert.deepEqual(readdirSync(temp.at('tmp')), []);
 });
 
 function commandOf(pid: string): string {
