@@ -15,7 +15,6 @@ export const scaledFiles = [
   'test/filesystem/meta/unlinked.test.ts',
   'test/filesystem/meta/usage.test.ts',
   'test/filesystem/quota.test.ts',
-  'test/filesystem/removal/remove-paths.test.ts',
   'test/filesystem/trash/trash.test.ts',
   'test/filesystem/vfs/append.test.ts',
   'test/filesystem/vfs/resent.test.ts',
