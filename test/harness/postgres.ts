@@ -2,7 +2,9 @@
 // with the test. It refuses root, so under root it runs as nobody.
 import { chmodSync, chownSync, copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
 import { Authority, type Certificate } from './certificates.ts';
+import { connected, copyOf } from './database-copy.ts';
 import type { Namespace } from './namespace.ts';
 import { freePort } from './port.ts';
 import { runOk, until } from './program.ts';
@@ -180,6 +182,11 @@ export class PostgresServer {
     const where = ['-h', this.socketFolder, '-p', String(this.port), '-U', SUPERUSER, '-d', database];
     const output = await this.#program('psql', [...where, '-XqAt', '-F', '\t', '-v', 'ON_ERROR_STOP=1', '-c', text]);
     return output.trim();
+  }
+
+  /** All tables of a database as they are now, in SQLite's memory. Close it. */
+  snapshot(name: string): Promise<DatabaseSync> {
+    return connected(this.url(name), { path: `${this.socketFolder}/.s.PGSQL.${this.port}` }, copyOf);
   }
 
   /** What the server said, for messages. */

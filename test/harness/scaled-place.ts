@@ -2,16 +2,15 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
-import postgres from 'postgres';
+import type { DatabaseSync } from 'node:sqlite';
+import type postgres from 'postgres';
 import type { StoreSettings } from '../../src/filesystem/store/store.ts';
+import { type Client, connected, copyOf } from './database-copy.ts';
 import type { Place, Value } from './place.ts';
 import { runOk } from './program.ts';
 import type { Servers } from './servers.ts';
 import type { Temp } from './temp.ts';
 import { postgresPrograms } from './tools.ts';
-
-type Client = postgres.Sql<{ bigint: bigint }>;
 
 export class ScaledPlace implements Place {
   readonly metaUrl: string;
@@ -58,7 +57,7 @@ export class ScaledPlace implements Place {
   }
 
   snapshot(): Promise<DatabaseSync> {
-    return this.#connected((client) => client.begin('isolation level repeatable read read only', copyTables));
+    return this.#connected((client) => copyOf(client));
   }
 
   async change(statement: string, ...values: readonly Value[]): Promise<void> {
@@ -67,44 +66,7 @@ export class ScaledPlace implements Place {
     await this.#connected((client) => client.unsafe(numbered, [...values] as postgres.ParameterOrJSON<never>[]));
   }
 
-  async #connected<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    const { hostname, port, username, password, pathname } = new URL(this.metaUrl);
-    const client = postgres({
-      host: hostname,
-      port: Number(port),
-      username,
-      password: decodeURIComponent(password),
-      database: pathname.slice(1),
-      ssl: { ca: this.#authority },
-      max: 1,
-      types: { bigint: postgres.BigInt },
-      onnotice: () => undefined,
-    });
-    try {
-      return await work(client);
-    } finally {
-      await client.end();
-    }
+  #connected<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    return connected(this.metaUrl, { ssl: { ca: this.#authority } }, work);
   }
-}
-
-async function copyTables(client: postgres.TransactionSql<{ bigint: bigint }>): Promise<DatabaseSync> {
-  const database = new DatabaseSync(':memory:');
-  const columns = await client<{ table: string; names: string[] }[]>`
-    SELECT table_name AS table, array_agg(column_name::text ORDER BY ordinal_position) AS names
-    FROM information_schema.columns WHERE table_schema = 'public' GROUP BY table_name`;
-  for (const { table, names } of columns) {
-    const list = names.map((name) => `"${name}"`).join();
-    database.exec(`CREATE TABLE "${table}" (${list})`);
-    const insert = database.prepare(`INSERT INTO "${table}" VALUES (${names.map(() => '?').join()})`);
-    for (const row of await client.unsafe(`SELECT ${list} FROM "${table}"`).values())
-      insert.run(...(row as unknown[]).map(asSqlite));
-  }
-  return database;
-}
-
-/** As SQLite would hold it. */
-function asSqlite(value: unknown): Value {
-  if (typeof value === 'number' || typeof value === 'boolean') return BigInt(value);
-  return value as Value;
 }

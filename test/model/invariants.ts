@@ -34,7 +34,8 @@ export async function placeViolations(place: Place, options: InvariantOptions = 
   return violationsOf(await place.snapshot(), options);
 }
 
-function violationsOf(database: DatabaseSync, options: InvariantOptions): string[] {
+/** The same of a copy of a database. */
+export function violationsOf(database: DatabaseSync, options: InvariantOptions = {}): string[] {
   const prefix = options.tablePrefix ? `jfs_${options.tablePrefix}_` : 'jfs_';
   const volume: Volume = {
     all: (sql, ...params) => {

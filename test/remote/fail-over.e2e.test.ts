@@ -21,7 +21,6 @@ const NOTICED_MS = 2000;
 
 interface Parts {
   readonly volume: RemoteVolume;
-  readonly network: Network;
   readonly first: PostgresServer;
   readonly second: PostgresServer;
   readonly firstMachine: Namespace;
@@ -38,22 +37,22 @@ async function prepare(temp: Temp): Promise<Parts> {
   await first.waitForReplica();
   const hosts = [first, second].map(({ address, port }) => `${address}:${port}`).join();
   const metaUrl = first.url(NAME, { target_session_attrs: 'read-write' }, hosts);
-  const volume = new RemoteVolume(temp, { postgres: first, s3, metaUrl }, machines);
+  const volume = new RemoteVolume(temp, { network, postgres: first, s3, metaUrl }, machines);
   await volume.format(['--block-size', '256K', '--trash-days', '0']);
-  return { volume, network, first, second, firstMachine };
+  return { volume, first, second, firstMachine };
 }
 
 /** The first's machine is gone for everybody before the second is promoted: no two servers take writes. */
-async function changeOver({ network, first, second, firstMachine }: Parts): Promise<void> {
-  await network.unplug(firstMachine);
+async function changeOver({ volume, first, second, firstMachine }: Parts): Promise<void> {
+  await volume.network.unplug(firstMachine);
   await pause(NOTICED_MS);
   await first.kill();
   await second.promote();
 }
 
 /** The machine is back; its server has to learn what happened since. */
-async function changeBack({ network, first, second, firstMachine }: Parts): Promise<void> {
-  await network.plug(firstMachine);
+async function changeBack({ volume, first, second, firstMachine }: Parts): Promise<void> {
+  await volume.network.plug(firstMachine);
   await first.follow(second);
   await second.waitForReplica();
   await pause(NOTICED_MS);

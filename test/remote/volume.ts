@@ -9,6 +9,7 @@ import { Pageseal } from '../harness/pageseal.ts';
 import { PostgresServer } from '../harness/postgres.ts';
 import { S3Server } from '../harness/s3.ts';
 import type { Temp } from '../harness/temp.ts';
+import { violationsOf } from '../model/invariants.ts';
 
 export const PASSPHRASE = 'passphrase of the remote volume';
 export const NAME = 'remote';
@@ -31,16 +32,18 @@ export class RemoteVolume {
   readonly postgres: PostgresServer;
   readonly s3: S3Server;
   readonly metaUrl: string;
+  readonly network: Network;
   readonly mounts: readonly RemoteMount[];
   readonly #temp: Temp;
   readonly #options: Omit<RemoteOptions, 'machines'>;
 
   constructor(
     temp: Temp,
-    { postgres, s3, metaUrl }: Pick<RemoteVolume, 'postgres' | 's3' | 'metaUrl'>,
+    { network, postgres, s3, metaUrl }: Pick<RemoteVolume, 'network' | 'postgres' | 's3' | 'metaUrl'>,
     machines: readonly Namespace[],
     options: Omit<RemoteOptions, 'machines'> = {},
   ) {
+    this.network = network;
     this.postgres = postgres;
     this.s3 = s3;
     this.metaUrl = metaUrl;
@@ -62,7 +65,12 @@ export class RemoteVolume {
     const s3 = await S3Server.start(temp, { ...where, authority: postgres.authority, tls: !clear });
     await postgres.createDatabase(NAME);
     const metaUrl = postgres.url(NAME, clear ? { sslmode: 'disable' } : {});
-    return new RemoteVolume(temp, { postgres, s3, metaUrl }, clear ? [network.servers] : network.clients, options);
+    return new RemoteVolume(
+      temp,
+      { network, postgres, s3, metaUrl },
+      clear ? [network.servers] : network.clients,
+      options,
+    );
   }
 
   /** With the key in the metadata, so that the original client is a judge too. */
@@ -95,8 +103,9 @@ export class RemoteVolume {
     return all.filter((line) => /"level":"(error|warn)"/.test(line)).join('\n');
   }
 
-  /** Of the volume that nobody has mounted, by both clients. */
+  /** Of the volume that nobody has mounted, by both clients and by the invariants of its rows. */
   async check(): Promise<void> {
+    assert.deepEqual(violationsOf(await this.postgres.snapshot(NAME)), []);
     assert.match(await this.#first.ok(['fsck', this.metaUrl, '--deep', ...this.reach]), /nothing is wrong/);
     const trust = { SSL_CERT_FILE: this.s3.authority.file };
     const juicefs = new Juicefs(this.#temp, PASSPHRASE, trust, this.mounts[0]?.machine);
