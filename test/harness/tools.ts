@@ -38,9 +38,13 @@ const present = {
 
 export type Need = keyof typeof present;
 
+/** What a volume's place asks for, see harness/place.ts. */
+const ofBackend: readonly Need[] =
+  process.env['PAGESEAL_BACKEND'] === 'scaled' ? ['postgres', 'versitygw', 'openssl'] : [];
+
 /** For a test's options: `test('...', needs('root', 'fuse'), ...)`. */
 export function needs(...wanted: readonly Need[]): { skip?: string } {
-  const missing = wanted.filter((need) => !present[need]());
+  const missing = [...wanted, ...ofBackend].filter((need) => !present[need]());
   if (missing.length === 0) return {};
   const reason = `missing: ${missing.join(', ')} (npm test sets up the tools; mounts need root)`;
   if (process.env['CI'] === 'true') throw new Error(`nothing may be skipped here, ${reason}`);
