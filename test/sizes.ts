@@ -37,7 +37,7 @@ export const sizes = {
   /** Rounds of writing while both clients compact. */
   compactionRounds: size(60, 2_000),
   /** How long each outage of a mount's store, database or network lasts, and how often all of them come. */
-  outageMs: size(3_000, 60_000),
+  outageMs: size(1_500, 60_000),
   outageRounds: size(1, 5),
   /** Operations on a volume with quotas, by two clients, accounts looked at after each. */
   quotaOperations: size(300, 4_000),

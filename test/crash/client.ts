@@ -1,6 +1,7 @@
 // client.py as a running process, and the worker and keeper of a background mount as the machine shows them.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -38,7 +39,7 @@ export class Client {
   readonly #answers: AsyncIterator<string>;
 
   constructor(temp: Temp, mode: 'copy' | 'names', top: string, ...options: ('gone' | 'away')[]) {
-    this.#child = spawn('python3', [script, mode, top, stateOf(temp), ...options], {
+    this.#child = spawn('python3', [script, mode, top, stateOf(temp, top), ...options], {
       env: temp.env,
       stdio: ['pipe', 'pipe', 'inherit'],
     });
@@ -79,10 +80,10 @@ export class Client {
 
 /** What is on the mount against what the last client believes; from then on what is there counts. */
 export async function verify(temp: Temp, top: string): Promise<Verified> {
-  return JSON.parse(await runOk('python3', [script, 'verify', top, stateOf(temp)], { env: temp.env }));
+  return JSON.parse(await runOk('python3', [script, 'verify', top, stateOf(temp, top)], { env: temp.env }));
 }
 
-const stateOf = (temp: Temp): string => temp.at('client-state');
+const stateOf = (temp: Temp, top: string): string => temp.at(`client-state-${basename(top)}`);
 
 /** The keeper of a mount made with `mount -d`. */
 export function keeperPid(mountPoint: string): number {
