@@ -7,7 +7,7 @@ import { askYes } from './ask.ts';
 import { toJson } from './json.ts';
 import { metaUrlArgument } from './meta-url.ts';
 import { parseCount, parseSize } from './sizes.ts';
-import { parseMbps, reachOf, type StoreFlags } from './store-options.ts';
+import { mbpsOf, reachOf, type StoreFlags } from './store-options.ts';
 
 interface Flags extends StoreFlags {
   readonly capacity?: string;
@@ -135,8 +135,8 @@ function storeChange(flags: Flags): ConfigChange {
     ...(secretKey !== undefined && { secretKey }),
     ...(sessionToken !== undefined && { sessionToken }),
     ...(storageClass !== undefined && { storageClass }),
-    ...(uploadLimit !== undefined && { uploadLimit: parseMbps('--upload-limit', uploadLimit) }),
-    ...(downloadLimit !== undefined && { downloadLimit: parseMbps('--download-limit', downloadLimit) }),
+    ...(uploadLimit !== undefined && { uploadLimit: mbpsOf('--upload-limit', uploadLimit) }),
+    ...(downloadLimit !== undefined && { downloadLimit: mbpsOf('--download-limit', downloadLimit) }),
   };
 }
 

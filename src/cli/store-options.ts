@@ -1,8 +1,10 @@
 // The flags that say where objects are and how the store is reached, which every command that opens a store shares, and
 // what they make of the record's settings.
+
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
+import { parseMbps } from '../config/bandwidth.ts';
 import type { StoreSettings } from '../filesystem/store/store.ts';
 import { secretFromEnvironment } from './secrets-environment.ts';
 
@@ -54,8 +56,8 @@ export function storeFromFlags(flags: StoreFlags): Partial<StoreSettings> {
     ...(secretKey !== undefined && { secretKey }),
     ...(sessionToken !== undefined && { sessionToken }),
     ...(storageClass !== undefined && { storageClass }),
-    ...(uploadLimit !== undefined && { uploadLimit: parseMbps('--upload-limit', uploadLimit) }),
-    ...(downloadLimit !== undefined && { downloadLimit: parseMbps('--download-limit', downloadLimit) }),
+    ...(uploadLimit !== undefined && { uploadLimit: mbpsOf('--upload-limit', uploadLimit) }),
+    ...(downloadLimit !== undefined && { downloadLimit: mbpsOf('--download-limit', downloadLimit) }),
     ...reachOf(flags),
   };
 }
@@ -80,19 +82,11 @@ function fromEnvironment(name: 'ACCESS_KEY' | 'SECRET_KEY' | 'SESSION_TOKEN'): s
   return value === '' ? undefined : value;
 }
 
-const units: Readonly<Record<string, number>> = { '': 1, M: 1, G: 1000, T: 1_000_000 };
-/** The record's 64 bits would hold more; nobody's line does. */
-const MAX_MBPS = 1_000_000_000;
-
-/** Whole megabits a second, as the record counts; units as the original client has them. */
-export function parseMbps(flag: string, text: string): number {
-  const [, number = '', unit = ''] = /^(\d{1,9}(?:\.\d{1,3})?)([MGT]?)$/i.exec(text.trim()) ?? [];
-  const mbps = number === '' ? Number.NaN : Number(number) * (units[unit.toUpperCase()] ?? 1);
-  const whole = Math.trunc(mbps);
-  // A part of a megabit would be cut to 0, which is no limit at all.
-  if (Number.isNaN(mbps) || whole > MAX_MBPS || (whole === 0 && mbps > 0))
-    throw fail('bad-input', `${flag} ${JSON.stringify(text)}: wanted megabits a second like 100, or 2G`);
-  return whole;
+/** Rejects bad-input. */
+export function mbpsOf(flag: string, text: string): number {
+  const mbps = parseMbps(text);
+  if (mbps !== undefined) return mbps;
+  throw fail('bad-input', `${flag} ${JSON.stringify(text)}: wanted megabits a second like 100, or 2G`);
 }
 
 function readCaBundle(file: string): string {

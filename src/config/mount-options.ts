@@ -1,6 +1,8 @@
 // Mount flags of a PV or StorageClass against an allow-list. What the original client knows and has no meaning here is
 // accepted and named; anything else is refused, so that a flag somebody relies on is never dropped unseen.
+
 import { fail } from '../base/errors.ts';
+import { parseMbps } from './bandwidth.ts';
 import { parseAttempts, parseDuration, parseHeartbeat } from './duration.ts';
 
 export interface MountOptions {
@@ -20,6 +22,8 @@ const forWorker: Readonly<Record<string, (value: string) => boolean>> = {
   heartbeat: (value) => parseHeartbeat(value) !== undefined,
   'io-retries': (value) => parseAttempts(value) !== undefined,
   'backup-meta': isBackupInterval,
+  'upload-limit': isBandwidth,
+  'download-limit': isBandwidth,
   'attr-cache': isDuration,
   'entry-cache': isDuration,
   'dir-entry-cache': isDuration,
@@ -28,6 +32,10 @@ const forWorker: Readonly<Record<string, (value: string) => boolean>> = {
 
 /** And those without one. */
 const plain: ReadonlySet<string> = new Set(['no-bgjob', 'backup-skip-trash', 'enable-cap', 'enable-selinux']);
+
+function isBandwidth(value: string): boolean {
+  return parseMbps(value) !== undefined;
+}
 
 function isDuration(value: string): boolean {
   return parseDuration(value) !== undefined;
@@ -47,7 +55,7 @@ const withoutMeaning: ReadonlySet<string> = new Set([
   'rw', 'relatime', 'noatime', 'nodev', 'nosuid', 'allow_other', 'default_permissions', 'cache-dir', 'cache-size',
   'cache-mode', 'cache-partial-only', 'cache-expire', 'cache-eviction', 'cache-scan-interval', 'free-space-ratio',
   'verify-cache-checksum', 'prefetch', 'max-uploads', 'max-deletes', 'max-downloads', 'max-readahead',
-  'get-timeout', 'put-timeout', 'upload-limit', 'download-limit', 'open-cache', 'open-cache-limit', 'readdir-cache',
+  'get-timeout', 'put-timeout', 'open-cache', 'open-cache-limit', 'readdir-cache',
   'enable-xattr', 'enable-ioctl', 'no-usage-report',
   'no-syslog', 'metrics', 'log', 'log-level', 'verbose', 'debug',
   'fast-statfs', 'transport', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',

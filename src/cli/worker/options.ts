@@ -1,6 +1,8 @@
 // Settings and `-o` options as filesystem/open.ts and fuse/ want them.
+
 import { waitsOfAttempts } from '../../base/outage.ts';
 import { MiB } from '../../base/units.ts';
+import { parseMbps } from '../../config/bandwidth.ts';
 import { parseAttempts, parseDuration, parseHeartbeat } from '../../config/duration.ts';
 import { isBackupInterval } from '../../config/mount-options.ts';
 import type { BackupPlan } from '../../filesystem/backup/backup.ts';
@@ -8,7 +10,7 @@ import { type AtimeMode, atimeModes } from '../../filesystem/meta/atime.ts';
 import type { OpenOptions } from '../../filesystem/options.ts';
 import type { Lifetimes } from '../../filesystem/vfs/lifetimes.ts';
 import type { SecurityAttribute } from '../../filesystem/vfs/xattrs.ts';
-import type { WorkerSettings } from '../../keeper/handoff.ts';
+import type { StoreOverrides, WorkerSettings } from '../../keeper/handoff.ts';
 
 export interface SplitOptions {
   readonly open: Pick<
@@ -38,6 +40,16 @@ export const lifetimeOptions = {
   'negative-entry-cache': 'negativeEntry',
 } as const satisfies Record<string, keyof Lifetimes>;
 
+const limits = { 'upload-limit': 'uploadLimit', 'download-limit': 'downloadLimit' } as const;
+const isLimit = (name: string): name is keyof typeof limits => Object.hasOwn(limits, name);
+
+/** What it says of the store's bandwidth; undefined for another option. */
+function limitOf(option: string): StoreOverrides | undefined {
+  const [name = '', value = ''] = option.split('=');
+  const mbps = isLimit(name) ? parseMbps(value) : undefined;
+  return isLimit(name) && mbps !== undefined ? { [limits[name]]: mbps } : undefined;
+}
+
 const isAtimeMode = (value: string): value is AtimeMode => atimeModes.some((mode) => mode === value);
 /** The same. */
 const securityOptions = {
@@ -53,6 +65,7 @@ export function splitOptions(options: readonly string[]): SplitOptions {
   let open: SplitOptions['open'] = {};
   let backup: BackupPlan = { intervalMs: BACKUP_MS, skipTrash: false };
   const mount = options.filter((option) => {
+    if (limitOf(option) !== undefined) return false;
     const [, name = '', value = ''] = /^([a-z-]+)=(.*)$/.exec(option) ?? [];
     const time = isLifetime(name) ? parseDuration(value) : undefined;
     const attempts = name === 'io-retries' ? parseAttempts(value) : undefined;
@@ -77,6 +90,8 @@ export function splitOptions(options: readonly string[]): SplitOptions {
 }
 
 export function openOptionsOf(settings: WorkerSettings): OpenOptions {
-  const { metaUrl, store, directory, readOnly, mountPoint } = settings;
+  const { metaUrl, directory, readOnly, mountPoint } = settings;
+  // A mount option of a volume of a pod; the command line has flags for them.
+  const store = Object.assign({ ...settings.store }, ...settings.options.map(limitOf));
   return { metaUrl, store, subdir: directory, readOnly, mountPoint };
 }

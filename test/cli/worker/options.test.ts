@@ -1,8 +1,9 @@
 // What a worker makes of the options it is told.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { splitOptions } from '../../../src/cli/worker/options.ts';
+import { openOptionsOf, splitOptions } from '../../../src/cli/worker/options.ts';
 import { parseMountOptions } from '../../../src/config/mount-options.ts';
+import type { WorkerSettings } from '../../../src/keeper/handoff.ts';
 
 const HOUR = 3_600_000;
 
@@ -30,5 +31,15 @@ test('io-retries are as long as those of the original client', () => {
   assert.deepEqual(splitOptions(['io-retries=1']).open.waits, { writeMs: 0, otherMs: 0 });
   assert.deepEqual(parseMountOptions(['io-retries=10']).worker, ['io-retries=10']);
   for (const bad of ['io-retries=0', 'io-retries=31', 'io-retries=ten'])
+    assert.throws(() => parseMountOptions([bad]), { code: 'bad-input' });
+});
+
+test('bandwidths are told to the store, those of volumes of pods as mount options', () => {
+  const { worker } = parseMountOptions(['upload-limit=100,download-limit=2G', 'noatime']);
+  assert.deepEqual(worker, ['upload-limit=100', 'download-limit=2G']);
+  assert.deepEqual(splitOptions([...worker, 'ro']).mount, ['ro']);
+  const settings = { options: worker, store: { bucket: 'b', uploadLimit: 1 } } as unknown as WorkerSettings;
+  assert.deepEqual(openOptionsOf(settings).store, { bucket: 'b', uploadLimit: 100, downloadLimit: 2000 });
+  for (const bad of ['upload-limit=fast', 'upload-limit=0.5', 'download-limit=-1'])
     assert.throws(() => parseMountOptions([bad]), { code: 'bad-input' });
 });
