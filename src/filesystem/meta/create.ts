@@ -6,7 +6,7 @@ import { type AclRule, inheritRule } from './acl.ts';
 import { defaultRuleOf, findRule, type KnownRule } from './acl-rows.ts';
 import type { CreateResult } from './meta.ts';
 import { checkName, checkTarget, isReserved, shown } from './names.ts';
-import { type Done, done, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
+import { type Done, done, Missing, type NamespaceEnv, nodeDelta, touched } from './outcome.ts';
 import { checkInto, inheritGroup, MODE_BITS } from './permission.ts';
 import {
   entryByName,
@@ -62,14 +62,16 @@ export const createOp = (env: NamespaceEnv, caller: Caller, args: CreateArgs): (
     const isDirectory = attr.type === NodeType.directory;
     const usage = nodeDelta(attr, 1n, { directory: parent, quotas: parent, volume: true });
     yield* env.usage.checkGrowth(limits.flat(), usage);
+    const now = env.now();
+    const links = isDirectory ? 1 : 0;
     yield* write(
       insertNode(attr),
       insertEdge(parent, name, ino, attr.type),
       ...(node.type === NodeType.symlink ? [insertSymlink(ino, node.target)] : []),
       ...(isDirectory ? [insertDirStats(ino)] : []),
-      touchEntered(parent, env.now(), isDirectory ? 1 : 0),
+      touchEntered(parent, now, links),
     );
-    return done(env, { attr, created: true }, { usage: [usage], rule });
+    return done(env, { attr, created: true }, { usage: [usage], rule, directories: [touched(directory, now, links)] });
   };
 };
 

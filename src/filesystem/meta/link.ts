@@ -4,7 +4,7 @@ import type { Caller } from '../../base/words.ts';
 import { type Op, read, write } from '../sql/op.ts';
 import { checkLimits } from './limits.ts';
 import { checkName, isReserved, shown } from './names.ts';
-import { type Done, done, type NamespaceEnv, nodeDelta } from './outcome.ts';
+import { type Done, done, type NamespaceEnv, nodeDelta, touched } from './outcome.ts';
 import { checkInto, checkLoose, inTrash } from './permission.ts';
 import { edgeByName, insertEdge, nodeById, touchEntered, updateNode } from './statements.ts';
 import { type Attr, type Ino, NodeType } from './types.ts';
@@ -46,6 +46,6 @@ export const linkOp = (
       insertEdge(parent, name, ino, node.type),
       touchEntered(parent, now),
     );
-    return done(env, attr, { usage: [usage] });
+    return done(env, attr, { usage: [usage], directories: [touched(directory, now)] });
   };
 };

@@ -143,6 +143,8 @@ export interface Meta {
   inheritedLocks(): Promise<readonly Pick<LockRequest, 'family' | 'ino' | 'owner'>[]>;
   /** Whether the volume is mounted elsewhere for writing, as the database says now. */
   hasOtherSessions(): Promise<boolean>;
+  /** After each operation of ours that changed entries: the directories as it left them, for who knows that it was alone. */
+  onTouched(listener: (directories: readonly Attr[]) => void): void;
   /** Changes when another client ended the session: what it locked is lost then, and `onSessionLost` is called. */
   readonly sessionId: bigint | undefined;
   onSessionLost(listener: () => void): void;

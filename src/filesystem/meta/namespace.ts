@@ -33,13 +33,14 @@ const MAX_RUNS = 5;
 type Tree = Pick<
   Meta,
   | 'lookup' | 'getattr' | 'linksInTrash' | 'accessed' | 'setattr' | 'readlink' | 'create' | 'mknod' | 'mkdir' | 'symlink' | 'link' | 'rename'
-  | 'unlink' | 'rmdir' | 'readdir' | 'readdirAt' | 'getxattr' | 'listxattr' | 'setxattr' | 'removexattr'
+  | 'unlink' | 'rmdir' | 'readdir' | 'readdirAt' | 'getxattr' | 'listxattr' | 'setxattr' | 'removexattr' | 'onTouched'
 >; // biome-ignore format: a table reads better than a column
 
 export class Namespace implements Tree {
   readonly #context: MetaContext;
   readonly #env: NamespaceEnv;
   readonly #rules = new Lru<string, KnownRule>(KNOWN_RULES, ({ key }) => key.length);
+  #touched: (directories: readonly Attr[]) => void = () => undefined;
   /** The hour that is known to have its directory. */
   #trash: { readonly hour: string; readonly ino: Ino } | undefined;
 
@@ -154,6 +155,10 @@ export class Namespace implements Tree {
     return this.#run(caller, emptyReply, () => removexattrOp(this.#env, caller, ino, name));
   }
 
+  onTouched(listener: (directories: readonly Attr[]) => void): void {
+    this.#touched = listener;
+  }
+
   #removing({ skipTrash }: Removing = {}): NamespaceEnv {
     if (skipTrash !== true) return this.#env;
     return Object.create(this.#env, { trashDays: { value: 0 } }) as NamespaceEnv;
@@ -191,6 +196,7 @@ export class Namespace implements Tree {
 
   #apply(effects: Effects): void {
     const { files } = this.#context;
+    if (effects.directories !== undefined) this.#touched(effects.directories);
     if (effects.rule !== undefined) this.#rules.set(effects.rule.key, effects.rule);
     if (effects.sustained !== undefined) files.sustained(effects.sustained);
     if (effects.deleted !== undefined) this.#context.deleteData(effects.deleted);

@@ -44,6 +44,8 @@ export interface Effects {
   readonly deleted?: Ino;
   /** Unlinked while open: goes with its last handle. */
   readonly sustained?: Ino;
+  /** Directories whose entries changed, as they are then unless others change them meanwhile. */
+  readonly directories?: readonly Attr[];
   /** A row that was found. */
   readonly rule?: KnownRule | undefined;
 }
@@ -67,6 +69,14 @@ export const done = <T>(env: NamespaceEnv, answer: T, effects: Effects = { usage
   answer,
   usage: effects.usage,
   after: () => env.apply(effects),
+});
+
+/** A directory after `touch`. */
+export const touched = (directory: Attr, now: bigint, links = 0): Attr => ({
+  ...directory,
+  mtime: now,
+  ctime: now,
+  nlink: directory.nlink + links,
 });
 
 /** What a node adds to its directory's data_length. */

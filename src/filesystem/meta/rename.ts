@@ -5,7 +5,7 @@ import { type Change, change, must, type Op, read, write } from '../sql/op.ts';
 import { asLimit, checkLimits, type TreeLimit } from './limits.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { ancestorsFor, childrenOf, lockedChildren } from './namespace-statements.ts';
-import { type Done, done, Missing, type NamespaceEnv, nodeDelta } from './outcome.ts';
+import { type Done, done, Missing, type NamespaceEnv, nodeDelta, touched } from './outcome.ts';
 import { checkInto, checkLoose, checkOutOf, checkSticky, inTrash, isTrash } from './permission.ts';
 import { treeAndPending, treeLimits, type Used } from './quota-rows.ts';
 import { type Known, type Leaving, leave, type Removal, remove } from './removal.ts';
@@ -160,6 +160,11 @@ function* replace(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: read
     replaced = removal;
   }
   const takeEdge = target === undefined ? deleteLooseEdge : deleteEdge;
+  const parents = touchParents(env, args, sides, {
+    from: -linksOf(source),
+    // It gains a link by the source and loses one by a replaced directory.
+    to: linksOf(source) - linksOf(targetEdge),
+  });
   yield* write(
     ...inOrder(replaced.changes, sourceUpdate(env, source, from, to), source, target),
     ...(targetEdge === undefined ? [] : [takeEdge(newParent, newName, targetEdge.ino)]),
@@ -168,14 +173,10 @@ function* replace(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: read
     moveEdge(args, source.ino),
     // A directory lost its sums when it went into the trash.
     ...(isTrash(from.ino) && isDirectory(source) ? [rebuildDirStats(source.ino)] : []),
-    ...touchParents(env, args, sides, {
-      from: -directories(source),
-      // It gains a link by the source and loses one by a replaced directory.
-      to: directories(source) - directories(targetEdge),
-    }),
+    ...parents.changes,
   );
   const usage = [...entriesMoved(from, to, source), ...moves, ...replaced.effects.usage];
-  return done(env, undefined, { ...replaced.effects, usage });
+  return done(env, undefined, { ...replaced.effects, usage, directories: parents.directories });
 }
 
 function* exchange(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: readonly UsageDelta[]): Op<Done<void>> {
@@ -183,15 +184,16 @@ function* exchange(env: NamespaceEnv, args: RenameArgs, sides: Sides, moves: rea
   checkInto(from, args.parent);
   if (target === undefined)
     throw fail('ENOENT', `exchange with ${shown(args.newName)} in ${args.newParent}: no such entry`);
-  const links = directories(target) - directories(source);
+  const links = linksOf(target) - linksOf(source);
+  const parents = touchParents(env, args, sides, { from: links, to: -links });
   yield* write(
     ...inOrder([sourceUpdate(env, target, to, from)], sourceUpdate(env, source, from, to), source, target),
     turnEdge(args.parent, args.name, source, target),
     turnEdge(args.newParent, args.newName, target, source),
-    ...touchParents(env, args, sides, { from: links, to: -links }),
+    ...parents.changes,
   );
   const usage = [...entriesMoved(from, to, source), ...entriesMoved(to, from, target), ...moves];
-  return done(env, undefined, { usage });
+  return done(env, undefined, { usage, directories: parents.directories });
 }
 
 const restores = ({ flags }: RenameArgs): boolean => (flags & RENAME_RESTORE) !== 0;
@@ -206,7 +208,7 @@ function checkFlags(flags: number): void {
 const isDirectory = (attr: Pick<Attr, 'type'> | undefined): boolean => attr?.type === NodeType.directory;
 
 /** The links that a node gives its parent. */
-const directories = (attr: Pick<Attr, 'type'> | undefined): number => (isDirectory(attr) ? 1 : 0);
+const linksOf = (attr: Pick<Attr, 'type'> | undefined): number => (isDirectory(attr) ? 1 : 0);
 
 function checkReplace(source: Attr, target: Attr, hasEntries: boolean): void {
   if (isDirectory(source) && !isDirectory(target))
@@ -301,22 +303,30 @@ const turnEdge = (parent: Ino, name: Buffer, was: Attr, becomes: Attr): Change =
     () => fail('ENOENT', `exchange ${shown(name)} in directory ${parent}: it is gone`),
   );
 
-/** Lower inode first, once when they are the same. Trash directories keep their links and times. */
+/**
+ * Lower inode first, once when they are the same. Trash directories keep their links and times. And what the directories
+ * are like then.
+ */
 function touchParents(
   env: NamespaceEnv,
   args: RenameArgs,
   { from, to }: Sides,
   links: { from: number; to: number },
-): Change[] {
+): { readonly changes: readonly Change[]; readonly directories: readonly Attr[] } {
   const now = env.now();
   const enter = restores(args) ? touch : touchEntered;
-  if (from.ino === to.ino) return [enter(from.ino, now, links.from + links.to)];
+  if (from.ino === to.ino) {
+    const sum = links.from + links.to;
+    return { changes: [enter(from.ino, now, sum)], directories: [touched(from, now, sum)] };
+  }
   const leave = args.flags === RENAME_EXCHANGE ? touchEntered : touch;
   const both = [
-    ...(isTrash(from.ino) ? [] : [{ ino: from.ino, touched: leave(from.ino, now, links.from) }]),
-    { ino: to.ino, touched: enter(to.ino, now, links.to) },
-  ].sort((a, b) => (a.ino < b.ino ? -1 : 1));
-  return both.map(({ touched }) => touched);
+    ...(isTrash(from.ino)
+      ? []
+      : [{ change: leave(from.ino, now, links.from), directory: touched(from, now, links.from) }]),
+    { change: enter(to.ino, now, links.to), directory: touched(to, now, links.to) },
+  ].sort((a, b) => (a.directory.ino < b.directory.ino ? -1 : 1));
+  return { changes: both.map(({ change }) => change), directories: both.map(({ directory }) => directory) };
 }
 
 /** The figures of both directories; quotas are checkQuotas' part. */

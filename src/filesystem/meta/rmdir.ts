@@ -4,7 +4,7 @@ import type { Caller } from '../../base/words.ts';
 import { type Op, read, write } from '../sql/op.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { childrenOf, lockedChild } from './namespace-statements.ts';
-import { type Done, done, Missing, type NamespaceEnv } from './outcome.ts';
+import { type Done, done, Missing, type NamespaceEnv, touched } from './outcome.ts';
 import { checkLoose, checkOutOf, checkSticky, isTrash } from './permission.ts';
 import { leave, remove } from './removal.ts';
 import { deleteEdge, deleteLooseEdge, edgeByName, nodeById, touch } from './statements.ts';
@@ -29,18 +29,19 @@ export const rmdirOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: Bu
     if (edge === undefined) throw fail('ENOENT', `remove ${shown(name)} in directory ${parent}: no such entry`);
     if (edge.type !== NodeType.directory)
       throw fail('ENOTDIR', `remove ${shown(name)} in directory ${parent}: not a directory`);
-    const out = isTrash(parent);
-    const touched = out ? [] : [touch(parent, env.now(), -1)];
+    const now = env.now();
+    const changes = isTrash(parent) ? [] : [touch(parent, now, -1)];
     if (node !== undefined) checkLoose(node);
     if (children.length > 0) throw fail('ENOTEMPTY', `remove ${shown(name)} in directory ${parent}: it has entries`);
     if (node === undefined) {
-      yield* write(deleteLooseEdge(parent, name, edge.ino), ...touched);
+      yield* write(deleteLooseEdge(parent, name, edge.ino), ...changes);
       return done(env, undefined);
     }
     checkSticky(caller, directory, node);
     const removal = yield* remove(env, leaving, { taken: [], pending, sessions: [] }, { directory, name, node });
     if (removal instanceof Missing) return { answer: removal };
-    yield* write(...removal.changes, deleteEdge(parent, name, node.ino), ...touched);
-    return done(env, undefined, removal.effects);
+    yield* write(...removal.changes, deleteEdge(parent, name, node.ino), ...changes);
+    const directories = isTrash(parent) ? [] : [touched(directory, now, -1)];
+    return done(env, undefined, { ...removal.effects, directories });
   };
 };

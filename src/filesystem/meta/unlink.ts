@@ -4,7 +4,7 @@ import type { Caller } from '../../base/words.ts';
 import { type Op, read, write } from '../sql/op.ts';
 import { checkName, isReserved, shown } from './names.ts';
 import { lockedChild } from './namespace-statements.ts';
-import { type Done, done, Missing, type NamespaceEnv } from './outcome.ts';
+import { type Done, done, Missing, type NamespaceEnv, touched } from './outcome.ts';
 import { checkLoose, checkOutOf, checkSticky, isTrash } from './permission.ts';
 import { leave, remove } from './removal.ts';
 import { deleteEdge, deleteLooseEdge, edgeByName, nodeById, touch } from './statements.ts';
@@ -27,10 +27,11 @@ export const unlinkOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: B
     if (edge === undefined && isReserved(parent, name))
       throw fail('EPERM', `unlink ${shown(name)} of the root: the name is reserved`);
     if (edge === undefined) throw fail('ENOENT', `unlink ${shown(name)} in directory ${parent}: no such entry`);
-    const touched = isTrash(parent) ? [] : [touch(parent, env.now())];
+    const now = env.now();
+    const changes = isTrash(parent) ? [] : [touch(parent, now)];
     if (node === undefined) {
       // Invisible, but in the way of a new node of that name.
-      yield* write(deleteLooseEdge(parent, name, edge.ino), ...touched);
+      yield* write(deleteLooseEdge(parent, name, edge.ino), ...changes);
       return done(env, undefined);
     }
     if (node.type === NodeType.directory)
@@ -39,7 +40,8 @@ export const unlinkOp = (env: NamespaceEnv, caller: Caller, parent: Ino, name: B
     checkSticky(caller, directory, node);
     const removal = yield* remove(env, leaving, { taken, pending, sessions }, { directory, name, node });
     if (removal instanceof Missing) return { answer: removal };
-    yield* write(...removal.changes, deleteEdge(parent, name, node.ino), ...touched);
-    return done(env, undefined, removal.effects);
+    yield* write(...removal.changes, deleteEdge(parent, name, node.ino), ...changes);
+    const directories = isTrash(parent) ? [] : [touched(directory, now)];
+    return done(env, undefined, { ...removal.effects, directories });
   };
 };

@@ -12,6 +12,7 @@ export async function accessed(core: Core, ino: Ino, attr?: Attr): Promise<void>
   const { atimeMode, readOnly, meta, log } = core;
   if (atimeMode === 'noatime' || readOnly) return;
   if (attr !== undefined && !isAtimeDue(attr, atimeMode, nowNs())) return;
+  core.own.forget();
   try {
     await meta.accessed(ino, atimeMode);
   } catch (thrown) {

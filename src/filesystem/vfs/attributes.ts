@@ -6,7 +6,11 @@ import { beyondRequest, type Core, changing, entry, entryOf, settled } from './c
 import { truncate } from './reshape.ts';
 import type { Entry, VfsAttrChange } from './vfs.ts';
 
-export const getattr = (core: Core, ino: Ino): Promise<Entry> => entry(core, () => core.meta.getattr(ino));
+export async function getattr(core: Core, ino: Ino): Promise<Entry> {
+  const own = core.own.directory(ino);
+  if (own === undefined) return await entry(core, () => core.meta.getattr(ino));
+  return { attr: own.attr, entryTimeout: own.left, attrTimeout: own.left };
+}
 
 export const setattr = (core: Core, caller: Caller, ino: Ino, change: VfsAttrChange): Promise<Entry> =>
   changing(core, `change attributes of inode ${ino}`, () => doSetattr(core, caller, ino, change));

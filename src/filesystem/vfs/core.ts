@@ -15,6 +15,7 @@ import { type FileHandle, type Handles, O } from './handles.ts';
 import type { Inodes, OpenInode } from './inodes.ts';
 import type { Lifetimes } from './lifetimes.ts';
 import type { UncommittedMarks } from './marks.ts';
+import type { OwnChanges } from './own-changes.ts';
 import type { Entry, HandleId } from './vfs.ts';
 import type { SecurityAttribute } from './xattrs.ts';
 
@@ -32,6 +33,7 @@ export interface Core {
   readonly compactions: Compactions | undefined;
   readonly lifetimes: Lifetimes;
   readonly believed: Believed;
+  readonly own: OwnChanges;
   readonly staleOnce: StaleOnce;
   readonly atimeMode: AtimeMode;
   readonly keptSecurity: ReadonlySet<SecurityAttribute>;
@@ -57,9 +59,11 @@ export function settled(core: Core, caller: Pick<Caller, 'signal'>, inode: OpenI
 /** Every operation that changes something (but write) runs in here. */
 export async function changing<T>(core: Core, attempted: string, work: () => Promise<T>): Promise<T> {
   mayChange(core, attempted);
+  core.own.begin();
   try {
     return await work();
   } finally {
+    core.own.end();
     core.changes++;
   }
 }

@@ -22,6 +22,7 @@ import { forgetLoss, logInherited, noMarks } from './loss.ts';
 import type { UncommittedMarks } from './marks.ts';
 import * as names from './names.ts';
 import * as opening from './opening.ts';
+import { OwnChanges } from './own-changes.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { Reader } from './reader.ts';
 import * as shape from './reshape.ts';
@@ -98,7 +99,9 @@ export class VolumeVfs implements Vfs {
     const { readOnly } = this;
     const { atimeMode = 'noatime' } = options;
     const tables = { marks, inodes, files, dirtyFiles, compactions, lockLost: new Set<Ino>() };
-    const telling = { lifetimes, believed: new Believed(lifetimes.attr), staleOnce: new StaleOnce() };
+    const own = new OwnChanges(lifetimes.attr);
+    meta.onTouched((directories) => own.touched(directories));
+    const telling = { lifetimes, own, believed: new Believed(lifetimes.attr), staleOnce: new StaleOnce() };
     const parts = { meta, pages, log, outages, root, readOnly, atimeMode, keptSecurity };
     this.#core = { ...parts, ...telling, ...tables, changes: 0, ending: false };
     const reader = new Reader(pages, log);

@@ -257,6 +257,8 @@ export class MemoryMeta implements Meta {
     return this.shared;
   }
 
+  onTouched(): void {}
+
   onSessionLost(listener: () => void): void {
     this.sessionLost = listener;
   }

@@ -1,7 +1,7 @@
 // What a program's calls cost in flights of the metadata: nothing is asked beside the operation itself.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Caller } from '../../../src/base/words.ts';
+import type { Caller, Ino } from '../../../src/base/words.ts';
 import { openMeta } from '../../../src/filesystem/meta/open-meta.ts';
 import { ROOT } from '../../../src/filesystem/meta/types.ts';
 import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
@@ -101,12 +101,21 @@ const calls: readonly (readonly [what: string, flights: number, call: (program: 
   ['rmdir', 2, ({ vfs }) => vfs.rmdir(user, ROOT, name('d'))],
 ];
 
-test('calls of a program take the flights of their operations and no more', async () => {
+async function setUp() {
   const volume = await TestVolume.make(temp, { trashDays: 1 });
   const engine = new CountingEngine(await openEngine(volume.url));
   const removeSlice = async (): Promise<void> => undefined;
   const meta = await openMeta({ engine, log: quiet, session: { mountPoint: '/mnt' }, removeSlice });
   const vfs = new VolumeVfs({ meta, pages: new MemoryPages(1 << 22), root: ROOT, log: quiet });
+  const close = async (): Promise<void> => {
+    vfs.stop();
+    await meta.close();
+  };
+  return { engine, meta, vfs, close };
+}
+
+test('calls of a program take the flights of their operations and no more', async () => {
+  const { engine, vfs, close } = await setUp();
   const program = new Program(vfs);
   // Ids, and the trash of this hour.
   await program.create('first');
@@ -115,10 +124,50 @@ test('calls of a program take the flights of their operations and no more', asyn
   await vfs.unlink(user, ROOT, name('first'));
   const found: [string, number][] = [];
   for (const [what, , call] of calls) found.push([what, await engine.count(() => call(program))]);
-  vfs.stop();
-  await meta.close();
+  await close();
   assert.deepEqual(
     found,
     calls.map(([what, flights]) => [what, flights]),
   );
+});
+
+/** Changes of the directory `d` in the root, one after the other. */
+const changes: Readonly<Record<string, (vfs: VolumeVfs, d: Ino) => Promise<unknown>>> = {
+  create: (vfs, d) => vfs.create(user, d, name('a'), 0o644, O_RDWR),
+  mkdir: (vfs, d) => vfs.mkdir(user, d, name('e'), 0o755),
+  symlink: (vfs, d) => vfs.symlink(user, d, name('s'), name('x')),
+  link: async (vfs, d) => vfs.link(user, (await vfs.lookup(user, d, name('a'))).attr.ino, d, name('l')),
+  rename: (vfs, d) => vfs.rename(user, d, name('a'), d, name('b'), 0),
+  'rename a directory out': (vfs, d) => vfs.rename(user, d, name('e'), ROOT, name('e'), 0),
+  'rename a directory in': (vfs, d) => vfs.rename(user, ROOT, name('e'), d, name('e'), 0),
+  exchange: (vfs, d) => vfs.rename(user, d, name('e'), d, name('b'), 2),
+  unlink: (vfs, d) => vfs.unlink(user, d, name('l')),
+  rmdir: (vfs, d) => vfs.rmdir(user, d, name('b')),
+};
+
+test('what a directory is like after an own change is known without a look, but not while others may be under way', async () => {
+  const { engine, meta, vfs, close } = await setUp();
+  const { ino } = (await vfs.mkdir(user, ROOT, name('d'), 0o777)).attr;
+  // The first to be deleted in an hour makes the trash's directory.
+  await vfs.symlink(user, ROOT, name('s'), name('x'));
+  await vfs.unlink(user, ROOT, name('s'));
+  for (const [what, change] of Object.entries(changes)) {
+    await change(vfs, ino);
+    const wanted = await meta.getattr(ino);
+    const flights = await engine.count(async () => {
+      const { attr, attrTimeout } = await vfs.getattr(user, ino, undefined);
+      assert.deepEqual(attr, wanted, what);
+      assert.ok(attrTimeout <= 1000);
+    });
+    assert.equal(flights, 0, what);
+  }
+  await Promise.all(['1', '2', '3'].map((text) => vfs.mkdir(user, ino, name(text), 0o755)));
+  const looks = await engine.count(async () => {
+    assert.deepEqual((await vfs.getattr(user, ino, undefined)).attr, await meta.getattr(ino));
+  });
+  assert.equal(looks, 2, 'one by the vfs, one by the test');
+  await vfs.mkdir(user, ino, name('4'), 0o755);
+  await vfs.setattr(user, ino, { mode: 0o700 }, undefined);
+  assert.equal((await vfs.getattr(user, ino, undefined)).attr.mode, 0o700);
+  await close();
 });
