@@ -12,7 +12,8 @@ import { setQuotaOp } from '../../src/filesystem/meta/set-quota.ts';
 import { CHUNK_SIZE, type Ino, ROOT } from '../../src/filesystem/meta/types.ts';
 import type { Engine } from '../../src/filesystem/sql/op.ts';
 import { openEngine } from '../../src/filesystem/sql/open-engine.ts';
-import { newPlace, type Place, rows } from '../harness/place.ts';
+import { isScaled, newPlace, type Place, rows } from '../harness/place.ts';
+import { psql } from '../harness/psql.ts';
 import { Temp } from '../harness/temp.ts';
 import { sizes } from '../sizes.ts';
 import { type Arena, Contender, compact, type Made, root } from './contention.ts';
@@ -110,13 +111,17 @@ test('random operations on the same names by several clients leave a sound volum
     arena.files.push((await first.create(root, ROOT, Buffer.from(name), 0o644, true)).attr.ino);
   await clients.all((meta, nth) => new Contender(meta, arena, new Random(seed + nth)).run(sizes.contendedSteps));
   assert.deepEqual(await clients.close(), []);
-  tell(t, arena);
+  tell(t, arena, clients.place);
 });
 
 /** How it went, by action. */
-function tell(t: TestContext, { counts }: Arena): void {
+function tell(t: TestContext, { counts }: Arena, { metaUrl }: Place): void {
   const all = [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([what, times]) => `${what} ${times}`);
   t.diagnostic(all.join(', '));
+  if (!isScaled) return;
+  const stats = 'SELECT deadlocks, xact_commit, xact_rollback FROM pg_stat_database WHERE datname = current_database()';
+  const [deadlocks, commits, rollbacks] = psql(metaUrl, stats).trim().split('|');
+  t.diagnostic(`${commits} transactions committed, ${rollbacks} rolled back, ${deadlocks} deadlocks`);
 }
 
 test('no append of several clients is lost or torn, whoever compacts meanwhile', async () => {

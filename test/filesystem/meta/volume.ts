@@ -1,8 +1,6 @@
 // A volume for tests of metadata operations: formatted on memory storage, opened, its rows at hand. In SQLite or in
 // PostgreSQL, as the environment says.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Log } from '../../../src/base/log.ts';
 import type { Caller, SliceId } from '../../../src/base/words.ts';
@@ -11,8 +9,8 @@ import { type OpenedMeta, openMeta } from '../../../src/filesystem/meta/open-met
 import type { SessionOptions } from '../../../src/filesystem/meta/session.ts';
 import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
 import { EmbeddedPlace, newPlace, type Place } from '../../harness/place.ts';
+import { inItsWords, psql } from '../../harness/psql.ts';
 import type { Temp } from '../../harness/temp.ts';
-import { postgresPrograms } from '../../harness/tools.ts';
 import { placeViolations } from '../../model/invariants.ts';
 
 export const quiet: Log = {
@@ -93,7 +91,7 @@ export class TestVolume {
       const database = new DatabaseSync(this.place.database);
       database.exec(`PRAGMA busy_timeout=5000; ${sql}`);
       database.close();
-    } else psql(this.url, sql.replaceAll(' AS BLOB)', ' AS BYTEA)').replace(/\bx'([0-9a-f]*)'/g, "'\\x$1'::bytea"));
+    } else psql(this.url, inItsWords(sql));
   }
 
   /** A field of the record. */
@@ -137,12 +135,6 @@ export class TestVolume {
       this.rows(`SELECT hex(CAST(slices AS BLOB)) FROM jfs_chunk WHERE inode = ${ino} AND indx = ${indx}`)[0]?.[0],
     ).toLowerCase();
   }
-}
-
-function psql(url: string, sql: string): string {
-  const ended = spawnSync(join(postgresPrograms, 'psql'), [url, '-XqAt', '-v', 'ON_ERROR_STOP=1', '-c', sql]);
-  if (ended.status !== 0) throw new Error(`${sql}: ${ended.stderr}`);
-  return ended.stdout.toString();
 }
 
 /** Whole numbers as they are, bytes from their hexadecimal form. */
