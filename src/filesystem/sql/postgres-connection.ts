@@ -51,6 +51,9 @@ const needsAnother = /^(08|57P|25006|26000|42P05)/;
 /** A crash of one of its processes restarts the server within, which shows in the statistics. */
 const LIFE = `SELECT pg_postmaster_start_time()::text || ' ' || pg_stat_get_bgwriter_stat_reset_time()::text`;
 
+/** What a server must be. */
+export type Role = 'primary' | 'any';
+
 export interface ConnectionOptions {
   readonly readOnly: boolean;
   /** Without time limits. */
@@ -84,23 +87,11 @@ export class PostgresConnection {
     return this.#life;
   }
 
-  /** To the first host that takes writes (any, for who only reads). */
-  static async open(location: PostgresLocation, options: ConnectionOptions): Promise<PostgresConnection> {
-    let failure: unknown;
-    for (const host of location.hosts) {
-      try {
-        return await PostgresConnection.#openAt(location, host, options);
-      } catch (thrown) {
-        failure = thrown;
-      }
-    }
-    throw failure;
-  }
-
-  static async #openAt(
+  static async open(
     location: PostgresLocation,
     host: PostgresHost,
     options: ConnectionOptions,
+    role: Role,
   ): Promise<PostgresConnection> {
     const attempted = `connect to ${location.description}`;
     const limit = AbortSignal.timeout(location.connectTimeoutMs);
@@ -116,7 +107,7 @@ export class PostgresConnection {
       const starting = wire;
       const stop = (): void => starting.destroy(limit.reason);
       limit.addEventListener('abort', stop);
-      await connection.#start(options);
+      await connection.#start(options, role);
       limit.removeEventListener('abort', stop);
       opened.inc();
       return connection;
@@ -128,7 +119,7 @@ export class PostgresConnection {
   }
 
   /** The first statement opens the driver's connection and sets the session up. */
-  async #start(options: ConnectionOptions): Promise<void> {
+  async #start(options: ConnectionOptions, role: Role): Promise<void> {
     const limits = options.long
       ? { statement_timeout: 0, lock_timeout: LOCK_TIMEOUT_MS, idle_in_transaction_session_timeout: 0 }
       : {
@@ -155,8 +146,7 @@ export class PostgresConnection {
     this.#life = (await life)[0]?.[0];
     this.#wire.started();
     const [recovering, readOnly] = (row ?? []) as unknown as [bigint, string];
-    if (options.readOnly) return;
-    if (recovering === 1n || readOnly === 'on')
+    if (role === 'primary' && (recovering === 1n || readOnly === 'on'))
       throw Object.assign(new Error('the server is a standby, or takes no writes'), { code: '25006' });
   }
 

@@ -1,6 +1,7 @@
 // The connections of one engine: few, opened when wanted, one user at a time, closed when idle.
 import { fail } from '../../base/errors.ts';
-import { PostgresConnection } from './postgres-connection.ts';
+import type { PostgresConnection } from './postgres-connection.ts';
+import { connectToAny } from './postgres-hosts.ts';
 import type { PostgresLocation } from './postgres-url.ts';
 
 /** A server has about a hundred in all, for every worker of every node. */
@@ -46,7 +47,7 @@ export class PostgresPool {
   #open(): void {
     if (this.#count >= MAX_CONNECTIONS || this.#waiters.length === 0) return;
     this.#count += 1;
-    PostgresConnection.open(this.#location, { readOnly: this.#readOnly, long: false }).then(
+    connectToAny(this.#location, { readOnly: this.#readOnly, long: false }).then(
       (connection) => this.release(connection),
       (thrown: unknown) => {
         this.#count -= 1;

@@ -1,15 +1,16 @@
 // One moment of a PostgreSQL database: a read transaction on a connection of its own, without time limits.
 import { fail } from '../../base/errors.ts';
 import { type Op, query, read, readingOnly, type Snapshot } from './op.ts';
-import { PostgresConnection } from './postgres-connection.ts';
+import type { PostgresConnection } from './postgres-connection.ts';
 import { PostgresDialect } from './postgres-dialect.ts';
 import { fromTrouble } from './postgres-errors.ts';
+import { connectToAny } from './postgres-hosts.ts';
 import { Failed, PostgresTransaction } from './postgres-transaction.ts';
 import type { PostgresLocation } from './postgres-url.ts';
 import { tableInfix } from './table-names.ts';
 
 export async function openPostgresSnapshot(location: PostgresLocation): Promise<Snapshot> {
-  const connection = await PostgresConnection.open(location, { readOnly: true, long: true });
+  const connection = await connectToAny(location, { readOnly: true, long: true });
   const snapshot = new PostgresSnapshot(location, connection);
   try {
     await snapshot.begin();

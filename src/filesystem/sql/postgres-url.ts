@@ -36,6 +36,8 @@ export const postgresHint =
 const DEFAULT_PORT = 5432;
 /** A server that is there answers within milliseconds; the rest is for slow name servers and lost packets. */
 const CONNECT_TIMEOUT_S = 10;
+/** The next one may be the one. */
+const CONNECT_TIMEOUT_OF_SEVERAL_S = 4;
 const MAX_CONNECT_TIMEOUT_S = 300;
 const MAX_HOSTS = 16;
 
@@ -91,7 +93,7 @@ export function parsePostgresUrl(rest: string): PostgresLocation {
     ...certificates(options),
     searchPath: searchPathOf(options.get('search_path') ?? ''),
     tablePrefix,
-    connectTimeoutMs: 1000 * secondsOf(options.get('connect_timeout')),
+    connectTimeoutMs: 1000 * secondsOf(options.get('connect_timeout'), hosts.length),
     description,
   };
 }
@@ -186,15 +188,16 @@ function searchPathOf(text: string): string {
   return text;
 }
 
-function secondsOf(text: string | undefined): number {
-  if (text === undefined) return CONNECT_TIMEOUT_S;
+function secondsOf(text: string | undefined, hosts: number): number {
+  const usual = hosts === 1 ? CONNECT_TIMEOUT_S : CONNECT_TIMEOUT_OF_SEVERAL_S;
+  if (text === undefined) return usual;
   const seconds = Number(text);
   if (!/^\d{1,4}$/.test(text) || seconds > MAX_CONNECT_TIMEOUT_S)
     throw fail(
       'bad-input',
       `postgres url: connect_timeout ${JSON.stringify(text)}: wanted seconds up to ${MAX_CONNECT_TIMEOUT_S}`,
     );
-  return seconds === 0 ? CONNECT_TIMEOUT_S : seconds;
+  return seconds === 0 ? usual : seconds;
 }
 
 /** The start-up message ends its texts with NUL. */

@@ -121,6 +121,13 @@ test('a client certificate is shown where one is asked for', tools, async () => 
   await server.stop();
 });
 
+async function recovering(url: string): Promise<unknown[]> {
+  const reader = await openEngine(url, { readOnly: true });
+  const [found] = await reader.view(() => read(query('SELECT pg_is_in_recovery()', [], ([value]) => value)));
+  await reader.close();
+  return found;
+}
+
 test('of several hosts the one that takes writes is taken, also after a fail-over', tools, async () => {
   const primary = await PostgresServer.start(temp);
   await primary.createDatabase('one');
@@ -139,13 +146,15 @@ test('of several hosts the one that takes writes is taken, also after a fail-ove
   await put(1n);
   const lsn = await primary.sql('SELECT pg_current_wal_lsn()');
   while ((await standby.sql(`SELECT pg_last_wal_replay_lsn() >= '${lsn}'`)) !== 't');
+  // Who only reads asks the primary as well, and the standby when there is nobody else.
+  assert.deepEqual(await recovering(url), [0n]);
   await primary.stop('immediate');
+  assert.deepEqual(await recovering(url), [1n]);
   const during = put(2n);
   await standby.promote();
   await during;
   await put(3n);
   assert.deepEqual(await ids(engine), [1n, 2n, 3n]);
-  // Who only reads takes any.
   await engine.close();
   const reader = await openEngine(url, { readOnly: true });
   assert.deepEqual(await ids(reader), [1n, 2n, 3n]);
