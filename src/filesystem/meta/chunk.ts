@@ -5,7 +5,7 @@ import { fail } from '../../base/errors.ts';
 import type { LedgerEntry } from '../../base/words.ts';
 import { type Change, change, type Op, type Query, query, type Row, read, write } from '../sql/op.ts';
 import type { MetaContext } from './context.ts';
-import type { Appended, ChunkGrowth, SliceCommit } from './meta.ts';
+import type { Appended, CommitWatcher, SliceCommit } from './meta.ts';
 import { chunkOf, larger, offsetOf, posInChunk } from './position.ts';
 import { attrReply, type Outcome } from './request.ts';
 import { bigintAt, bytesAt, numberAt } from './rows.ts';
@@ -156,11 +156,11 @@ export function commitSlices(
   ctx: MetaContext,
   ino: Ino,
   commits: readonly SliceCommit[],
-  grown?: (chunk: ChunkGrowth) => void,
+  watcher?: CommitWatcher,
 ): Promise<Attr> {
   const before = recordsOfChunks(ino, [...new Set(commits.map(({ indx }) => indx))]);
   const commit = { commits, place: () => commits, before };
-  return ctx.write({}, attrReply, () => commitOp(ctx, ino, commit, grown), { ofData: true });
+  return ctx.write({}, attrReply, () => commitOp(ctx, ino, commit, watcher), { ofData: true });
 }
 
 /**
@@ -172,7 +172,7 @@ export async function commitAppended(
   ctx: MetaContext,
   ino: Ino,
   commits: readonly SliceCommit[],
-  grown?: (chunk: ChunkGrowth) => void,
+  watcher?: CommitWatcher,
 ): Promise<Appended> {
   let records: readonly SliceCommit[] | undefined;
   // Of runs that are begun again, the one that committed is the last to look.
@@ -183,7 +183,7 @@ export async function commitAppended(
   const bytes = commits.reduce((sum, { slice }) => sum + slice.size, 0);
   const before = recordsFromEnd(ino, Math.ceil(bytes / CHUNK_SIZE));
   const commit = { commits, place, before };
-  const attr = await ctx.write({}, attrReply, () => commitOp(ctx, ino, commit, grown), { ofData: true });
+  const attr = await ctx.write({}, attrReply, () => commitOp(ctx, ino, commit, watcher), { ofData: true });
   return { attr, records };
 }
 
@@ -207,7 +207,7 @@ function* commitOp(
   ctx: MetaContext,
   ino: Ino,
   { commits, place, before }: Commit,
-  grown: ((chunk: ChunkGrowth) => void) | undefined,
+  watcher: CommitWatcher | undefined,
 ): Op<Outcome<Attr>> {
   const ids = commits.map((commit) => commit.slice.id);
   const [[attr], refs, many, known, ...limits] = yield* read(
@@ -219,6 +219,7 @@ function* commitOp(
   );
   checkFile(attr, ino, 'write to');
   if (ids.length > 0 && ids.every((id) => refs.includes(id))) return { answer: attr };
+  watcher?.check();
   const records = place(attr);
   const chunks = perChunk(records);
   const length = records.reduce((longest, commit) => larger(longest, endOf(commit)), attr.length);
@@ -236,7 +237,8 @@ function* commitOp(
     answer: { ...attr, length, mtime, ctime },
     usage: growthDeltas(attr, directoriesOf(attr, many), length),
     after: () => {
-      for (const [indx, { length: added }] of chunks) grown?.({ indx, records: recordsIn(known, indx) + added, added });
+      for (const [indx, { length: added }] of chunks)
+        watcher?.grown({ indx, records: recordsIn(known, indx) + added, added });
     },
   };
 }

@@ -29,6 +29,14 @@ export interface ChunkGrowth {
   readonly added: number;
 }
 
+/** Whoever commits hears of it. */
+export interface CommitWatcher {
+  /** Throws where the data may not be committed any more; asked by each attempt, when the session is known to be alive. */
+  check(): void;
+  /** Of each chunk, unless all was committed before. */
+  grown(chunk: ChunkGrowth): void;
+}
+
 /** Where bytes that were to go to the end of a file went. */
 export interface Appended {
   readonly attr: Attr;
@@ -110,18 +118,10 @@ export interface Meta {
   readChunk(ino: Ino, indx: number): Promise<ChunkView>;
   /** Chunk indexes of a file that have a row, ascending, from `from`; for lseek and checks. */
   chunkIndexes(ino: Ino, from: number, limit: number): Promise<number[]>;
-  /**
-   * Appends records in the order given, in one transaction; answers the file's attributes after it. `grown` hears of each
-   * chunk, unless all was committed before.
-   */
-  commitSlices(
-    caller: Caller,
-    ino: Ino,
-    commits: readonly SliceCommit[],
-    grown?: (chunk: ChunkGrowth) => void,
-  ): Promise<Attr>;
+  /** Appends records in the order given, in one transaction; answers the file's attributes after it. */
+  commitSlices(caller: Caller, ino: Ino, commits: readonly SliceCommit[], watcher?: CommitWatcher): Promise<Attr>;
   /** The same for slices of appended bytes: they go to the end of the file, one after the other, wherever that is by now. */
-  commitAppended(ino: Ino, commits: readonly SliceCommit[], grown?: (chunk: ChunkGrowth) => void): Promise<Appended>;
+  commitAppended(ino: Ino, commits: readonly SliceCommit[], watcher?: CommitWatcher): Promise<Appended>;
   /** A slice id never used before, from this session's batch. */
   newSliceId(): Promise<SliceId>;
   /** Waits until everything committed so far survives a power cut. */

@@ -25,7 +25,7 @@ import {
   locksOn,
   setLock,
 } from './locks.ts';
-import type { Appended, ChunkGrowth, ChunkView, Copied, Meta, Place, SliceCommit } from './meta.ts';
+import type { Appended, ChunkGrowth, ChunkView, CommitWatcher, Copied, Meta, Place, SliceCommit } from './meta.ts';
 import { Namespace } from './namespace.ts';
 import { readSetting } from './read-setting.ts';
 import { completeTables, hasOurTables } from './schema.ts';
@@ -201,17 +201,12 @@ class VolumeMeta extends Namespace implements OpenedMeta {
     return this.#state.engine.view(() => chunkIndexes(ino, from, limit));
   }
 
-  commitSlices(
-    _caller: Caller,
-    ino: Ino,
-    commits: readonly SliceCommit[],
-    grown?: (chunk: ChunkGrowth) => void,
-  ): Promise<Attr> {
-    return commitSlices(this.#state, ino, commits, grown);
+  commitSlices(_caller: Caller, ino: Ino, commits: readonly SliceCommit[], watcher?: CommitWatcher): Promise<Attr> {
+    return commitSlices(this.#state, ino, commits, watcher);
   }
 
-  commitAppended(ino: Ino, commits: readonly SliceCommit[], grown?: (chunk: ChunkGrowth) => void): Promise<Appended> {
-    return commitAppended(this.#state, ino, commits, grown);
+  commitAppended(ino: Ino, commits: readonly SliceCommit[], watcher?: CommitWatcher): Promise<Appended> {
+    return commitAppended(this.#state, ino, commits, watcher);
   }
 
   newSliceId(): Promise<SliceId> {

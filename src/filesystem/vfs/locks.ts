@@ -8,7 +8,7 @@ import { type Core, fileHandle } from './core.ts';
 import type { FileHandle } from './handles.ts';
 import type { OpenInode } from './inodes.ts';
 import { LockQueue } from './lock-queue.ts';
-import { refuseLostLock } from './loss.ts';
+import { lockIsLost, refuseLostLock } from './loss.ts';
 import type { FileLock, HandleId } from './vfs.ts';
 
 /** A lock that could not be given back at a close is tried again this often. */
@@ -141,7 +141,11 @@ export class Locks {
         for (const ids of owners.values()) for (const handle of this.#handlesOf(ino, ids)) lost.add(handle);
       inodes.clear();
     }
-    for (const handle of lost) handle.lockLost = true;
+    for (const handle of lost) {
+      handle.lockLost = true;
+      // Written under it or beside it: the next holder may have read and written since.
+      handle.inode.writer.abandon(lockIsLost(handle.inode.ino));
+    }
     if (lost.size === 0) return;
     this.#core.log.error('locks lost with the session: the files must be opened again', { handles: lost.size });
   }

@@ -1,7 +1,7 @@
 // What a predecessor acknowledged and lost, and what this process could not write out: told to every handle, logged and
 // counted once per inode. Only fsync settles it. A write tells it once, but the kernel may make a short count of that
 // (the error met the second half of one write(2)); a flush may belong to a child process whose exit nobody looks at.
-import { fail } from '../../base/errors.ts';
+import { type FsError, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { counter } from '../../base/metrics.ts';
 import type { Ino } from '../../base/words.ts';
@@ -21,9 +21,12 @@ export function logInherited(lost: readonly Ino[], log: Log): void {
     log.error('data lost: the worker died before what was written to this inode had been committed', { inode: ino });
 }
 
+export const lockIsLost = (ino: Ino): FsError =>
+  fail('EIO', `use inode ${ino}: a lock of this open file was lost; open it again`);
+
 /** Its lock may be another client's by now: nothing may be done under it. */
 export function refuseLostLock({ lockLost, inode }: FileHandle): void {
-  if (lockLost) throw fail('EIO', `use inode ${inode.ino}: a lock of this open file was lost; open it again`);
+  if (lockLost) throw lockIsLost(inode.ino);
 }
 
 export type Teller = 'write' | 'flush' | 'fsync';

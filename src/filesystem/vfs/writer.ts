@@ -214,6 +214,15 @@ export class Writer implements DirtyFile {
     await last.done;
   }
 
+  /** What is dirty may not be committed any more. */
+  abandon(error: FsError): void {
+    for (const slice of this.#slices) {
+      slice.error ??= error;
+      slice.frozen = true;
+    }
+    this.#pump();
+  }
+
   #freeze(slice: DirtySlice): void {
     if (slice.frozen) return;
     slice.frozen = true;
@@ -292,12 +301,17 @@ export class Writer implements DirtyFile {
       const commits = batch.map((slice) => ({ ...slice.commit(), mtime }));
       const { meta } = this.#parts;
       const { ino } = this.#owner;
-      const grown = (chunk: ChunkGrowth): void => {
-        chunks.push(chunk);
+      const watcher = {
+        check: (): void => {
+          for (const { error } of batch) if (error !== undefined) throw error;
+        },
+        grown: (chunk: ChunkGrowth): void => {
+          chunks.push(chunk);
+        },
       };
       done = batch[0]?.appended
-        ? await meta.commitAppended(ino, commits, grown)
-        : { attr: await meta.commitSlices(caller, ino, commits, grown), records: commits };
+        ? await meta.commitAppended(ino, commits, watcher)
+        : { attr: await meta.commitSlices(caller, ino, commits, watcher), records: commits };
     } catch (thrown) {
       const error = FsError.from(thrown, `commit of inode ${this.#owner.ino}`);
       for (const slice of batch) {

@@ -223,6 +223,19 @@ test('with the session the locks are lost: their handles are EIO until opened ag
   await vfs.setLock(caller, ino, again.handle, flock(1n, write), false);
 });
 
+test('what was written under a lock that is lost is not committed, and told; what is written anew is', async () => {
+  const { vfs, meta, ino, handle } = await setUp();
+  await vfs.setLock(caller, ino, handle, flock(1n, write), false);
+  await vfs.write(caller, ino, handle, 0n, Buffer.from('under it'));
+  meta.sessionLost();
+  await assert.rejects(vfs.fsync(caller, ino, handle), is('EIO'));
+  const again = await vfs.open(caller, ino, O_RDWR);
+  assert.equal(meta.committed.length, 0);
+  await vfs.write(caller, ino, again.handle, 0n, Buffer.from('anew'));
+  await vfs.fsync(caller, ino, again.handle);
+  assert.equal(meta.committed.length, 1);
+});
+
 test("a predecessor's lock that is lost takes all its handles of the file along", async () => {
   const { open, vfs, meta, ino, handle } = await setUp();
   await vfs.setLock(caller, ino, handle, flock(1n, write), false);
