@@ -9,6 +9,7 @@ import { openPageStore } from '../../src/filesystem/page/sealed-page-store.ts';
 import type { Attempt, Dialect, Engine, Op, RunOptions } from '../../src/filesystem/sql/op.ts';
 import { openEngine } from '../../src/filesystem/sql/open-engine.ts';
 import { MemStore } from '../../src/filesystem/store/mem-store.ts';
+import type { Vfs } from '../../src/filesystem/vfs/vfs.ts';
 import { VolumeVfs } from '../../src/filesystem/vfs/volume-vfs.ts';
 import type { Temp } from '../harness/temp.ts';
 
@@ -210,10 +211,10 @@ export type Mounted = Awaited<ReturnType<FaultyVolume['mount']>>;
 
 export const caller: Caller = { uid: 0, gid: 0, pid: 1, umask: 0o022 };
 
-export async function create({ vfs }: Pick<Mounted, 'vfs'>, name: string) {
+export async function create({ vfs }: { readonly vfs: Vfs }, name: string) {
   const [{ attr }, { handle }] = await vfs.create(caller, 1n, Buffer.from(name), 0o644, O_RDWR);
   return { ino: attr.ino, handle };
 }
 
-export const content = async ({ vfs }: Pick<Mounted, 'vfs'>, { ino, handle }: { ino: bigint; handle: bigint }) =>
+export const content = async ({ vfs }: { readonly vfs: Vfs }, { ino, handle }: { ino: bigint; handle: bigint }) =>
   Buffer.concat(await vfs.read(caller, ino, handle, 0n, 1 << 20));

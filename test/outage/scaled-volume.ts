@@ -99,6 +99,10 @@ export class ScaledVolume {
     await this.pageseal.ok(['fsck', this.#metaUrl, '--deep', ...this.#storeFlags(), ...this.#keyFlags]);
   }
 
+  gc(...flags: readonly string[]): Promise<string> {
+    return this.pageseal.ok(['gc', this.#metaUrl, ...flags, ...this.#storeFlags(), ...this.#keyFlags]);
+  }
+
   get logFile(): string {
     return `${this.mountPoint}.log`;
   }

@@ -224,6 +224,20 @@ for (const what of ['store', 'metadata'] as const)
     assert.ok(clock.now() - began < 3 * usualWaits.endMs, `${clock.now() - began} ms`);
   });
 
+test('what is lost with the last release at the end is told at the end', async () => {
+  const volume = await FaultyVolume.make(temp);
+  const mounted = await volume.mount();
+  const { vfs } = mounted;
+  const { ino, handle } = await create(mounted, 'a');
+  takeAway(mounted, 'store');
+  await vfs.write(caller, ino, handle, 0n, Buffer.from('abc'));
+  vfs.endSoon();
+  await vfs.release(caller, ino, handle);
+  await assert.rejects(vfs.flushAll(), is('store-unavailable'));
+  bringBack(mounted);
+  await assert.rejects(mounted.close(), is('store-unavailable'));
+});
+
 test('ids are fetched once for all who wait for them', async () => {
   const volume = await FaultyVolume.make(temp);
   const mounted = await volume.mount();

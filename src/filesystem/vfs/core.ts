@@ -41,8 +41,8 @@ export interface Core {
   readonly lockLost: Set<Ino>;
   /** Counts this client's own changes: what was read before one may be shown no more. */
   changes: number;
-  /** The mount is about to end. */
-  ending: boolean;
+  /** Set when the mount is about to end: losses up to then, which somebody was told of. */
+  lossesBeforeEnd: number | undefined;
 }
 
 export function mayChange(core: Core, attempted: string): void {

@@ -101,6 +101,8 @@ export class OpenInode implements WriterOwner {
   failed(error: FsError): void {
     this.errors++;
     this.lastError = fail(error.code, error.message, { cause: error });
+    this.#table.losses++;
+    this.#table.lastLoss = this.lastError;
   }
 
   clean(): void {
@@ -113,6 +115,9 @@ export class Inodes {
   onStale: (ino: Ino) => void = () => undefined;
   /** Inodes whose data a predecessor lost, until every handle that may be concerned is gone. */
   readonly lost: Set<Ino>;
+  /** Of all inodes of this process so far. */
+  losses = 0;
+  lastLoss: FsError | undefined;
   readonly #open = new Map<Ino, OpenInode>();
   readonly #atClose = new Map<Ino, Times>();
   readonly #meta: Meta;

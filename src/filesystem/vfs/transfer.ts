@@ -115,13 +115,15 @@ export class Transfer {
 
   /** Everything of every file; rejects with the first thing that was lost on the way. */
   async flushAll(): Promise<void> {
-    const { inodes, meta, readOnly, outages, ending } = this.#core;
+    const { inodes, meta, readOnly, outages, lossesBeforeEnd } = this.#core;
     const files = [...inodes.values()].filter((inode) => inode.writer.dirty);
     const before = files.map((inode) => inode.errors);
     const drained = Promise.all(files.map((inode) => inode.writer.drain()));
-    await (ending ? unlessAway(drained, outages, `write out ${files.length} files`) : drained);
+    await (lossesBeforeEnd !== undefined ? unlessAway(drained, outages, `write out ${files.length} files`) : drained);
     if (!readOnly) await meta.sync();
     const failed = files.find((inode, i) => inode.errors !== before[i]);
     if (failed?.lastError !== undefined) throw failed.lastError;
+    // At the end also what was lost on other ways, a release for instance: nobody else is left to be told.
+    if (lossesBeforeEnd !== undefined && inodes.losses > lossesBeforeEnd) throw inodes.lastLoss;
   }
 }

@@ -103,7 +103,7 @@ export class VolumeVfs implements Vfs {
     meta.onTouched((directories) => own.touched(directories));
     const telling = { lifetimes, own, believed: new Believed(lifetimes.attr), staleOnce: new StaleOnce() };
     const parts = { meta, pages, log, outages, root, readOnly, atimeMode, keptSecurity };
-    this.#core = { ...parts, ...telling, ...tables, changes: 0, ending: false };
+    this.#core = { ...parts, ...telling, ...tables, changes: 0, lossesBeforeEnd: undefined };
     const reader = new Reader(pages, log);
     this.#transfer = new Transfer(this.#core, reader, new ReadAhead(reader, pages));
     this.#directories = new Directories(this.#core, epoch);
@@ -115,7 +115,7 @@ export class VolumeVfs implements Vfs {
   }
 
   endSoon(): void {
-    this.#core.ending = true;
+    this.#core.lossesBeforeEnd ??= this.#core.inodes.losses;
     endWithin(this.#core.outages);
   }
 
