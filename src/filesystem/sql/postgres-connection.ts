@@ -154,15 +154,14 @@ export class PostgresConnection {
   async fly(statements: readonly Statement[], limitMs = this.#limitMs): Promise<Outcome[]> {
     if (!this.usable) return statements.map(() => ({ trouble: unsent }));
     flights.inc();
-    this.#wire.gather();
+    const gone = this.#wire.gather();
     const queries = statements.map((statement) => this.#issue(statement));
-    const outcomes = queries.map((query) => outcomeOf(query, this.#wire.gone));
+    const outcomes = queries.map((query) => outcomeOf(query, gone));
     // The driver takes each statement up in a microtask, and writes then or in the check phase: before ours.
     await Promise.resolve();
     await new Promise((resolve) => setImmediate(resolve));
     this.#wire.send();
-    const timer =
-      limitMs > 0 ? setTimeout(() => this.#wire.destroy(lostError('no answer in time')), limitMs) : undefined;
+    const timer = setTimeout(() => this.#wire.destroy(lostError('no answer in time')), limitMs);
     try {
       const answers = await Promise.all(outcomes);
       // A server that goes away, or takes no writes any more: another one may.

@@ -11,6 +11,7 @@ export class Wire extends EventEmitter {
   #state: State = 'starting';
   #held: Buffer[] = [];
   #lost = false;
+  #tellFlight: (() => void) | undefined;
   /** Resolves when the connection is gone, whoever ended it. */
   readonly gone: Promise<void>;
 
@@ -21,6 +22,7 @@ export class Wire extends EventEmitter {
       socket.on('close', (failed) => {
         this.#lost = true;
         resolve();
+        this.#tellFlight?.();
         this.emit('close', failed);
       });
     });
@@ -47,8 +49,12 @@ export class Wire extends EventEmitter {
     this.#state = 'idle';
   }
 
-  gather(): void {
+  /** Answers what resolves when the connection is gone before all answers are there; a new one each time, to be forgotten. */
+  gather(): Promise<void> {
     this.#state = 'gathering';
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#tellFlight = resolve;
+    return promise;
   }
 
   /** Sends what was gathered in one piece. */
@@ -60,6 +66,7 @@ export class Wire extends EventEmitter {
   }
 
   settled(): void {
+    this.#tellFlight = undefined;
     this.#state = 'idle';
   }
 
