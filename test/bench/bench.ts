@@ -1,13 +1,16 @@
 // `npm run bench`: the original client and ours on the same machine in one run, workload by workload in turn, so that
 // whatever else the machine does meets both. Everything lies in memory; what is measured is the clients.
-// Options: --rounds N, --only WORKLOAD[,...], --rsa BITS, --seq MIB; --scale and what scale.ts takes; --flights, --calls N.
+// Options: --scaled (PostgreSQL and S3 instead), --rounds N, --only WORKLOAD[,...], --rsa BITS, --seq MIB; --scale and what scale.ts takes; --flights, --calls N.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeKey } from '../harness/keys.ts';
+import type { Place } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
+import { ScaledPlace } from '../harness/scaled-place.ts';
+import { sharedServers } from '../harness/servers.ts';
 import { Temp } from '../harness/temp.ts';
 import { root } from '../harness/tools.ts';
 import { type Client, JuicefsClient, OursClient } from './clients.ts';
@@ -30,6 +33,7 @@ const { values: flags } = parseArgs({
     seq: { type: 'string' },
     scale: { type: 'boolean', default: false },
     flights: { type: 'boolean', default: false },
+    scaled: { type: 'boolean', default: false },
     calls: { type: 'string', default: '500' },
     entries: { type: 'string', default: '1000,100000,1000000' },
     tree: { type: 'string', default: '100000' },
@@ -77,7 +81,8 @@ async function round(number: number, table: Table, sizes: Sizes): Promise<void> 
   const temp = new Temp();
   try {
     const key = await makeKey(temp, Number(flags.rsa), 'pkcs8', 'bench');
-    const clients: Client[] = [new OursClient(temp, key), new JuicefsClient(temp, key)];
+    const place = (): Promise<Place | undefined> => (flags.scaled ? scaledPlace(temp) : Promise.resolve(undefined));
+    const clients: Client[] = [new OursClient(temp, key, await place()), new JuicefsClient(temp, key, await place())];
     if (number % 2 === 1) clients.reverse();
     for (const client of clients) {
       await client.format();
@@ -98,6 +103,9 @@ async function round(number: number, table: Table, sizes: Sizes): Promise<void> 
     await temp.remove();
   }
 }
+
+/** A database and a bucket on servers of this run. */
+const scaledPlace = async (temp: Temp): Promise<Place> => ScaledPlace.make(temp, await sharedServers());
 
 /** A part of the dependencies: a real tree of small files. */
 function makeArchive(temp: Temp): Pick<Sizes, 'archive' | 'archiveFiles'> {
@@ -134,7 +142,7 @@ try {
   const sizes = { ...defaults, ...seq, ...makeArchive(temp) };
   const table = new Table('pageseal', 'juicefs');
   console.log(
-    `RSA-${flags.rsa}, zstd, 4 MiB pages, SQLite and a folder in memory; ${cpus().length} x ${cpus()[0]?.model}`,
+    `RSA-${flags.rsa}, zstd, 4 MiB pages, ${flags.scaled ? 'PostgreSQL and S3 over TLS' : 'SQLite and a folder'}, all in memory; ${cpus().length} x ${cpus()[0]?.model}`,
   );
   for (let i = 0; i < Number(flags.rounds); i++) {
     try {

@@ -30,7 +30,7 @@ interface Counts {
   readonly wire: number;
   /** Of ours only. */
   readonly flights: number;
-  /** The kernel's questions beside a call: is the name there, and what is its directory like? One flight each. */
+  /** The kernel's question beside a call: is the name there? One flight each. */
   readonly looks: number;
 }
 
@@ -95,8 +95,7 @@ class Subject {
     const wire = (await this.#distance?.trips()) ?? 0;
     if (this.client.name !== 'pageseal') return { wire, flights: 0, looks: 0 };
     const metrics = await readMetrics(findSocket(this.client.mountPoint));
-    const requests = ['lookup', 'getattr'].map((kind) => `pageseal_fuse_requests_total{operation="${kind}"}`);
-    const looks = requests.reduce((sum, name) => sum + (metrics.get(name) ?? 0), 0);
+    const looks = metrics.get('pageseal_fuse_requests_total{operation="lookup"}') ?? 0;
     return { wire, flights: metrics.get('pageseal_metadata_flights_total') ?? 0, looks };
   }
 
@@ -149,7 +148,7 @@ function render(near: readonly Costs[], far: readonly Costs[]): string {
   });
   const head = [
     'call',
-    'looks of the kernel',
+    'lookups of the kernel',
     'flights of the operation',
     'round trips',
     'juicefs',
