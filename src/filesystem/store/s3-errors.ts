@@ -99,14 +99,18 @@ function codeWithoutAnswer(name: string, system: string | undefined): ErrorCode 
 }
 
 function said(answered: Answered): string {
-  const { name = '', Code, code, $metadata } = answered;
+  const { code, $metadata } = answered;
+  const name = nameOf(answered);
   // OpenSSL's own reason, without the place in its source.
-  const { message = '' } = /^ERR_SSL_/.test(code ?? '') ? { message: answered.reason } : answered;
+  const { message: whole = '' } = /^ERR_SSL_/.test(code ?? '') ? { message: answered.reason } : answered;
+  // Node's advice is for who starts Node.
+  const message = whole.replace(/; if the root CA is installed locally.*/s, '');
   if ($metadata?.httpStatusCode === undefined)
     return code !== undefined && !message.includes(code) ? `${message} (${code})` : message || name;
   const request = $metadata.requestId === undefined ? '' : `, request ${$metadata.requestId.split(',')[0]}`;
   const words = message === '' || message === 'UnknownError' ? '' : ` ${message}`;
-  return `the store answered ${$metadata.httpStatusCode} ${Code ?? name}${words}${request}`;
+  const named = name === '' || name === 'Unknown' ? '' : ` ${name}`;
+  return `the store answered ${$metadata.httpStatusCode}${named}${words}${request}`;
 }
 
 /** A refusal that comes with a clock far from ours. */

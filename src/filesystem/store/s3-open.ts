@@ -48,10 +48,15 @@ async function find(bucket: S3Bucket, create: boolean): Promise<boolean> {
       );
       return true;
     } catch (thrown) {
-      if (statusOf(thrown) === 404) return create && (await make(bucket));
+      if (statusOf(thrown) === 404 && create) return make(bucket);
       const region = moves < MAX_MOVES ? await otherRegion(bucket, thrown) : undefined;
-      if (region === undefined) throw translate(attempt, thrown);
-      bucket.moveTo(region);
+      if (region !== undefined) {
+        bucket.moveTo(region);
+        continue;
+      }
+      const why = await explained(bucket, thrown);
+      if (why === thrown ? statusOf(why) === 404 : nameOf(why) === 'NoSuchBucket') return false;
+      throw translate(attempt, why);
     }
   }
 }
@@ -64,12 +69,27 @@ async function otherRegion(bucket: S3Bucket, thrown: unknown): Promise<string | 
   return told === bucket.region ? undefined : told;
 }
 
+/** A refusal to HEAD has no body that says why; one to GET has. Some servers know no key but answer 404. */
+async function explained(bucket: S3Bucket, thrown: unknown): Promise<unknown> {
+  if (statusOf(thrown) !== 403 && statusOf(thrown) !== 404) return thrown;
+  try {
+    await location(bucket);
+    return thrown;
+  } catch (refusal) {
+    return statusOf(refusal) === undefined ? thrown : refusal;
+  }
+}
+
+async function location(bucket: S3Bucket): Promise<string> {
+  const { LocationConstraint } = await bucket.raw(bucket.attempt('open', bucket.name), 0, (client, options) =>
+    client.send(new GetBucketLocationCommand({ Bucket: bucket.name }), options),
+  );
+  return LocationConstraint || DEFAULT_REGION;
+}
+
 async function askedRegion(bucket: S3Bucket): Promise<string | undefined> {
   try {
-    const { LocationConstraint } = await bucket.raw(bucket.attempt('open', bucket.name), 0, (client, options) =>
-      client.send(new GetBucketLocationCommand({ Bucket: bucket.name }), options),
-    );
-    return LocationConstraint || DEFAULT_REGION;
+    return await location(bucket);
   } catch (thrown) {
     return regionIn(thrown);
   }
