@@ -18,7 +18,7 @@ test('a repair that is cut short anywhere is finished by the next', async (t) =>
   for (let steps = 0; ; steps++) {
     const volume = copyVolume(makeTemp(t), 'trash0');
     const { metaUrl } = volume;
-    for (const sql of several) damage(volume.database, sql);
+    for (const sql of several) damage(volume.place, sql);
     let left = steps;
     const onRepair = (): void => {
       if (left-- === 0) throw new Error('cut short');

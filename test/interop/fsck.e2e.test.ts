@@ -18,7 +18,7 @@ test('after each repair both checks agree', needs('juicefs'), async (t) => {
       const temp = makeTemp(one);
       const volume = copyVolume(temp, 'trash0');
       const juicefs = new Juicefs(temp, volume.passphrase);
-      damage(volume.database, sql);
+      damage(volume.place, sql);
       assert.deepEqual((await repair({ metaUrl: volume.metaUrl })).findings, []);
       assert.deepEqual(await juicefs.fsck(volume.metaUrl), []);
       assert.deepEqual(await juicefs.fsckTree(volume.metaUrl), []);
@@ -35,7 +35,7 @@ test(
     await juicefs.mount(volume.metaUrl, temp.at('before'));
     const text = readFileSync(temp.at('before/d/text'));
     await juicefs.umount(temp.at('before'));
-    damage(volume.database, 'DELETE FROM jfs_node WHERE inode IN (2, 4); DELETE FROM jfs_edge WHERE inode IN (2, 4)');
+    damage(volume.place, 'DELETE FROM jfs_node WHERE inode IN (2, 4); DELETE FROM jfs_edge WHERE inode IN (2, 4)');
     const check = await pageseal.run(['fsck', volume.metaUrl]);
     assert.equal(check.code, 1);
     assert.match(check.stdout, /inode 4 has data, and is no file\n/);
@@ -55,7 +55,7 @@ test('a part of a volume, as the original client checks it', needs('juicefs'), a
   const temp = makeTemp(t);
   const volume = copyVolume(temp, 'trash0');
   const [juicefs, pageseal] = [new Juicefs(temp, volume.passphrase), new Pageseal(temp)];
-  damage(volume.database, 'UPDATE jfs_node SET nlink = 9 WHERE inode = 2');
+  damage(volume.place, 'UPDATE jfs_node SET nlink = 9 WHERE inode = 2');
   const check = async (...flags: string[]): Promise<number[]> =>
     Promise.all([juicefs, pageseal].map(async (each) => (await each.run(['fsck', volume.metaUrl, ...flags])).code));
   assert.deepEqual(await check('--path', '/'), [0, 0]);

@@ -1,5 +1,7 @@
 // Kinds of damage, as rows that no client writes: what is done to a sound volume, and what the check must say of it.
 import { DatabaseSync } from 'node:sqlite';
+import { EmbeddedPlace, type Place } from '../../harness/place.ts';
+import { inItsWords, psql } from '../../harness/psql.ts';
 
 export interface Damage {
   readonly what: string;
@@ -217,8 +219,11 @@ export const damages: readonly Damage[] = [
   },
 ];
 
-export function damage(file: string, sql: string): void {
-  const database = new DatabaseSync(file);
-  database.exec(sql);
-  database.close();
+/** Of a volume in either kind of database. */
+export function damage(place: Place, sql: string): void {
+  if (place instanceof EmbeddedPlace) {
+    const database = new DatabaseSync(place.database);
+    database.exec(sql);
+    database.close();
+  } else psql(place.metaUrl, inItsWords(sql));
 }
