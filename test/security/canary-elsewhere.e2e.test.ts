@@ -135,7 +135,7 @@ describe('canaries elsewhere', wanted, () => {
     assert.equal(await pageseal(['stats', mountPoint, '--count', '1']), 0);
     assert.equal(await pageseal(['info', `${mountPoint}/file`]), 0);
     await expectNothingLeft();
-    assert.equal(await pageseal(['umount', mountPoint]), 0);
+    assert.equal(await pageseal(['umount', mountPoint]), 0, said.slice(-2).join(''));
     for (const command of [['gc'], ['fsck', '--deep', '--rsa-key', key.file]])
       assert.equal(await pageseal([...command, metaUrl, ...reach]), 0, said.slice(-2).join(''));
     assert.equal(await pageseal(['dump', metaUrl, ours.at('dump.json')]), 0);
