@@ -12,7 +12,7 @@ const END =
 /** After a fail-over to a server that has not heard of it: "transaction ID is in the future". */
 const UNKNOWN = '22023';
 
-export type Fate = 'committed' | 'aborted' | 'in progress' | 'unknown';
+type Fate = 'committed' | 'aborted' | 'in progress' | 'unknown';
 
 /**
  * A server that crashed gives numbers out again that had not reached its disk, so what it says of another life's

@@ -1,6 +1,6 @@
 // What PostgreSQL and its driver say, in our codes. Knows SQLSTATEs, no statements. Nothing of a thrown error but its
 // code and its main message goes on: the driver hangs the statement's values on it, the server the key's.
-import { type ErrorCode, FsError, fail } from '../../base/errors.ts';
+import { type ErrorCode, type FsError, fail } from '../../base/errors.ts';
 
 /** What is known of a failure. */
 export interface Trouble {
@@ -115,7 +115,3 @@ export function fromTrouble(trouble: Trouble, attempted: string): FsError {
   const cause = new Error(`${trouble.code}: ${trouble.message}`);
   return fail(codeOf(trouble), `${attempted}: ${trouble.message}`, { cause, ...(hint === undefined ? {} : { hint }) });
 }
-
-/** Errors of ours pass; others are the driver's. */
-export const fromPostgres = (thrown: unknown, attempted: string): FsError =>
-  thrown instanceof FsError ? thrown : fromTrouble(troubleOf(thrown), attempted);

@@ -14,6 +14,8 @@ const UNIQUE = '23505';
 const LONGEST_CONFLICT_PAUSE_MS = 200;
 /** Enough for a restart; whoever wants to wait for longer (a mount) tries again, and says meanwhile that it waits. */
 const CONNECTION_LIMIT_MS = 10_000;
+/** Somebody waits at a terminal to be told that the address is wrong. */
+export const OPEN_LIMIT_MS = 4000;
 const FIRST_CONNECTION_PAUSE_MS = 20;
 const LONGEST_CONNECTION_PAUSE_MS = 2000;
 

@@ -5,19 +5,35 @@ import type { PostgresConnection } from './postgres-connection.ts';
 import { PostgresDialect } from './postgres-dialect.ts';
 import { fromTrouble } from './postgres-errors.ts';
 import { connectToAny } from './postgres-hosts.ts';
+import { OPEN_LIMIT_MS, Patience } from './postgres-patience.ts';
 import { Failed, PostgresTransaction } from './postgres-transaction.ts';
 import type { PostgresLocation } from './postgres-url.ts';
 import { tableInfix } from './table-names.ts';
 
 export async function openPostgresSnapshot(location: PostgresLocation): Promise<Snapshot> {
-  const connection = await connectToAny(location, { readOnly: true, long: true });
-  const snapshot = new PostgresSnapshot(location, connection);
+  const snapshot = new PostgresSnapshot(location, await connectPatiently(location));
   try {
     await snapshot.begin();
     return snapshot;
   } catch (thrown) {
     await snapshot.close();
     throw thrown;
+  }
+}
+
+/** A restart, or too many connections, is over soon. */
+async function connectPatiently(location: PostgresLocation): Promise<PostgresConnection> {
+  const patience = new Patience(
+    `open a snapshot of ${location.description}`,
+    new AbortController().signal,
+    OPEN_LIMIT_MS,
+  );
+  for (;;) {
+    try {
+      return await connectToAny(location, { readOnly: true, long: true });
+    } catch (thrown) {
+      await patience.after(thrown);
+    }
   }
 }
 

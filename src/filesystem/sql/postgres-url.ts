@@ -31,7 +31,7 @@ export interface PostgresLocation {
   readonly description: string;
 }
 
-export const postgresHint =
+const postgresHint =
   'write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with ?sslrootcert=FILE for a certificate authority of your own';
 const DEFAULT_PORT = 5432;
 /** A server that is there answers within milliseconds; the rest is for slow name servers and lost packets. */

@@ -5,7 +5,7 @@ import { fateOf } from './postgres-commit.ts';
 import { plain } from './postgres-connection.ts';
 import { PostgresDialect } from './postgres-dialect.ts';
 import { lost } from './postgres-errors.ts';
-import { Patience } from './postgres-patience.ts';
+import { OPEN_LIMIT_MS, Patience } from './postgres-patience.ts';
 import { PostgresPool } from './postgres-pool.ts';
 import { Readings } from './postgres-readings.ts';
 import { Failed, PostgresTransaction, queriesOf, type Unanswered } from './postgres-transaction.ts';
@@ -13,8 +13,6 @@ import type { PostgresLocation } from './postgres-url.ts';
 import { tableInfix } from './table-names.ts';
 import { reads, writes } from './transactions.ts';
 
-/** Somebody waits at a terminal to be told that the address is wrong. */
-const OPEN_LIMIT_MS = 4000;
 /** Locks of DDL are waited for by the server, and its work grows with the tables. */
 const SCRIPT_LIMIT_MS = 600_000;
 /** As long as data waits to be written when the database is away. */
