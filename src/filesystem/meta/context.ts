@@ -41,6 +41,8 @@ export interface MetaContext {
     operation: () => Op<Outcome<R>>,
     options?: WriteOptions,
   ): Promise<R>;
+  /** Runs what may be done twice, and waits while the database is away. */
+  repeat<R>(operation: () => Op<R>): Promise<R>;
   /** Starts deleting the data of a file whose delfile row was committed; in the background. */
   deleteData(ino: Ino): void;
 }

@@ -184,11 +184,11 @@ export class Namespace implements Tree {
   }
 
   async #provide(want: Want): Promise<void> {
-    const { engine, usage } = this.#context;
-    if (want.what === 'rule') return engine.run(addRuleOp(want.rule), { looksItself: true });
+    const { usage } = this.#context;
+    if (want.what === 'rule') return this.#context.repeat(addRuleOp(want.rule));
     const deltas = (hour: TrashHour): readonly UsageDelta[] => (hour.created ? [hourUsage(1n)] : []);
     const operation = trashHourOp(want.hour, this.#env.now());
-    const hour = await engine.run(() => counted(usage, operation, deltas), { looksItself: true });
+    const hour = await this.#context.repeat(() => counted(usage, operation, deltas));
     usage.applied(deltas(hour));
     const { ino } = hour;
     this.#trash = { hour: want.hour, ino };

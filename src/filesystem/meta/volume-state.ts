@@ -131,6 +131,11 @@ export class VolumeState implements MetaContext {
     return metadata.outlast(run, options.ofData === true ? waits.writeMs : waits.otherMs, () => caller.signal);
   }
 
+  repeat<R>(operation: () => Op<R>): Promise<R> {
+    const { metadata, waits } = this.#outages;
+    return metadata.outlast(() => this.#database.run(operation, { looksItself: true }), waits.otherMs);
+  }
+
   async #write<R>(once: (attempt: Attempt) => Op<Outcome<R>>, options: WriteOptions): Promise<R> {
     if (this.#session === undefined) throw fail('EROFS', `write to ${this.engine.description}: opened read-only`);
     if (this.#session.overdue) await this.#session.renew();

@@ -2,7 +2,7 @@
 // table, see acl.ts).
 import { fail } from '../../base/errors.ts';
 import type { Caller } from '../../base/words.ts';
-import { change, type Flight, must, type Op, query, read, write } from '../sql/op.ts';
+import { change, must, type Op, type Query, query, read, write } from '../sql/op.ts';
 import {
   ACCESS_XATTR,
   type AclRule,
@@ -91,21 +91,19 @@ export const setxattrOp = (
   if (isTrash(ino)) throw fail('EPERM', `set attribute of inode ${ino}: it is the trash`);
   if (isAclXattr(name)) return setAclOp(env, caller, ino, name, fromXattr(value));
   return function* () {
-    const [[node]] = yield* read(nodeById(ino, true));
+    const [[node], [found]] = yield* read(nodeById(ino, true), attributeOf(ino, name));
     if (node === undefined) throw fail('ENOENT', `set attribute of inode ${ino}: no such node`);
     checkLoose(node);
-    if (flags === (XATTR_CREATE | XATTR_REPLACE)) yield* refuseBoth(ino, name);
+    // Both flags: whatever is the case, it is the other that was asked for.
+    if ((flags & XATTR_CREATE) !== 0 && found !== undefined) throw alreadySet(ino, name);
+    if ((flags & XATTR_REPLACE) !== 0 && found === undefined) throw noSuch(ino, name);
     yield* write(setRow(ino, name, value, flags));
     return done(env, undefined);
   };
 };
 
-/** To be made and to be there: whatever is the case, it is the other that was asked for. */
-function* refuseBoth(ino: Ino, name: string): Generator<Flight, never, unknown> {
-  const text = 'SELECT inode FROM jfs_xattr WHERE inode = ? AND name = ?';
-  const [[found]] = yield* read(query(text, [ino, name], (row) => bigintAt(row, 0)));
-  throw found === undefined ? noSuch(ino, name) : alreadySet(ino, name);
-}
+const attributeOf = (ino: Ino, name: string): Query<Ino> =>
+  query('SELECT inode FROM jfs_xattr WHERE inode = ? AND name = ?', [ino, name], (row) => bigintAt(row, 0));
 
 function setRow(ino: Ino, name: string, value: Buffer, flags: number) {
   if (flags === XATTR_REPLACE)
@@ -123,8 +121,9 @@ export const removexattrOp = (env: NamespaceEnv, caller: Caller, ino: Ino, name:
   if (isTrash(ino)) throw fail('EPERM', `remove attribute of inode ${ino}: it is the trash`);
   if (isAclXattr(name)) return setAclOp(env, caller, ino, name, undefined);
   return function* () {
-    const [[node]] = yield* read(nodeById(ino, true));
+    const [[node], [found]] = yield* read(nodeById(ino, true), attributeOf(ino, name));
     if (node !== undefined) checkLoose(node);
+    if (found === undefined) throw noSuch(ino, name);
     const remove = change('DELETE FROM jfs_xattr WHERE inode = ? AND name = ?', ino, name);
     yield* write(must(1, remove, () => noSuch(ino, name)));
     return done(env, undefined);

@@ -80,6 +80,7 @@ export async function treeVolume(settings: Partial<Setting> = {}): Promise<TreeV
       after?.();
       return answer;
     },
+    repeat: (operation) => engine.run(operation),
     deleteData: (ino) => void deleted.push(ino),
   };
   const rows = (sql: string, ...params: SqlValue[]): Row[] => side.prepare(sql).all(...params) as unknown as Row[];
