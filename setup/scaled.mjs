@@ -1,5 +1,5 @@
 // What `npm test` runs a second time, against PostgreSQL and S3: tests that take their volume's place from
-// test/harness/place.ts. The rest is about SQLite and folders, or about nothing that lies in a place.
+// test/harness/place.ts. The rest is about SQLite and folders, about nothing that lies in a place, or (programs/) long there.
 export const scaledFiles = [
   'test/crash/keeper-kill.e2e.test.ts',
   'test/crash/worker-kill.e2e.test.ts',
@@ -46,8 +46,6 @@ export const scaledFiles = [
   'test/posix/regions.e2e.test.ts',
   'test/posix/rules.e2e.test.ts',
   'test/posix/statfs.e2e.test.ts',
-  'test/programs/git.e2e.test.ts',
-  'test/programs/sqlite.e2e.test.ts',
   'test/semantics/close-to-open.e2e.test.ts',
   'test/semantics/names.e2e.test.ts',
   'test/volumes.e2e.test.ts',
