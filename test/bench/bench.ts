@@ -10,7 +10,7 @@ import { makeKey } from '../harness/keys.ts';
 import type { Place } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import { ScaledPlace } from '../harness/scaled-place.ts';
-import { sharedServers } from '../harness/servers.ts';
+import { startServers } from '../harness/start-servers.ts';
 import { Temp } from '../harness/temp.ts';
 import { root } from '../harness/tools.ts';
 import { type Client, JuicefsClient, OursClient } from './clients.ts';
@@ -81,7 +81,8 @@ async function round(number: number, table: Table, sizes: Sizes): Promise<void> 
   const temp = new Temp();
   try {
     const key = await makeKey(temp, Number(flags.rsa), 'pkcs8', 'bench');
-    const place = (): Promise<Place | undefined> => (flags.scaled ? scaledPlace(temp) : Promise.resolve(undefined));
+    const servers = flags.scaled ? await startServers(temp) : undefined;
+    const place = async (): Promise<Place | undefined> => servers && (await ScaledPlace.make(temp, servers));
     const clients: Client[] = [new OursClient(temp, key, await place()), new JuicefsClient(temp, key, await place())];
     if (number % 2 === 1) clients.reverse();
     for (const client of clients) {
@@ -103,9 +104,6 @@ async function round(number: number, table: Table, sizes: Sizes): Promise<void> 
     await temp.remove();
   }
 }
-
-/** A database and a bucket on servers of this run. */
-const scaledPlace = async (temp: Temp): Promise<Place> => ScaledPlace.make(temp, await sharedServers());
 
 /** A part of the dependencies: a real tree of small files. */
 function makeArchive(temp: Temp): Pick<Sizes, 'archive' | 'archiveFiles'> {

@@ -7,7 +7,7 @@ import type { TestKey } from '../harness/keys.ts';
 import { makeKey } from '../harness/keys.ts';
 import { runOk } from '../harness/program.ts';
 import { ScaledPlace } from '../harness/scaled-place.ts';
-import { sharedServers } from '../harness/servers.ts';
+import { startServers } from '../harness/start-servers.ts';
 import { Temp } from '../harness/temp.ts';
 import { type Client, JuicefsClient, OursClient } from './clients.ts';
 import { Conversation } from './conversation.ts';
@@ -115,7 +115,7 @@ async function measure(subjects: readonly Subject[], ms: number, calls: number):
   const costs: Costs[] = subjects.map(() => new Map());
   for (const subject of subjects) await subject.mount(ms);
   for (const [folder, count] of [
-    [`first-${ms}`, WARM_UP],
+    [`first-${ms}`, Math.min(calls, WARM_UP)],
     [`at-${ms}`, calls],
   ] as const)
     for (const call of CALLS)
@@ -164,7 +164,7 @@ function render(near: readonly Costs[], far: readonly Costs[]): string {
 const short = (value: number): string => value.toFixed(value < 10 ? 2 : 0);
 
 async function subjectsOf(temp: Temp, key: TestKey): Promise<Subject[]> {
-  const servers = await sharedServers();
+  const servers = await startServers(temp);
   const subjects: Subject[] = [];
   for (const Kind of [OursClient, JuicefsClient]) {
     const place = await ScaledPlace.make(temp, servers);

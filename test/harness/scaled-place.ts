@@ -8,7 +8,7 @@ import type { StoreSettings } from '../../src/filesystem/store/store.ts';
 import { type Client, connected, copyOf } from './database-copy.ts';
 import type { Place, Value } from './place.ts';
 import { runOk } from './program.ts';
-import type { Servers } from './servers.ts';
+import type { Servers } from './start-servers.ts';
 import type { Temp } from './temp.ts';
 import { postgresPrograms } from './tools.ts';
 
