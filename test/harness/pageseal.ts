@@ -1,5 +1,5 @@
 // Our own command line, as a user runs it: through bin/pageseal, in the test's environment.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mustSucceed } from './juicefs.ts';
 import type { Inside } from './namespace.ts';
@@ -49,9 +49,26 @@ export class Pageseal {
     await this.ok(['mount', '-d', metaUrl, mountPoint, '--log', `${mountPoint}.log`, ...flags]);
   }
 
-  umount(mountPoint: string): Promise<string> {
-    return this.ok(['umount', mountPoint]);
+  async umount(mountPoint: string): Promise<string> {
+    const args = ['umount', mountPoint];
+    const outcome = await this.run(args);
+    const why = outcome.code === 0 ? '' : holders(mountPoint);
+    return mustSucceed(`pageseal ${args.join(' ')}${why}`, outcome);
   }
+}
+
+/** Whoever still has the mount, in a mount namespace of its own or by a process that serves it. */
+function holders(mountPoint: string): string {
+  const lines = readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return [];
+    try {
+      const [mounts, words] = ['mountinfo', 'cmdline'].map((name) => readFileSync(`/proc/${pid}/${name}`, 'utf8'));
+      return mounts?.includes(` ${mountPoint} `) ? [`${pid}: ${words?.replaceAll('\0', ' ').slice(0, 200)}`] : [];
+    } catch {
+      return []; // ended meanwhile
+    }
+  });
+  return `, still held by [${lines.join('; ')}]`;
 }
 
 /** As users are told to do it: the database's password is not on the command line. */
