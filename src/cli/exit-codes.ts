@@ -6,7 +6,7 @@ export const exitCodes = {
   0: 'done',
   1: 'failed: an I/O error, damage found, or an error of our own',
   2: 'bad usage or bad input; nothing was changed',
-  3: 'the key or passphrase is missing, wrong or damaged, or the volume is not encrypted as the caller demands',
+  3: 'the key, the passphrase, or credentials of database or store are missing or wrong, or the volume is not encrypted as the caller demands',
   4: 'the named thing does not exist (volume, path, object)',
   5: 'it exists already, or with other properties',
   6: 'not possible in the present state (busy, mounted, in use)',
