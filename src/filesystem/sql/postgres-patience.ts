@@ -12,6 +12,8 @@ const CONFLICT_TRIES = 50;
 const EXPECTATION_TRIES = 5;
 const UNIQUE = '23505';
 const LONGEST_CONFLICT_PAUSE_MS = 200;
+/** A deadlock costs a second before the server ends it, a lock that is not had ten. */
+const CONFLICT_LIMIT_MS = 60_000;
 /** Enough for a restart; whoever wants to wait for longer (a mount) tries again, and says meanwhile that it waits. */
 const CONNECTION_LIMIT_MS = 10_000;
 /** Somebody waits at a terminal to be told that the address is wrong. */
@@ -54,8 +56,10 @@ export class Patience {
     if (trouble.kind === 'final') throw error;
     this.#since ??= performance.now();
     const waited = performance.now() - this.#since;
-    if (waited >= this.#limitMs || this.#closing.aborted) throw withTime(error, waited);
-    if (trouble.kind === 'conflict') {
+    const conflict = trouble.kind === 'conflict';
+    if (waited >= (conflict ? CONFLICT_LIMIT_MS : this.#limitMs) || this.#closing.aborted)
+      throw withTime(error, waited);
+    if (conflict) {
       this.#conflicts += 1;
       if (this.#conflicts >= CONFLICT_TRIES) throw error;
       return conflictPause(this.#conflicts);
