@@ -1,7 +1,10 @@
 // What `npm test` runs a second time, against PostgreSQL and S3: tests that take their volume's place from
 // test/harness/place.ts. The rest is about SQLite and folders, about nothing that lies in a place, or (programs/) long there.
 export const scaledFiles = [
+  'test/crash/fsck-repair.e2e.test.ts',
   'test/crash/keeper-kill.e2e.test.ts',
+  'test/crash/kill-points.e2e.test.ts',
+  'test/crash/without-resend.e2e.test.ts',
   'test/crash/worker-kill.e2e.test.ts',
   'test/filesystem/meta/clone.test.ts',
   'test/filesystem/meta/compaction.test.ts',

@@ -15,7 +15,7 @@ export const sizes = {
   /** Times a worker is killed in the middle of a copy. */
   kills: size(5, 100),
   /** Points of a scenario at which a process is killed. */
-  killPoints: size(8, 100_000),
+  killPoints: size(8, 100_000) * quarter,
   /** Operations, appends and moves of directories by each of a dozen workers that meet at the same names. */
   contendedSteps: size(150, 8_000),
   contendedAppends: size(40, 1_000),

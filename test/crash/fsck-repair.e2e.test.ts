@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { repair } from '../../src/filesystem/fsck/repair.ts';
 import { damage, damages } from '../filesystem/fsck/damage.ts';
 import { makeTemp } from '../harness/temp.ts';
-import { copyVolume } from '../harness/volumes.ts';
-import { violations } from '../model/invariants.ts';
+import { volumeAt } from '../harness/volumes.ts';
+import { placeViolations } from '../model/invariants.ts';
 
 test('a repair that is cut short anywhere is finished by the next', async (t) => {
   const kinds = [
@@ -15,17 +15,18 @@ test('a repair that is cut short anywhere is finished by the next', async (t) =>
     'wrong figures',
   ];
   const several = damages.filter(({ what }) => kinds.some((kind) => what.startsWith(kind))).map(({ sql }) => sql);
+  const { place, metaUrl } = await volumeAt(makeTemp(t), 'trash0');
+  for (const sql of several) damage(place, sql);
+  await place.keep();
   for (let steps = 0; ; steps++) {
-    const volume = copyVolume(makeTemp(t), 'trash0');
-    const { metaUrl } = volume;
-    for (const sql of several) damage(volume.place, sql);
+    await place.goBack();
     let left = steps;
     const onRepair = (): void => {
       if (left-- === 0) throw new Error('cut short');
     };
     const done = await repair({ metaUrl, onRepair }).catch(() => undefined);
     assert.deepEqual((await repair({ metaUrl })).findings, []);
-    assert.deepEqual(violations(volume.database, { original: true }), []);
+    assert.deepEqual(await placeViolations(place, { original: true }), []);
     if (done === undefined) continue;
     assert.ok(steps > 8);
     return;

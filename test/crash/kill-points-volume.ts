@@ -1,14 +1,14 @@
 // A volume that is put back to its prepared state for each kill, the killed process, and what it left.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openFileSystem } from '../../src/filesystem/open.ts';
 import { NodeType, type Vfs } from '../../src/filesystem/vfs/vfs.ts';
 import { Juicefs } from '../harness/juicefs.ts';
 import { makeKey } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
+import { isScaled, newPlace, type Place } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import type { Temp } from '../harness/temp.ts';
 import type { Act, Contents, Scenario } from './kill-points-scenarios.ts';
@@ -16,6 +16,8 @@ import type { Act, Contents, Scenario } from './kill-points-scenarios.ts';
 const actor = fileURLToPath(new URL('kill-points-actor.ts', import.meta.url));
 const source = fileURLToPath(new URL('kill-points.c', import.meta.url));
 const caller = { uid: 0, gid: 0, pid: 1, umask: 0o022 };
+/** The folder of a volume without servers. */
+const WORK = 'work';
 /** Longer than any run takes: a hang ends here. */
 const RUN_TIMEOUT_MS = 60_000;
 
@@ -36,11 +38,13 @@ export async function compileShim(temp: Temp): Promise<string> {
 
 export class PointsVolume {
   readonly juicefs: Juicefs;
+  readonly place: Place;
   readonly #temp: Temp;
   readonly #shim: string;
   readonly #name: string;
 
-  private constructor(temp: Temp, shim: string, name: string) {
+  private constructor(temp: Temp, place: Place, shim: string, name: string) {
+    this.place = place;
     this.#temp = temp;
     this.#shim = shim;
     this.#name = name;
@@ -48,47 +52,26 @@ export class PointsVolume {
   }
 
   static async make(temp: Temp, shim: string, name: string, scenario: Scenario): Promise<PointsVolume> {
-    const volume = new PointsVolume(temp, shim, name);
+    const volume = new PointsVolume(temp, await newPlace(temp, `${WORK}/meta`), shim, name);
     const key = await makeKey(temp, 2048, 'pkcs8');
     const flags = ['--encrypt-rsa-key', key.file, '--block-size', '64K', '--trash-days', String(scenario.trashDays)];
-    await new Pageseal(temp).format(volume.metaUrl, 'points', `${temp.folder('work/bucket')}/`, flags);
+    await new Pageseal(temp).formatAt(volume.place, 'points', flags);
     const { output, killed } = await volume.#run([actor, volume.metaUrl, name, 'prepare']);
     if (killed || output !== 'done\n'.repeat(scenario.prepare.length)) throw new Error(`not prepared:\n${output}`);
     return volume;
   }
 
   get metaUrl(): string {
-    return `sqlite3://${this.database}`;
-  }
-
-  get database(): string {
-    return this.#temp.at('work/meta.db');
-  }
-
-  /** Keeps the present state as the one to go back to. */
-  keep(): void {
-    cpSync(this.#temp.at('work'), this.#temp.at('prepared'), { recursive: true });
-  }
-
-  goBack(): void {
-    rmSync(this.#temp.at('work'), { recursive: true });
-    cpSync(this.#temp.at('prepared'), this.#temp.at('work'), { recursive: true, preserveTimestamps: true });
+    return this.place.metaUrl;
   }
 
   act(act: Act, killAt?: number): Promise<Run> {
     return this.#run([actor, this.metaUrl, this.#name, act], killAt);
   }
 
-  /** In the database, as if time had gone by or another client had failed. */
-  sql(text: string): void {
-    const database = new DatabaseSync(this.database);
-    database.exec(text);
-    database.close();
-  }
-
   /** An object that nothing names. */
   stray(name: string): void {
-    const path = this.#temp.at('work/bucket/points/chunks/0/0', name);
+    const path = join(this.place.objects, 'points/chunks/0/0', name);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, 'stray');
   }
@@ -99,7 +82,7 @@ export class PointsVolume {
     const env = {
       ...this.#temp.env,
       LD_PRELOAD: this.#shim,
-      POINTS_FOLDER: this.#temp.at('work'),
+      ...this.#watched,
       POINTS_LOG: log,
       ...(killAt !== undefined && { POINTS_KILL: String(killAt) }),
     };
@@ -111,7 +94,14 @@ export class PointsVolume {
     const killed = signal === 'SIGKILL' && killAt !== undefined;
     if (!killed && code !== 0) throw new Error(`${args.join(' ')}: exit ${code ?? signal}\n${output}`);
     const points = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : [];
+    await this.place.quiet(new Set(points.flatMap((point) => / from (\d+) to /.exec(point)?.[1] ?? []).map(Number)));
     return { points, steps: output.split('done\n').length - 1, killed, output };
+  }
+
+  /** What the shim is to look at. */
+  get #watched(): NodeJS.ProcessEnv {
+    if (!isScaled) return { POINTS_FOLDER: this.#temp.at(WORK) };
+    return { POINTS_PORTS: [this.metaUrl, this.place.store.bucket].map((url) => new URL(url).port).join() };
   }
 
   /** The next client: adds what the dead one left pending, then shows what is there. */

@@ -1,10 +1,13 @@
 /*
- * Preloaded into a process under test: every system call that changes a file below POINTS_FOLDER is a point, and the process
- * is killed right before point number POINTS_KILL (from 1). Points that were passed are written to POINTS_LOG, one line each,
- * so that a test can see what was under way. Nothing in the program under test knows of it.
+ * Preloaded into a process under test: every system call that changes a file below POINTS_FOLDER is a point, and before and
+ * after every one that sends to a server at one of POINTS_PORTS ("5432,443"); after it the server has the bytes, and nobody
+ * reads its answer. The process is killed right at point number POINTS_KILL (from 1). Points that were passed are written to
+ * POINTS_LOG, one line each, so that a test can see what was under way. Nothing in the program under test knows of it.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -13,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -32,17 +36,21 @@ static void report(const char *call, const char *path, long number) {
   syscall(SYS_close, fd);
 }
 
-static void point(const char *call, const char *path) {
-  const char *folder = getenv("POINTS_FOLDER");
+static void count(const char *call, const char *what) {
   const char *kill_at = getenv("POINTS_KILL");
-  /* The log's index of SQLite is memory that all clients share; a kill leaves it as it is. */
-  if (folder == NULL || strncmp(path, folder, strlen(folder)) != 0 || strstr(path, "-shm") != NULL) return;
   long number = atomic_fetch_add(&passed, 1) + 1;
-  report(call, path, number);
+  report(call, what, number);
   if (kill_at != NULL && number == atol(kill_at)) {
     syscall(SYS_kill, getpid(), SIGKILL);
     for (;;) pause();
   }
+}
+
+static void point(const char *call, const char *path) {
+  const char *folder = getenv("POINTS_FOLDER");
+  /* The log's index of SQLite is memory that all clients share; a kill leaves it as it is. */
+  if (folder == NULL || strncmp(path, folder, strlen(folder)) != 0 || strstr(path, "-shm") != NULL) return;
+  count(call, path);
 }
 
 static void point_fd(const char *call, int fd) {
@@ -54,14 +62,44 @@ static void point_fd(const char *call, int fd) {
   point(call, path);
 }
 
+static int is_listed(const char *ports, int port) {
+  for (const char *at = ports; at != NULL; at = strchr(at, ','))
+    if (atoi(*at == ',' ? ++at : at) == port) return 1;
+  return 0;
+}
+
+static void point_sending(const char *call, int fd) {
+  const char *ports = getenv("POINTS_PORTS");
+  struct sockaddr_in own, peer;
+  socklen_t own_size = sizeof own, peer_size = sizeof peer;
+  if (ports == NULL || getpeername(fd, (struct sockaddr *)&peer, &peer_size) != 0 || peer.sin_family != AF_INET) return;
+  if (!is_listed(ports, ntohs(peer.sin_port))) return;
+  getsockname(fd, (struct sockaddr *)&own, &own_size);
+  char what[64];
+  snprintf(what, sizeof what, "from %d to %d", ntohs(own.sin_port), ntohs(peer.sin_port));
+  count(call, what);
+}
+
+static void before(const char *call, int fd) {
+  point_fd(call, fd);
+  point_sending("send", fd);
+}
+
+static ssize_t after(int fd, ssize_t result) {
+  int error = errno;
+  if (result > 0) point_sending("sent", fd);
+  errno = error;
+  return result;
+}
+
 #define NEXT(type, name, ...) \
   static type (*next)(__VA_ARGS__); \
   if (next == NULL) next = (type(*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
 
 ssize_t write(int fd, const void *data, size_t size) {
   NEXT(ssize_t, "write", int, const void *, size_t);
-  point_fd("write", fd);
-  return next(fd, data, size);
+  before("write", fd);
+  return after(fd, next(fd, data, size));
 }
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
@@ -76,10 +114,10 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
   return next(fd, data, size, at);
 }
 
-ssize_t writev(int fd, const struct iovec *parts, int count) {
+ssize_t writev(int fd, const struct iovec *parts, int parts_count) {
   NEXT(ssize_t, "writev", int, const struct iovec *, int);
-  point_fd("writev", fd);
-  return next(fd, parts, count);
+  before("writev", fd);
+  return after(fd, next(fd, parts, parts_count));
 }
 
 int ftruncate64(int fd, off64_t length) {

@@ -1,5 +1,6 @@
 // Where a test's volume is: a SQLite file and a folder, or a database of a PostgreSQL server and a bucket of an S3 server,
 // both over TLS. PAGESEAL_BACKEND says which, so that one test shows the same of both.
+import { cpSync, existsSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { StoreSettings } from '../../src/filesystem/store/store.ts';
 import { ScaledPlace } from './scaled-place.ts';
@@ -21,6 +22,13 @@ export interface Place {
   snapshot(): Promise<DatabaseSync>;
   /** One statement that changes rows, `?` for values; in words that both databases know. */
   change(statement: string, ...values: readonly Value[]): Promise<void>;
+  /** While another client has run this statement and not ended its transaction; nothing of it is kept. */
+  whileLocked<T>(statement: string, work: () => Promise<T>): Promise<T>;
+  /** Keeps the present state, which no client may be changing, as the one to go back to. */
+  keep(): Promise<void>;
+  goBack(): Promise<void>;
+  /** Resolves when the servers are done with whatever clients asked for before they died, who had these ports. */
+  quiet(ports: ReadonlySet<number>): Promise<void>;
 }
 
 /** Tests that only one kind of place can show say so by it. */
@@ -75,7 +83,37 @@ export class EmbeddedPlace implements Place {
       database.close();
     }
   }
+
+  async whileLocked<T>(statement: string, work: () => Promise<T>): Promise<T> {
+    const database = new DatabaseSync(this.database, { timeout: BUSY_MS });
+    try {
+      database.exec(`BEGIN IMMEDIATE; ${statement}`);
+      return await work();
+    } finally {
+      database.close();
+    }
+  }
+
+  async keep(): Promise<void> {
+    this.#copy('', KEPT);
+  }
+
+  async goBack(): Promise<void> {
+    this.#copy(KEPT, '');
+  }
+
+  /** What a client had begun here died with it. */
+  async quiet(): Promise<void> {}
+
+  #copy(from: string, to: string): void {
+    for (const path of [...['', '-wal', '-shm'].map((part) => this.database + part), this.objects.slice(0, -1)]) {
+      rmSync(path + to, { recursive: true, force: true });
+      if (existsSync(path + from)) cpSync(path + from, path + to, { recursive: true, preserveTimestamps: true });
+    }
+  }
 }
 
+/** At the end of the names of what is kept. */
+const KEPT = '.kept';
 /** A client that writes meanwhile holds the database for moments. */
 const BUSY_MS = 5000;
