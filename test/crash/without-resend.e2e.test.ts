@@ -52,13 +52,17 @@ describe('kill -9 of the worker, without resend', needs(...interopNeeds), () => 
       const call = (code: string) => run('python3', ['-c', `import os; ${code}`], { env: temp.env });
       assert.equal((await call(`os.mkdir("${mountPoint}/before")`)).stderr, '');
       // The directory is locked: the worker takes the request and cannot finish it.
-      const inFlight = await made.place.whileLocked('UPDATE jfs_node SET mode = mode WHERE inode = 1', async () => {
-        const before = newest();
-        const outcome = call(`os.mkdir("${mountPoint}/in-flight")`);
-        await until('the worker has the lookup and the mkdir', () => newest() >= before + 2n * ID_STEP);
-        process.kill(volume.pid, 'SIGKILL');
-        return { outcome };
-      });
+      const inFlight = await made.place.whileLocked(
+        'UPDATE jfs_node SET mode = mode WHERE inode = 1',
+        async (stuck) => {
+          const before = newest();
+          const outcome = call(`os.mkdir("${mountPoint}/in-flight")`);
+          await until('the worker has the lookup and the mkdir', () => newest() >= before + 2n * ID_STEP);
+          await stuck();
+          process.kill(volume.pid, 'SIGKILL');
+          return { outcome };
+        },
+      );
       const outcome = await inFlight.outcome;
       assert.match(outcome.stderr, /OSError: \[Errno 5\]/);
       assert.equal((await call(`os.mkdir("${mountPoint}/after")`)).stderr, '');

@@ -22,8 +22,11 @@ export interface Place {
   snapshot(): Promise<DatabaseSync>;
   /** One statement that changes rows, `?` for values; in words that both databases know. */
   change(statement: string, ...values: readonly Value[]): Promise<void>;
-  /** While another client has run this statement and not ended its transaction; nothing of it is kept. */
-  whileLocked<T>(statement: string, work: () => Promise<T>): Promise<T>;
+  /**
+   * While another client has run this statement and not ended its transaction; nothing of it is kept. `stuck` resolves when
+   * somebody waits for it, as far as the database tells.
+   */
+  whileLocked<T>(statement: string, work: (stuck: () => Promise<void>) => Promise<T>): Promise<T>;
   /** Keeps the present state, which no client may be changing, as the one to go back to. */
   keep(): Promise<void>;
   goBack(): Promise<void>;
@@ -84,11 +87,11 @@ export class EmbeddedPlace implements Place {
     }
   }
 
-  async whileLocked<T>(statement: string, work: () => Promise<T>): Promise<T> {
+  async whileLocked<T>(statement: string, work: (stuck: () => Promise<void>) => Promise<T>): Promise<T> {
     const database = new DatabaseSync(this.database, { timeout: BUSY_MS });
     try {
       database.exec(`BEGIN IMMEDIATE; ${statement}`);
-      return await work();
+      return await work(async () => undefined);
     } finally {
       database.close();
     }

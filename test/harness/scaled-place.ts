@@ -12,6 +12,9 @@ import type { Servers } from './start-servers.ts';
 import type { Temp } from './temp.ts';
 import { postgresPrograms } from './tools.ts';
 
+/** For the transaction that asks. */
+const WAITING = 'SELECT pid FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid';
+
 export class ScaledPlace implements Place {
   readonly metaUrl: string;
   readonly store: StoreSettings;
@@ -69,12 +72,13 @@ export class ScaledPlace implements Place {
     await this.#connected((client) => client.unsafe(numbered, [...values] as postgres.ParameterOrJSON<never>[]));
   }
 
-  whileLocked<T>(statement: string, work: () => Promise<T>): Promise<T> {
+  whileLocked<T>(statement: string, work: (stuck: () => Promise<void>) => Promise<T>): Promise<T> {
     return this.#connected(async (client) => {
       const session = await client.reserve();
       await session.unsafe(`BEGIN; ${statement}`);
+      const waiting = async (): Promise<boolean> => (await session.unsafe(WAITING)).length > 0;
       try {
-        return await work();
+        return await work(() => until('somebody to wait for the lock', waiting));
       } finally {
         await session.unsafe('ROLLBACK');
         session.release();
