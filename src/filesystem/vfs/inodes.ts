@@ -98,11 +98,15 @@ export class OpenInode implements WriterOwner {
     this.#table.onStale(this.ino);
   }
 
+  /** The kernel's pages have what was lost. And a commit that was sent and not answered may have been done. */
   failed(error: FsError): void {
     this.errors++;
     this.lastError = fail(error.code, error.message, { cause: error });
     this.#table.losses++;
     this.#table.lastLoss = this.lastError;
+    this.views.dropAll();
+    this.mixed = true;
+    this.#table.onStale(this.ino);
   }
 
   clean(): void {

@@ -71,6 +71,35 @@ for (const [code, removed] of [
     assert.equal((await vfs.getattr(caller, ino, undefined)).attr.length, 0n);
   });
 
+test('what was lost is not shown again: the kernel drops its pages, and what is in the database is looked at', async () => {
+  const { vfs, meta, create, read } = setUp();
+  const stale: Ino[] = [];
+  vfs.onStale((ino) => stale.push(ino));
+  const made = await create('a');
+  const { ino } = made;
+  await vfs.write(caller, ino, made.handle, 0n, Buffer.from('old'));
+  await vfs.flush(caller, ino, made.handle);
+  await vfs.release(caller, ino, made.handle);
+  const open = async () => vfs.open(caller, ino, O_RDWR);
+  const before = await open();
+  await vfs.release(caller, ino, before.handle);
+  const { handle, keepCache } = await open();
+  assert.equal(keepCache, true, 'nobody has changed it');
+  await read(ino, handle);
+  // It is done, and the answer is lost.
+  const commit = meta.commitSlices.bind(meta);
+  meta.commitSlices = async (...args) => {
+    await commit(...args);
+    throw fail('metadata-unavailable', 'the connection was lost');
+  };
+  await vfs.write(caller, ino, handle, 0n, Buffer.from('new'));
+  await assert.rejects(vfs.fsync(caller, ino, handle), is('metadata-unavailable'));
+  assert.deepEqual(stale, [ino]);
+  assert.equal((await read(ino, handle)).toString(), 'new');
+  await vfs.release(caller, ino, handle);
+  assert.equal((await open()).keepCache, false);
+});
+
 test('the write after a failure in the background reports it, too', async () => {
   const { vfs, pages, create } = setUp();
   const { ino, handle } = await create('a');
