@@ -118,6 +118,7 @@ for (const trashDays of [0, 1])
       await change(both, judge, round, trashDays);
       await judge.barrier();
     }
+    if (trashDays > 0 && !judge.model.trashIsOn) await setTrash(both, THEIRS, trashDays, judge);
     assert.ok(locks.refused > 0 && locks.granted > 0);
     await locks.end();
     await judge.end();

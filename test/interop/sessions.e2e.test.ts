@@ -77,7 +77,7 @@ suite('sessions of killed clients', { ...needs(...interopNeeds), concurrency: 2 
 
       // The original client loses what it has not yet added to the figures.
       const figures = "SELECT 1 FROM jfs_counter WHERE name = 'totalInodes' AND value = 2";
-      const ofRoot = 'SELECT 1 FROM jfs_dir_stats WHERE inode = 1 AND used_inodes = 1';
+      const ofRoot = 'SELECT 1 FROM jfs_dir_stats WHERE inode = 1 AND used_inodes = 1 AND data_length = 0';
       await until('the figures are written', async () => (await count(figures)) + (await count(ofRoot)) === 2);
 
       const pids = victim === 'ours' ? ourProcesses(at.ours) : processesOf(await infoOf(place, at.theirs));
