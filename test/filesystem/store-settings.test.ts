@@ -36,7 +36,9 @@ test('credentials that are given never mix with those of the record', () => {
 test('a record whose secrets a dump took out serves who brings them', () => {
   const taken = volume({ ...keys, SecretKey: 'removed', SessionToken: 'removed' });
   assert.deepEqual(storeSettings(taken, { secretKey: 'own' }), { ...place, accessKey: 'id', secretKey: 'own' });
-  assert.throws(() => storeSettings(taken));
+  assert.throws(() => storeSettings(taken), { code: 'failed-precondition' });
+  const inClear = volume({ AccessKey: 'id', SecretKey: 'removed', KeyEncrypted: false });
+  assert.throws(() => storeSettings(inClear), { code: 'failed-precondition' });
 });
 
 test('the storage class is that of tier 0, before that of older records; limits count Mbit/s', () => {

@@ -19,7 +19,13 @@ export function sealAtRest(uuid: string, secret: Buffer, nonce: Buffer = randomB
 /** Throws metadata-damaged, and failed-precondition for a secret that a dump left out. */
 export function openAtRest(uuid: string, text: string): Buffer {
   if (text === REMOVED)
-    throw fail('failed-precondition', 'open a secret of the setting record: it was left out of a dump and must be set');
+    throw fail(
+      'failed-precondition',
+      'open a secret of the setting record: it was left out of a dump and must be set',
+      {
+        hint: 'pageseal config --secret-key sets it',
+      },
+    );
   const bytes = Buffer.from(text, 'base64');
   if (bytes.length < NONCE_BYTES + TAG_BYTES)
     throw fail('metadata-damaged', `open a secret of the setting record: ${bytes.length} bytes are too few`);
