@@ -1,7 +1,7 @@
 // What is away and comes back: a database or an object store of one mount. Who needs it waits here and tries again, each
 // within a bound of its own, and all of them within one bound from the moment it went away: with many who wait one after
 // the other nobody's wait adds up, and once the bound is over everybody is told after one attempt, until it is back.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, realClock } from './clock.ts';
 import { type FsError, fail, hasCode } from './errors.ts';
 import type { Log } from './log.ts';
 import { type Counter, counter, gauge } from './metrics.ts';
@@ -43,16 +43,6 @@ export const noWaits: Waits = { writeMs: 0, otherMs: 0, endMs: 0 };
 const PAUSES = { attempts: Number.POSITIVE_INFINITY, baseMs: 200, capMs: 3000, when: () => true };
 /** Without any attempt for so long nothing is known: the next failure begins a new outage. */
 const FORGET_MS = 120_000;
-
-export interface Clock {
-  now(): number;
-  sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
-}
-
-const realClock: Clock = {
-  now: () => performance.now(),
-  sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
-};
 
 export type Wanted = 'store' | 'metadata';
 

@@ -7,7 +7,7 @@ import { askYes } from './ask.ts';
 import { toJson } from './json.ts';
 import { metaUrlArgument } from './meta-url.ts';
 import { parseCount, parseSize } from './sizes.ts';
-import { mbpsOf, reachOf, type StoreFlags } from './store-options.ts';
+import { reachOf, recordedOf, type StoreFlags } from './store-options.ts';
 
 interface Flags extends StoreFlags {
   readonly capacity?: string;
@@ -113,7 +113,8 @@ function changeOf(flags: Flags): ConfigChange {
     ...(capacity !== undefined && { capacity: parseSize('--capacity', capacity, 'G') }),
     ...(inodes !== undefined && { inodes: parseCount('--inodes', inodes) }),
     ...(trashDays !== undefined && { trashDays: Number(parseCount('--trash-days', trashDays)) }),
-    ...storeChange(flags),
+    // Flags only, as the original client: what the environment holds is for opening a store, not for writing it down.
+    ...recordedOf(flags),
     ...(flags.dirStats !== undefined && { dirStats: yesOrNo('--dir-stats', flags.dirStats) }),
     ...(flags.userGroupQuota !== undefined && {
       userGroupQuota: yesOrNo('--user-group-quota', flags.userGroupQuota),
@@ -122,21 +123,6 @@ function changeOf(flags: Flags): ConfigChange {
     ...(flags.encryptSecret === true && { encryptSecret: true }),
     ...(minClientVersion !== undefined && { minClientVersion }),
     ...(maxClientVersion !== undefined && { maxClientVersion }),
-  };
-}
-
-/** Flags only, as the original client: what the environment holds is for opening a store, not for writing it down. */
-function storeChange(flags: Flags): ConfigChange {
-  const { storage, bucket, accessKey, secretKey, sessionToken, storageClass, uploadLimit, downloadLimit } = flags;
-  return {
-    ...(storage !== undefined && { storage }),
-    ...(bucket !== undefined && { bucket }),
-    ...(accessKey !== undefined && { accessKey }),
-    ...(secretKey !== undefined && { secretKey }),
-    ...(sessionToken !== undefined && { sessionToken }),
-    ...(storageClass !== undefined && { storageClass }),
-    ...(uploadLimit !== undefined && { uploadLimit: mbpsOf('--upload-limit', uploadLimit) }),
-    ...(downloadLimit !== undefined && { downloadLimit: mbpsOf('--download-limit', downloadLimit) }),
   };
 }
 

@@ -45,10 +45,21 @@ export function addCredentialOptions(command: Command): Command {
 
 /** What the flags and the environment say; what they do not name is left to the record. */
 export function storeFromFlags(flags: StoreFlags): Partial<StoreSettings> {
-  const { storage, bucket, storageClass, uploadLimit, downloadLimit } = flags;
   const accessKey = flags.accessKey ?? fromEnvironment('ACCESS_KEY');
   const secretKey = flags.secretKey ?? fromEnvironment('SECRET_KEY');
   const sessionToken = flags.sessionToken ?? fromEnvironment('SESSION_TOKEN');
+  return {
+    ...recordedOf(flags),
+    ...(accessKey !== undefined && { accessKey }),
+    ...(secretKey !== undefined && { secretKey }),
+    ...(sessionToken !== undefined && { sessionToken }),
+    ...reachOf(flags),
+  };
+}
+
+/** Of the flags alone, what a record can hold. */
+export function recordedOf(flags: StoreFlags): Partial<StoreSettings> {
+  const { storage, bucket, accessKey, secretKey, sessionToken, storageClass, uploadLimit, downloadLimit } = flags;
   return {
     ...(storage !== undefined && { storage: storage.toLowerCase() }),
     ...(bucket !== undefined && { bucket }),
@@ -58,7 +69,6 @@ export function storeFromFlags(flags: StoreFlags): Partial<StoreSettings> {
     ...(storageClass !== undefined && { storageClass }),
     ...(uploadLimit !== undefined && { uploadLimit: mbpsOf('--upload-limit', uploadLimit) }),
     ...(downloadLimit !== undefined && { downloadLimit: mbpsOf('--download-limit', downloadLimit) }),
-    ...reachOf(flags),
   };
 }
 
@@ -83,7 +93,7 @@ function fromEnvironment(name: 'ACCESS_KEY' | 'SECRET_KEY' | 'SESSION_TOKEN'): s
 }
 
 /** Rejects bad-input. */
-export function mbpsOf(flag: string, text: string): number {
+function mbpsOf(flag: string, text: string): number {
   const mbps = parseMbps(text);
   if (mbps !== undefined) return mbps;
   throw fail('bad-input', `${flag} ${JSON.stringify(text)}: wanted megabits a second like 100, or 2G`);

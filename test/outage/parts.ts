@@ -1,7 +1,9 @@
 // A volume whose store and database can be made to fail: the real ones behind a switch, and a clock that runs by itself as
 // soon as everybody waits for it.
+
+import type { Clock } from '../../src/base/clock.ts';
 import type { Log } from '../../src/base/log.ts';
-import { type Clock, outagesOf, type Waits } from '../../src/base/outage.ts';
+import { outagesOf, type Waits } from '../../src/base/outage.ts';
 import type { Caller } from '../../src/base/words.ts';
 import { formatVolume } from '../../src/filesystem/format.ts';
 import { openMeta } from '../../src/filesystem/meta/open-meta.ts';

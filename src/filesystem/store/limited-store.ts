@@ -1,7 +1,8 @@
 // A store whose bytes per second are bounded, each way, as a setting of the volume says. Everybody waits in turn: what a
 // request may send or has received is paid before the next one starts.
+
 import type { FileHandle } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, realClock } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import { MiB } from '../../base/units.ts';
 import type { ListOptions, ObjectInfo, ObjectStore, PutOptions } from './store.ts';
@@ -12,16 +13,6 @@ const BYTES_PER_MBIT = 1e6 / 8;
 const STEP = MiB;
 /** What may go at once after a pause. */
 const BURST_MS = 1000;
-
-export interface Clock {
-  now(): number;
-  sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
-}
-
-const realClock: Clock = {
-  now: () => performance.now(),
-  sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
-};
 
 /** Bytes of a direction. Debts are allowed, so that a page longer than a burst passes, and are worked off by who is next. */
 export class ByteRate {

@@ -1,7 +1,8 @@
 // Bytes per second, each way, by a clock of the test's own.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ByteRate, type Clock, LimitedStore } from '../../../src/filesystem/store/limited-store.ts';
+import type { Clock } from '../../../src/base/clock.ts';
+import { ByteRate, LimitedStore } from '../../../src/filesystem/store/limited-store.ts';
 import { MemStore } from '../../../src/filesystem/store/mem-store.ts';
 import { openStore } from '../../../src/filesystem/store/open-store.ts';
 
