@@ -1,6 +1,7 @@
 // Clones: everything of a tree but its data, counted rightly everywhere; nothing to be seen of one that failed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { nowNs } from '../../../src/base/clock.ts';
 import { type ErrorCode, hasCode } from '../../../src/base/errors.ts';
 import type { Caller } from '../../../src/base/words.ts';
 import type { OpenedMeta } from '../../../src/filesystem/meta/open-meta.ts';
@@ -104,7 +105,7 @@ test('without preserve it belongs to who made it, now, under its umask', async (
   const volume = await TestVolume.make(temp);
   const meta = await volume.open();
   const source = await tree(meta);
-  const since = BigInt(Date.now()) * 1_000_000n;
+  const since = nowNs();
   const { ino } = await meta.clone({
     caller: { ...root, umask: 0o027 },
     preserve: false,
