@@ -18,9 +18,11 @@ import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
 import { ScaledPlace } from '../../harness/scaled-place.ts';
 import { sharedServers } from '../../harness/servers.ts';
 import { makeTemp } from '../../harness/temp.ts';
+import { needs } from '../../harness/tools.ts';
 import { CountingEngine } from './flights.ts';
 import { quiet, root } from './volume.ts';
 
+const haveServers = needs('root', 'openssl', 'postgres', 'versitygw');
 const temp = makeTemp();
 const name = (text: string): Buffer => Buffer.from(text);
 const user: Caller = { uid: 1000, gid: 1000, pid: 1, umask: 0o022 };
@@ -268,7 +270,7 @@ test('an operation takes one flight of reads and one of writes', async () => {
   assert.deepEqual(judge('SQLite', tables, 'sqlite'), []);
 });
 
-test('as many on PostgreSQL, and one for reading a chunk', async () => {
+test('as many on PostgreSQL, and one for reading a chunk', haveServers, async () => {
   const servers = await sharedServers();
   const tables: Map<string, number>[] = [];
   for (const situation of situations) {
@@ -278,7 +280,7 @@ test('as many on PostgreSQL, and one for reading a chunk', async () => {
   assert.deepEqual(judge('PostgreSQL', tables, 'postgres'), []);
 });
 
-test('one statement answers of a chunk what two flights do', async () => {
+test('one statement answers of a chunk what two flights do', haveServers, async () => {
   const { metaUrl } = await ScaledPlace.make(temp, await sharedServers());
   const store = { storage: 'mem', bucket: `flights-${++volumes}` };
   await formatVolume({ metaUrl, name: 'flights', store, key: { kind: 'none' } });
