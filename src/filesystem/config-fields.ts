@@ -11,22 +11,20 @@ import {
   type SettingRecord,
 } from './meta/setting.ts';
 import { compareVersions, parseVersion } from './meta/version.ts';
+import type { StoreSettings } from './store/store.ts';
 
-export interface ConfigChange {
+/** What a record says of its store. */
+type RecordedStore = Pick<
+  StoreSettings,
+  'storage' | 'bucket' | 'accessKey' | 'secretKey' | 'sessionToken' | 'storageClass' | 'uploadLimit' | 'downloadLimit'
+>;
+
+/** Secrets are sealed at rest, whatever the record did with them before; '' takes them away. */
+export interface ConfigChange extends Partial<RecordedStore> {
   /** Bytes; 0 is no limit. */
   readonly capacity?: bigint;
   readonly inodes?: bigint;
   readonly trashDays?: number;
-  readonly storage?: string;
-  readonly bucket?: string;
-  readonly accessKey?: string;
-  /** Sealed at rest, whatever the record did with secrets before; '' takes them away. */
-  readonly secretKey?: string;
-  readonly sessionToken?: string;
-  readonly storageClass?: string;
-  /** Mbit/s; 0 is no limit. */
-  readonly uploadLimit?: number;
-  readonly downloadLimit?: number;
   readonly dirStats?: boolean;
   readonly userGroupQuota?: boolean;
   /** Cannot be taken back. */
