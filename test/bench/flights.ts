@@ -21,7 +21,7 @@ type Call = (typeof CALLS)[number];
 const LATENCY_MS = 1;
 const TIMEOUT_MS = 180_000;
 const WARM_UP = 300;
-/** DESIGN section 5: reads, then writes with their commit. */
+/** docs/ARCHITECTURE.md, Metadata operations: reads, then writes with their commit. */
 const BOUND = 2;
 /** Figures and heartbeats go on meanwhile, some flights a second. */
 const BACKGROUND = 0.2;

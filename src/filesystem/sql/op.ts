@@ -1,4 +1,4 @@
-// Metadata operations as generators: one implementation of each rule for every database (DESIGN section 5).
+// Metadata operations as generators: one implementation of each rule for every database (docs/ARCHITECTURE.md, Metadata operations).
 //
 //   function* mkdir(...): Op<Attr> {
 //     const [dirs, clash] = yield* read(nodeById(parent), edgeByName(parent, name));   // flight 1

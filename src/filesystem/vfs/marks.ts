@@ -1,5 +1,5 @@
 // Inodes with data acknowledged to the application but not yet committed. Kept outside the worker (the state memfd), so
-// that a successor knows whose bytes were lost (DESIGN: never silent).
+// that a successor knows whose bytes were lost (a loss is never silent).
 import type { Ino } from '../../base/words.ts';
 
 export interface UncommittedMarks {

@@ -1,4 +1,4 @@
-// How many flights each operation takes (DESIGN section 5: reads, then writes with their commit): on a database that is
+// How many flights each operation takes (docs/ARCHITECTURE.md: reads, then writes with their commit): on a database that is
 // reached over a network each is a wait. Printed as a table.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
