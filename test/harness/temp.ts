@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
+import { mountProcesses, removeMountRecords } from './mount-records.ts';
 
 /** What is told to end gets this long before it is killed. */
 const TERM_GRACE_MS = 3000;
@@ -50,7 +51,8 @@ export class Temp {
 
   async remove(): Promise<void> {
     // Workers bear no mark of ours; one that still flushes would make the folder again, to put a last file into it.
-    const served = this.#processes().flatMap(descendants);
+    const mounting = mountProcesses(this.path);
+    const served = [...mounting, ...[...this.#processes(), ...mounting].flatMap(descendants)];
     const alive = (): number[] => [...this.#processes(), ...served.filter(isAlive)];
     unmount(this.mounts(), []); // lets a healthy server flush and end by itself
     for (const stop of this.#endings) await stop().catch(() => undefined); // what resists is killed below
@@ -61,6 +63,7 @@ export class Temp {
     unmount(this.mounts(), ['-l']);
     const left = this.mounts();
     if (left.length > 0) throw new Error(`still mounted: ${left.join(', ')}`);
+    removeMountRecords(this.path);
     rmSync(this.path, { recursive: true, force: true });
     // A server that is ending may make a folder again on its way out: whatever is there when this process ends goes, too.
     process.once('exit', () => {
