@@ -70,6 +70,7 @@ async function format({ place, uuid, encryption, secret, format: settings }: Wan
     uuid,
     store: storeSettingsOf(place),
     key: encryption === 'none' ? { kind: 'none' } : keyOf(secret),
+    owner: 'csi',
     ...others,
     ...(algorithm === undefined ? {} : { encryptAlgo: algorithm }),
     // Somebody else's call may have been faster; what it made is checked like any other.

@@ -7,7 +7,7 @@ import { KiB, MiB } from '../base/units.ts';
 import { sealAtRest } from './keys/at-rest.ts';
 import { isPublicPem, isSealedPem, readPrivateKey, readPublicKey } from './keys/read-key.ts';
 import type { PublicKey } from './keys/volume-key.ts';
-import type { LedgerSetting } from './meta/ledger-setting.ts';
+import type { LedgerSetting, Owner } from './meta/ledger-setting.ts';
 import { META_VERSION, PAGESEAL_META_VERSION, type SettingRecord } from './meta/setting.ts';
 import { Ledger } from './page/ledger.ts';
 import { parseEncryptAlgo } from './page/seal.ts';
@@ -40,6 +40,8 @@ export interface FormatOptions {
   readonly inodes?: bigint;
   /** POSIX access control lists; not to be turned off again. */
   readonly enableAcl?: boolean;
+  /** Who alone may wipe it and turn its encryption on. Default: user. */
+  readonly owner?: Owner;
   /** An existing volume is left as it is, whatever its settings. */
   readonly noUpdate?: boolean;
 }

@@ -12,7 +12,7 @@ import {
   readFormatKey,
 } from './format-record.ts';
 import { openAtRest } from './keys/at-rest.ts';
-import { ledgerSettingChanges, readLedgerSetting } from './meta/ledger-setting.ts';
+import { type LedgerSetting, ledgerSettingChanges, readLedgerSetting } from './meta/ledger-setting.ts';
 import { newDirectory } from './meta/new-directory.ts';
 import { insertSettingText, settingText } from './meta/record-row.ts';
 import { createTables } from './meta/schema.ts';
@@ -170,18 +170,20 @@ async function createVolume(
   try {
     await createTables(engine);
     const text = printRecord(record);
-    const existing = await engine.run(() => insertVolume(text, uuid, key), { durable: true });
+    const existing = await engine.run(() => insertVolume(text, uuid, { ...key.ours, owner: options.owner ?? 'user' }), {
+      durable: true,
+    });
     return existing === undefined ? undefined : await compareExisting(engine, existing, options, record, key);
   } finally {
     await engine.close();
   }
 }
 
-function* insertVolume(text: string, uuid: string, key: KeyMaterial): Op<string | undefined> {
+function* insertVolume(text: string, uuid: string, ours: LedgerSetting): Op<string | undefined> {
   const existing = yield* settingText();
   if (existing !== undefined) return existing;
   const { trashDays } = parseSetting(text);
-  yield* write(insertSettingText(text), ...firstRows(trashDays > 0), ...ledgerSettingChanges(uuid, key.ours));
+  yield* write(insertSettingText(text), ...firstRows(trashDays > 0), ...ledgerSettingChanges(uuid, ours));
   return undefined;
 }
 

@@ -62,7 +62,7 @@ test('an unencrypted volume: record in the original form, uuid object, no trace 
   );
   assert.equal(readFileSync(objectOf(given, 'juicefs_uuid'), 'utf8'), uuid);
   const { ours } = await readSettingOf(given.metaUrl);
-  assert.deepEqual(ours, { custody: 'unencrypted', mode: 'lenient' });
+  assert.deepEqual(ours, { custody: 'unencrypted', mode: 'lenient', owner: 'user' });
   const files = readdirSync(given.store.bucket, { recursive: true, withFileTypes: true }).filter((entry) =>
     entry.isFile(),
   );
@@ -112,7 +112,8 @@ test('a key in the metadata is sealed at rest; with its passphrase the ledger be
   // Without a passphrase it is stored unopened.
   const unopened = options({ key: { kind: 'in-metadata', pem: privatePem } });
   assert.equal((await formatVolume(unopened)).keyId, undefined);
-  assert.deepEqual((await readSettingOf(unopened.metaUrl)).ours, { custody: 'in-metadata', mode: 'lenient' });
+  const unread = { custody: 'in-metadata', mode: 'lenient', owner: 'user' };
+  assert.deepEqual((await readSettingOf(unopened.metaUrl)).ours, unread);
   assert.equal(existsSync(objectOf(unopened, 'juicefs_uuid')), false);
 });
 

@@ -11,7 +11,7 @@ import { addReference } from './rows.ts';
 /** epoch, nonce, sealed key, tag (docs/FORMAT.md). */
 const PAGE_KEY_BYTES = 61;
 const MAX_INDX = 1024n;
-const settings: ReadonlySet<string> = new Set(['uuid', 'custody', 'key-check', 'ledger', 'ledger-mode']);
+const settings: ReadonlySet<string> = new Set(['uuid', 'custody', 'key-check', 'ledger', 'ledger-mode', 'owner']);
 
 export interface OwnTables {
   /** The highest slice id in it. */

@@ -9,6 +9,9 @@ import { completeTables, hasOurTables } from './schema.ts';
 
 export type Custody = 'self-managed' | 'in-metadata' | 'unencrypted';
 
+/** Who made the file system, and alone may wipe it or turn its encryption on. */
+export type Owner = 'operator' | 'csi' | 'user';
+
 export interface LedgerSetting {
   /** Undefined for volumes that the original client made. */
   readonly custody?: Custody;
@@ -17,18 +20,34 @@ export interface LedgerSetting {
   /** L sealed under M (docs/FORMAT.md). */
   readonly ledger?: Buffer;
   readonly mode?: LedgerMode;
+  /** Undefined for volumes of the original client and of older releases: a user's. */
+  readonly owner?: Owner;
 }
 
 const custodies: ReadonlySet<string> = new Set(['self-managed', 'in-metadata', 'unencrypted']);
 const modes: ReadonlySet<string> = new Set(['strict', 'lenient']);
+const owners: ReadonlySet<string> = new Set(['operator', 'csi', 'user']);
 
-const allSettings = query('SELECT name, BYTES(value) FROM pageseal_setting', [], (row) => ({
-  name: textAt(row, 0),
-  value: bytesAt(row, 1),
-}));
+interface SettingRow {
+  readonly name: string;
+  readonly value: Buffer;
+}
+
+export const allSettings = query(
+  'SELECT name, BYTES(value) FROM pageseal_setting',
+  [],
+  (row): SettingRow => ({
+    name: textAt(row, 0),
+    value: bytesAt(row, 1),
+  }),
+);
 
 function* readAll(): Op<LedgerSetting> {
   const [rows] = yield* read(allSettings);
+  return ledgerSettingOf(rows);
+}
+
+export function ledgerSettingOf(rows: readonly SettingRow[]): LedgerSetting {
   const value = (name: string): Buffer | undefined => rows.find((row) => row.name === name)?.value;
   const custody = value('custody')?.toString();
   const mode = value('ledger-mode')?.toString();
@@ -36,11 +55,15 @@ function* readAll(): Op<LedgerSetting> {
     throw fail('newer-format', `custody of the key: wanted self-managed, in-metadata or unencrypted, found ${custody}`);
   if (mode !== undefined && !modes.has(mode))
     throw fail('newer-format', `ledger mode: wanted strict or lenient, found ${mode}`);
+  const owner = value('owner')?.toString();
+  if (owner !== undefined && !owners.has(owner))
+    throw fail('newer-format', `owner of the file system: wanted operator, csi or user, found ${owner}`);
   const keyCheck = value('key-check');
   const ledger = value('ledger');
   return {
     ...(custody === undefined ? {} : { custody: custody as Custody }),
     ...(mode === undefined ? {} : { mode: mode as LedgerMode }),
+    ...(owner === undefined ? {} : { owner: owner as Owner }),
     ...(keyCheck === undefined ? {} : { keyCheck }),
     ...(ledger === undefined ? {} : { ledger }),
   };
@@ -51,8 +74,10 @@ export async function readLedgerSetting(engine: Reader): Promise<LedgerSetting> 
   return (await hasOurTables(engine)) ? engine.view(readAll) : {};
 }
 
+type SettingName = 'custody' | 'key-check' | 'ledger' | 'ledger-mode' | 'owner' | 'uuid';
+
 /** For the transaction that makes the volume, or that changes custody. */
-export function putSetting(name: 'custody' | 'key-check' | 'ledger' | 'ledger-mode' | 'uuid', value: Buffer): Change {
+export function putSetting(name: SettingName, value: Buffer): Change {
   return change(
     'INSERT INTO pageseal_setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
     name,
@@ -64,6 +89,7 @@ export const ledgerSettingChanges = (uuid: string, setting: LedgerSetting): Chan
   putSetting('uuid', Buffer.from(uuid)),
   ...(setting.custody === undefined ? [] : [putSetting('custody', Buffer.from(setting.custody))]),
   ...(setting.mode === undefined ? [] : [putSetting('ledger-mode', Buffer.from(setting.mode))]),
+  ...(setting.owner === undefined ? [] : [putSetting('owner', Buffer.from(setting.owner))]),
   ...(setting.keyCheck === undefined ? [] : [putSetting('key-check', setting.keyCheck)]),
   ...(setting.ledger === undefined ? [] : [putSetting('ledger', setting.ledger)]),
 ];
