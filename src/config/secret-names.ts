@@ -9,7 +9,7 @@ export const secretNames = {
   secretKey: 'secret-key',
   /** PEM that goes into the metadata (custody: in metadata). */
   metadataKey: 'encrypt_rsa_key',
-  /** JSON object; of it JFS_RSA_PASSPHRASE, META_PASSWORD, ACCESS_KEY, SECRET_KEY and SESSION_TOKEN are honoured. */
+  /** JSON object or YAML mapping; of it JFS_RSA_PASSPHRASE, META_PASSWORD, ACCESS_KEY, SECRET_KEY, SESSION_TOKEN count. */
   environment: 'envs',
   formatOptions: 'format-options',
 

@@ -1,5 +1,6 @@
 // A Secret's map becomes what the controller or a node may know. The controller's half never copies a private key or a
 // passphrase out of the map; one Secret may therefore serve all calls.
+import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { fail } from '../base/errors.ts';
 import { check } from './check.ts';
@@ -138,18 +139,28 @@ const environmentSchema = z.record(z.string(), z.union([z.string(), z.number(), 
 /** Looks up variables in `envs`. Only names that we ask for count; none is ever set anywhere. */
 function environmentOf(environment: string | undefined): (name: string) => string | undefined {
   if (environment === undefined || environment.trim() === '') return () => undefined;
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(environment);
-  } catch {
-    // The parser's own message quotes the text, which holds secrets.
-    throw fail('bad-input', `secret: ${names.environment}: wanted a JSON object`);
-  }
-  const variables = check(environmentSchema, parsed, `secret: ${names.environment}`);
+  const variables = check(environmentSchema, parseEnvironment(environment), `secret: ${names.environment}`);
   return (name) => {
     const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
     return value === undefined || value === null ? undefined : String(value);
   };
+}
+
+/**
+ * JSON, or as the JuiceFS CSI driver takes it too, YAML: "{JFS_RSA_PASSPHRASE: 0815}". There every value is the text
+ * that stands in it, or a passphrase of digits would lose its zeros. Aliases are refused, since they multiply.
+ */
+function parseEnvironment(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not JSON; the parsers' own messages quote the text, which holds secrets.
+  }
+  try {
+    return parseYaml(text, { schema: 'failsafe', maxAliasCount: 0, logLevel: 'error', prettyErrors: false });
+  } catch {
+    throw fail('bad-input', `secret: ${names.environment}: wanted a JSON object or a YAML mapping`);
+  }
 }
 
 const nodeSchema = z.object({

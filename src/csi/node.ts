@@ -7,6 +7,7 @@ import { HOST_TOPOLOGY } from '../config/driver.ts';
 import type { SecretMap } from '../config/secret.ts';
 import type { Keeper } from '../keeper/client.ts';
 import type { Connection, KeeperVolume } from '../keeper/messages.ts';
+import { advised } from './advice.ts';
 import * as messages from './messages.ts';
 import type { NodeState, VolumeState } from './node-state.ts';
 import {
@@ -121,7 +122,10 @@ export class NodeService {
     state: VolumeState,
   ): Promise<VolumeState> {
     const path = state.staging?.path ?? '';
-    const reply = await this.#keeper.mount(mountRequest(volume, connection, path, state.fileSystemUuid));
+    const request = mountRequest(volume, connection, path, state.fileSystemUuid);
+    const reply = await this.#keeper.mount(request).catch((thrown: unknown) => {
+      throw advised(thrown);
+    });
     this.#proofs.accept(volume.id, secrets);
     const mounted = { ...state, fileSystemUuid: reply.fileSystemUuid };
     await this.#state.write(mounted);

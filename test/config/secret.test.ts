@@ -53,6 +53,15 @@ test('the passphrase comes from its own key or from envs, verbatim', () => {
   assert.equal(parseNodeSecret({ name: 'x' })?.passphrase, undefined);
 });
 
+test('envs may be YAML, as the JuiceFS CSI driver documents them', () => {
+  const passphraseOf = (envs: string): string | undefined => parseNodeSecret({ envs })?.passphrase?.toString();
+  assert.equal(passphraseOf('{TZ: Asia/Shanghai, JFS_RSA_PASSPHRASE: correct horse}'), 'correct horse');
+  assert.equal(passphraseOf('JFS_RSA_PASSPHRASE: "with: colon"\nTZ: UTC\n'), 'with: colon');
+  assert.equal(passphraseOf('{JFS_RSA_PASSPHRASE: 0815}'), '0815', 'the text, not the number');
+  assert.equal(passphraseOf('{JFS_RSA_PASSPHRASE: null}'), 'null', 'the text, not nothing');
+  refused(() => parseNodeSecret({ envs: '{a: &a canary, JFS_RSA_PASSPHRASE: *a}' }), /envs/);
+});
+
 test('envs that are no JSON object, or contradict, are refused without being quoted', () => {
   refused(() => parseNodeSecret({ envs: '{"JFS_RSA_PASSPHRASE": canary' }), /envs/);
   refused(() => parseNodeSecret({ envs: '["canary"]' }), /envs/);

@@ -165,6 +165,16 @@ test('each new target must prove its Secret, also with a worker that runs', asyn
   assert(!keeper.calls.some((call) => call.startsWith('bind')));
 });
 
+test('a refusal says what to correct and that nothing else is to be done, and holds nothing of the Secret', async () => {
+  const wrong = { volumeId, volumeContext, volumeCapability, stagingTargetPath: staging };
+  const call = client.call('Node', 'nodeStageVolume', { ...wrong, secrets: { ...secrets, passphrase: 'canary-wrong' } });
+  await assert.rejects(call, (error: Error) => {
+    assert.match(error.message, /the passphrase does not open the key .*correct passphrase .*no other act/);
+    assert.doesNotMatch(error.message, /canary/);
+    return true;
+  });
+});
+
 test('a republish of a mounted target is OK whatever it brings, and unmounts nothing', async () => {
   await stage();
   await publish();
