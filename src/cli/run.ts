@@ -26,6 +26,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   info: () => import('./info.ts'),
   keeper: () => import('./keeper.ts'),
   load: () => import('./load.ts'),
+  migrate: () => import('./migrate.ts'),
   mount: () => import('./mount.ts'),
   'mount-keeper': () => import('./mount-keeper.ts'),
   quota: () => import('./quota.ts'),

@@ -59,6 +59,7 @@ const withoutMeaning: ReadonlySet<string> = new Set([
   'enable-xattr', 'enable-ioctl', 'no-usage-report',
   'no-syslog', 'metrics', 'log', 'log-level', 'verbose', 'debug',
   'fast-statfs', 'transport', 'skip-dir-mtime', 'skip-dir-nlink', 'max-fuse-io', 'update-fstab', 'background',
+  'writeback_cache',
 ]); // biome-ignore format: a table reads better than a column
 
 /** Each flag may itself be a comma-separated list, as in fstab. */

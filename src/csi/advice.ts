@@ -26,7 +26,7 @@ const advices: Partial<Record<ErrorCode, readonly [text: string | undefined, hin
   ],
   'permission-denied': [undefined, `correct ${names.metaUrl} ${where}; ${then}`],
   'encryption-mismatch': [
-    "the volume is to be encrypted, and its file system's record says that it is not",
+    undefined,
     'if it never was, write encryption: none under volumeAttributes of the PV; else somebody changed the record: compare it with a backup',
   ],
 };

@@ -167,7 +167,10 @@ test('each new target must prove its Secret, also with a worker that runs', asyn
 
 test('a refusal says what to correct and that nothing else is to be done, and holds nothing of the Secret', async () => {
   const wrong = { volumeId, volumeContext, volumeCapability, stagingTargetPath: staging };
-  const call = client.call('Node', 'nodeStageVolume', { ...wrong, secrets: { ...secrets, passphrase: 'canary-wrong' } });
+  const call = client.call('Node', 'nodeStageVolume', {
+    ...wrong,
+    secrets: { ...secrets, passphrase: 'canary-wrong' },
+  });
   await assert.rejects(call, (error: Error) => {
     assert.match(error.message, /the passphrase does not open the key .*correct passphrase .*no other act/);
     assert.doesNotMatch(error.message, /canary/);
