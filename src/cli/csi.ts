@@ -6,6 +6,7 @@ import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
 import { DEFAULT_KEEPER_SOCKET, DEFAULT_KUBELET_DIRECTORY } from '../config/driver.ts';
 import { parseEndpoints } from '../config/endpoints.ts';
+import { httpAddressOption, watch } from './http/option.ts';
 
 interface Flags {
   readonly mode: 'controller' | 'node' | 'all';
@@ -17,6 +18,7 @@ interface Flags {
   readonly embeddedDirectory?: string;
   readonly allowedEndpoints: string;
   readonly ambientCredentials?: boolean;
+  readonly httpAddress?: string;
 }
 
 export function register(program: Command): void {
@@ -38,8 +40,11 @@ export function register(program: Command): void {
       '',
     )
     .option('--ambient-credentials', "use the node's own credentials for stores where a Secret brings none")
+    .addOption(httpAddressOption())
     .action(async (flags: Flags) => {
       const { startCsi } = await import('../csi/run.ts');
+      const { socketOf } = await import('../csi/server.ts');
+      const { csiPages } = await import('./http/csi.ts');
       const running = await startCsi({
         mode: flags.mode,
         endpoint: flags.endpoint,
@@ -51,7 +56,10 @@ export function register(program: Command): void {
         ambientCredentials: flags.ambientCredentials === true,
         embedded: flags.embeddedDirectory === undefined ? undefined : realDirectory(flags.embeddedDirectory),
       });
+      const keeperSocket = flags.mode === 'controller' ? undefined : resolve(flags.keeperSocket);
+      const watched = await watch(flags.httpAddress, csiPages(socketOf(flags.endpoint), keeperSocket));
       await toldToEnd();
+      await watched.close();
       await running.close();
     });
 }

@@ -4,6 +4,7 @@ import type { handleUnaryCall } from '@grpc/grpc-js';
 import type { z } from 'zod';
 import { presentable, statusNameOf } from '../base/grpc-status.ts';
 import type { Log } from '../base/log.ts';
+import { counter, timer } from '../base/metrics.ts';
 import { check } from '../config/check.ts';
 import type { Locks } from './locks.ts';
 import { rpcErrorOf } from './status.ts';
@@ -41,6 +42,7 @@ async function answer<Q>(spec: Rpc<Q>, { method, locks, log }: CallContext, raw:
   const started = performance.now();
   let volume: string | undefined;
   const ms = (): number => Math.round(performance.now() - started);
+  const calls = timer('pageseal_csi_calls', 'Calls of the kubelet and the sidecars', { name: 'method', value: method });
   try {
     const request = check(spec.request, raw, method);
     volume = spec.volume?.(request);
@@ -51,9 +53,13 @@ async function answer<Q>(spec: Rpc<Q>, { method, locks, log }: CallContext, raw:
     return reply;
   } catch (thrown) {
     const error = presentable(thrown);
+    const label = { name: 'code', value: statusNameOf(error.code) };
+    counter('pageseal_csi_call_failures_total', 'Calls that ended with an error', label).inc();
     log.warn('call failed', { method, volume, code: statusNameOf(error.code), reason: error.code, ms: ms() });
     if (error !== thrown || error.code === 'internal') log.error('unexpected failure', { method, ...placeOf(thrown) });
     throw error;
+  } finally {
+    calls.add(performance.now() - started);
   }
 }
 

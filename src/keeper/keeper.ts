@@ -1,7 +1,6 @@
 // The mounts of a node: one superblock per volume in the keeper's own directory, bound at kubelet's paths. Knows volumes
 // and paths; the gRPC service in front of it is service.ts. It never opens a file system: workers do.
 
-import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, realpathSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { FsError, fail, hasCode } from '../base/errors.ts';
@@ -22,7 +21,7 @@ import type {
   UnbindRequest,
   UnmountRequest,
 } from './messages.ts';
-import { metricsSocketOf } from './metrics-socket.ts';
+import { metricsSocketOf, mountName } from './metrics-socket.ts';
 import { mounts, topMount } from './mountinfo.ts';
 import { ownerOf } from './owner.ts';
 import { connectionDigest, FailedKeys } from './proof.ts';
@@ -192,7 +191,7 @@ export class KeeperMounts {
     const { connection, volumeId } = request;
     this.#failedKeys.check(connection);
     const digest = connectionDigest(connection);
-    const mountPoint = join(this.#mountsDirectory, createHash('sha256').update(volumeId).digest('hex').slice(0, 32));
+    const mountPoint = join(this.#mountsDirectory, mountName(volumeId));
     try {
       const volume = await Volume.open({
         id: volumeId,

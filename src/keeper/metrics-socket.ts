@@ -1,5 +1,6 @@
 // A mount's counters for whoever may open the socket (root): one connection, one answer in Prometheus' text format, no
 // request. Lies in a folder that nobody else can look into.
+import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
@@ -10,6 +11,9 @@ import { log } from '../base/log.ts';
 const IDLE_MS = 10_000;
 /** Asked at the same time: more are turned away, so that nobody holds up a worker by asking. */
 const MAX_CONNECTIONS = 8;
+
+/** The name of a volume's mount point in the keeper's own folder: volume ids may be any text. */
+export const mountName = (volumeId: string): string => createHash('sha256').update(volumeId).digest('hex').slice(0, 32);
 
 /** Of a volume that a keeper mounts in its run directory. */
 export const metricsSocketOf = (runDirectory: string, mountPoint: string): string =>
