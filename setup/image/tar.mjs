@@ -1,6 +1,6 @@
 // A tar archive (POSIX ustar) of a folder or of given entries, whose bytes depend on names, modes and contents alone: sorted,
 // time 0, owner 0.
-import { createReadStream, lstatSync, readdirSync } from 'node:fs';
+import { createReadStream, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { StepFailed } from '../step.mjs';
 
@@ -18,11 +18,12 @@ export function* folderEntries(folder, inside = '') {
       yield { path: `${path}/`, mode, size: 0 };
       yield* folderEntries(folder, path);
     } else if (stat.isFile()) yield { path, mode, size: stat.size, file: join(folder, path) };
-    else throw new StepFailed(`${join(folder, path)}: neither a file nor a folder`);
+    else if (stat.isSymbolicLink()) yield { path, mode, size: 0, link: readlinkSync(join(folder, path)) };
+    else throw new StepFailed(`${join(folder, path)}: neither a file, nor a link, nor a folder`);
   }
 }
 
-/** The bytes of an archive of `entries`: { path, mode, size } with `file` or `content`. */
+/** The bytes of an archive of `entries`: { path, mode, size } with `file`, `content` or, for a symbolic one, `link`. */
 export async function* tar(entries) {
   for (const entry of entries) {
     yield header(entry);
@@ -40,7 +41,12 @@ export async function* tar(entries) {
   yield Buffer.alloc(2 * BLOCK);
 }
 
-function header({ path, mode, size }) {
+function typeOf(path, link) {
+  if (link !== undefined) return '2';
+  return path.endsWith('/') ? '5' : '0';
+}
+
+function header({ path, mode, size, link }) {
   const block = Buffer.alloc(BLOCK);
   const [prefix, name] = split(path);
   block.write(name, 0);
@@ -49,7 +55,9 @@ function header({ path, mode, size }) {
   block.write(octal(0, 7), 116); // group
   block.write(octal(size, 11), 124);
   block.write(octal(0, 11), 136); // time
-  block.write(path.endsWith('/') ? '5' : '0', 156);
+  block.write(typeOf(path, link), 156);
+  if (link !== undefined && block.write(link, 157, NAME_BYTES) !== Buffer.byteLength(link))
+    throw new StepFailed(`${path}: its link is longer than ${NAME_BYTES} bytes`);
   block.write('ustar\x0000', 257);
   block.write(prefix, 345);
   block.fill(' ', 148, 156); // the sum counts its own field as blanks

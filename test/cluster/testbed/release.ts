@@ -1,0 +1,52 @@
+// Pageseal in the cluster as its users put it there: the image loaded, the chart installed by helm, everything running.
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { runOk } from '../../harness/program.ts';
+import { root } from '../../harness/tools.ts';
+import { pagesealArchive, pagesealImage, programPath } from './programs.ts';
+import type { Testbed } from './testbed.ts';
+
+export const RELEASE = 'pageseal';
+export const RELEASE_NAMESPACE = 'pageseal-system';
+export const chartFolder = join(root, 'charts/pageseal');
+
+/** As handed on to the test files of a run. */
+export interface Release {
+  readonly name: string;
+  readonly namespace: string;
+  readonly chart: string;
+  /** File of the values that it is installed with. */
+  readonly values: string;
+  readonly image: string;
+}
+
+const [repository = '', tag = ''] = pagesealImage.split(/:(?=[^/]*$)/);
+/** What differs from the chart's defaults. */
+const testValues = {
+  image: { repository, tag },
+  logLevel: 'debug',
+};
+/** Pulls, starts and registers; the bound is for a hang. */
+const INSTALL_BOUND = '180s';
+
+export async function install(testbed: Testbed): Promise<Release> {
+  if (!existsSync(pagesealArchive)) throw new Error(`${pagesealArchive} is missing: node setup/cluster.mjs makes it`);
+  const { kubeconfig, state } = testbed.described;
+  await testbed.load(pagesealArchive);
+  const values = join(state, 'values.yaml');
+  writeFileSync(values, stringify(testValues));
+  await labelNamespace(kubeconfig);
+  const where = ['--kubeconfig', kubeconfig, '--namespace', RELEASE_NAMESPACE];
+  const how = ['--values', values, '--wait', '--timeout', INSTALL_BOUND];
+  await runOk(programPath('helm'), ['install', RELEASE, chartFolder, ...where, ...how], { timeoutMs: 300_000 });
+  return { name: RELEASE, namespace: RELEASE_NAMESPACE, chart: chartFolder, values, image: pagesealImage };
+}
+
+/** The keeper is privileged: a namespace that enforces pod security must say that this is meant. */
+async function labelNamespace(kubeconfig: string): Promise<void> {
+  const labels = { 'pod-security.kubernetes.io/enforce': 'privileged' };
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: RELEASE_NAMESPACE, labels } };
+  const input = JSON.stringify(namespace);
+  await runOk(programPath('kubectl'), ['--kubeconfig', kubeconfig, 'apply', '-f', '-'], { input });
+}

@@ -1,0 +1,60 @@
+// A program: starts a cluster, prints one line that describes it, and ends it with its input (or at a signal). Flags:
+// --id ID (several clusters at once), --mode api|node, --bare (without Pageseal), --stay (not with its input), --record FILE
+// (what it prints, too), --keep-logs FOLDER.
+import { renameSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { install } from './release.ts';
+import { type Mode, Testbed } from './testbed.ts';
+
+const { values } = parseArgs({
+  options: {
+    id: { type: 'string', default: `run-${process.pid}` },
+    mode: { type: 'string', default: 'node' },
+    bare: { type: 'boolean', default: false },
+    stay: { type: 'boolean', default: false },
+    record: { type: 'string' },
+    'keep-logs': { type: 'string' },
+  },
+});
+
+const ending = new Promise<void>((resolve) => {
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => resolve());
+  if (!values.stay)
+    process.stdin
+      .resume()
+      .once('end', () => resolve())
+      .once('error', () => resolve());
+});
+
+const keepLogs = values['keep-logs'];
+const testbed = await Testbed.start({
+  id: values.id,
+  mode: modeOf(values.mode),
+  ...(keepLogs !== undefined && { keepLogs }),
+});
+const described = JSON.stringify(await describe());
+if (values.record !== undefined) {
+  writeFileSync(`${values.record}.new`, described);
+  renameSync(`${values.record}.new`, values.record);
+}
+process.stdout.write(`${described}\n`);
+const alive = setInterval(() => undefined, 1 << 30); // nothing else keeps a process that stays
+await ending;
+clearInterval(alive);
+await testbed.stop();
+
+async function describe(): Promise<object> {
+  const own = { ...testbed.described, server: process.pid };
+  if (values.bare || values.mode === 'api') return own;
+  try {
+    return { ...own, release: await install(testbed) };
+  } catch (error) {
+    await testbed.stop();
+    throw error;
+  }
+}
+
+function modeOf(text: string): Mode {
+  if (text === 'api' || text === 'node') return text;
+  throw new Error(`--mode: wanted api or node, found ${text}`);
+}
