@@ -34,6 +34,7 @@ export const domainCodes = [
   'busy', // another operation on the same thing is running
   'refused', // a rule of ours forbids it; the message names rule and setting
   'failed-precondition', // the state of the thing does not allow it now
+  'cluster-unavailable', // the API server of Kubernetes cannot be reached, or failed
   'unauthenticated', 'permission-denied', 'unsupported', 'timeout', 'cancelled', 'internal',
 ] as const; // biome-ignore format: a table reads better than a column
 

@@ -47,6 +47,7 @@ const byCode: Partial<Record<ErrorCode, StatusName>> = {
   EDQUOT: 'RESOURCE_EXHAUSTED',
   'metadata-unavailable': 'UNAVAILABLE',
   'store-unavailable': 'UNAVAILABLE',
+  'cluster-unavailable': 'UNAVAILABLE',
   'metadata-damaged': 'DATA_LOSS',
   'page-damaged': 'DATA_LOSS',
   'page-mismatch': 'DATA_LOSS',

@@ -10,7 +10,7 @@ export const exitCodes = {
   4: 'the named thing does not exist (volume, path, object)',
   5: 'it exists already, or with other properties',
   6: 'not possible in the present state (busy, mounted, in use)',
-  7: 'metadata or object store cannot be reached, or the store is full',
+  7: 'metadata, object store or API server cannot be reached, or the store is full',
   8: 'refused by a rule, missing permission, unsupported, or a newer format',
 } as const;
 
@@ -46,6 +46,7 @@ const table: Partial<Record<ErrorCode, ExitCode>> = {
   EAGAIN: 6,
   'metadata-unavailable': 7,
   'store-unavailable': 7,
+  'cluster-unavailable': 7,
   'store-full': 7,
   timeout: 7,
   ENOSPC: 7,

@@ -17,7 +17,12 @@ export const versitygwProgram = process.env['PAGESEAL_VERSITYGW'] ?? join(root, 
 /** The folder of PostgreSQL's programs: Debian keeps the server's out of PATH, a folder per version. */
 export const postgresPrograms = process.env['PAGESEAL_POSTGRES'] ?? newestPostgres('/usr/lib/postgresql');
 
+/** Programs of Kubernetes, see test/cluster/. */
+export const clusterPrograms = join(process.env['PAGESEAL_CLUSTER'] ?? join(root, '.cache/cluster'), 'bin');
+
 const present = {
+  'kube-apiserver': () =>
+    ['etcd', 'kube-apiserver', 'kubectl'].every((name) => existsSync(join(clusterPrograms, name))),
   juicefs: () => existsSync(juicefsProgram),
   'csi-sanity': () => existsSync(csiSanityProgram),
   pjdfstest: () => existsSync(pjdfstestProgram),

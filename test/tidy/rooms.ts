@@ -23,7 +23,8 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   native: [],
   fuse: ['base', 'native', 'filesystem/vfs'],
   config: ['base'],
-  kube: ['base'],
+  // config: fields of the FileSystem object are checked as those of a StorageClass.
+  kube: ['base', 'config'],
   cachedirs: ['base', 'native'],
   keeper: ['base', 'native', 'config'],
   csi: ['base', 'native', 'config', 'kube', 'cachedirs', 'keeper', 'filesystem'],
