@@ -3,9 +3,9 @@
 import { dirname, join } from 'node:path';
 import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
+import type { PlaceRules } from '../connection/place.ts';
 import { connectKeeper, type Keeper } from '../keeper/client.ts';
 import { native } from '../native/native.ts';
-import type { PlaceRules } from './connection.ts';
 import { controllerMethods } from './controller.ts';
 import { identityMethods } from './identity.ts';
 import { NodeService } from './node.ts';
