@@ -15,7 +15,11 @@ interface Pattern {
 }
 
 /** A cluster has a handful of databases and stores. */
-const MAX_PATTERNS = 256;
+export const MAX_ENDPOINTS = 256;
+
+/** The shape of one pattern: host, *.domain or network, IPv6 in brackets, and a port. For the chart's schema too. */
+export const endpointShape =
+  /^(\[[0-9a-fA-F:.]+\](?:\/[0-9]{1,3})?|[0-9a-zA-Z*.-]+(?:\/[0-9]{1,3})?)(?::([0-9]{1,5}))?$/;
 
 /** Of this machine, of this link (cloud metadata services live there), of everybody, of nobody. */
 const forbidden = new BlockList();
@@ -42,8 +46,8 @@ export function parseEndpoints(text: string): Endpoints {
     .map((item) => item.trim().toLowerCase())
     .filter((item) => item !== '')
     .map(parsePattern);
-  if (patterns.length > MAX_PATTERNS)
-    throw fail('bad-input', `allowed endpoints: ${patterns.length} patterns, at most ${MAX_PATTERNS} are taken`);
+  if (patterns.length > MAX_ENDPOINTS)
+    throw fail('bad-input', `allowed endpoints: ${patterns.length} patterns, at most ${MAX_ENDPOINTS} are taken`);
   return { patterns };
 }
 
@@ -53,7 +57,7 @@ function parsePattern(text: string): Pattern {
       'bad-input',
       `allowed endpoints: ${JSON.stringify(text)}: wanted a host, *.domain or a network, with or without a port`,
     );
-  const [, host = '', portText] = /^(\[[0-9a-f:.]+\](?:\/\d+)?|[^:[\]]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const [, host = '', portText] = endpointShape.exec(text) ?? [];
   const port = portText === undefined ? undefined : Number(portText);
   const onPort = (found: number): boolean => port === undefined || port === found;
   const [, address = '', prefix] = /^\[?([0-9a-f:.]+)\]?(?:\/(\d{1,3}))?$/.exec(host) ?? [];

@@ -30,7 +30,8 @@ export interface StorageClass {
 
 const flag = z.enum(['true', 'false'], { error: 'wanted true or false' }).transform((value) => value === 'true');
 
-const schema = z.object({
+/** Parameters as text; the chart's schema is made of them too. */
+export const parameterSchema = z.object({
   [names.encryption]: z.enum(['required', 'none'], { error: 'wanted required or none' }).default('required'),
   [names.compression]: z.enum(compressions, { error: `wanted ${compressions.join(', ')}` }).optional(),
   [names.pageSize]: z
@@ -86,7 +87,7 @@ const refusedKey = (name: string): boolean =>
 
 export function parseStorageClass(parameters: Readonly<Record<string, string>>): StorageClass {
   const ignored = sortNames(parameters);
-  const fields = check(schema, parameters, 'storage class');
+  const fields = check(parameterSchema, parameters, 'storage class');
   const pageSize = fields[names.pageSize];
   const compression = fields[names.compression];
   const trashDays = fields[names.trashDays];

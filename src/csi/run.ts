@@ -3,9 +3,10 @@
 import { dirname, join } from 'node:path';
 import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
-import type { PlaceRules } from '../connection/place.ts';
+import { TOPOLOGY_NODE_ID } from '../config/driver.ts';
 import { connectKeeper, type Keeper } from '../keeper/client.ts';
 import { native } from '../native/native.ts';
+import type { PlaceRules } from './connection.ts';
 import { controllerMethods } from './controller.ts';
 import { identityMethods } from './identity.ts';
 import { NodeService } from './node.ts';
@@ -26,8 +27,6 @@ export interface CsiOptions extends PlaceRules {
   readonly stateDirectory: string | undefined;
 }
 
-/** What CSI and the values of node labels allow. */
-const NODE_ID_RULE = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 const MAX_NODE_ID = 192;
 
 export interface RunningCsi {
@@ -70,6 +69,6 @@ function checkOptions(options: CsiOptions): void {
   const needsNode = options.mode !== 'controller' || options.embedded !== undefined;
   if (needsNode && options.nodeId === '') throw fail('bad-input', '--node-id: is missing');
   if (options.nodeId.length > MAX_NODE_ID) throw fail('bad-input', `--node-id: longer than ${MAX_NODE_ID} characters`);
-  if (options.embedded !== undefined && !NODE_ID_RULE.test(options.nodeId))
+  if (options.embedded !== undefined && !TOPOLOGY_NODE_ID.test(options.nodeId))
     throw fail('bad-input', '--node-id: embedded mode uses it as a topology value, so up to 63 letters, digits, . _ -');
 }
