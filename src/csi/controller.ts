@@ -2,9 +2,9 @@
 // comes with it. Volumes cannot be listed for that reason (LIST_VOLUMES carries no Secret), and nothing is attached.
 
 import { fail } from '../base/errors.ts';
+import type { PlaceRules } from '../connection/place.ts';
 import { expandVolume, findVolume } from '../filesystem/volumes.ts';
 import { parseCapability } from './capability.ts';
-import type { PlaceRules } from './connection.ts';
 import { capacityOf, handleCreateVolume } from './create-volume.ts';
 import { handleDeleteVolume } from './delete-volume.ts';
 import { locate } from './existing-volume.ts';

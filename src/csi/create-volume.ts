@@ -10,9 +10,9 @@ import { type ProvisionerSecret, parseProvisionerSecret } from '../config/secret
 import { parseStorageClass, type StorageClass } from '../config/storage-class.ts';
 import { claimNames, SIDECAR_PREFIX } from '../config/storage-class-names.ts';
 import { volumeContextOf } from '../config/volume-context.ts';
+import { identityOf, isPerVolume, type Place, placeOf } from '../connection/place.ts';
 import { createVolume, type VolumeRow } from '../filesystem/volumes.ts';
 import { parseCapability } from './capability.ts';
-import { identityOf, isPerVolume, type Place, placeOf } from './connection.ts';
 import type { ControllerOptions } from './controller.ts';
 import { ensureFileSystem } from './file-systems.ts';
 import type * as messages from './messages.ts';

@@ -2,13 +2,13 @@
 // with its last one. OK is answered only when nothing is left, and a call that was cut short is finished by the next.
 import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
+import { storeSettingsOf } from '../connection/file-system.ts';
+import type { Place } from '../connection/place.ts';
 import { destroyData, destroyLeftovers, destroyMetadata } from '../filesystem/removal/destroy.ts';
 import { hasOtherVolumes, isMounted, markDeleting } from '../filesystem/volumes.ts';
 import { removeVolumeTree, type WithoutKey } from '../filesystem/without-key.ts';
-import type { Place } from './connection.ts';
 import type { ControllerOptions } from './controller.ts';
 import { type Located, locate } from './existing-volume.ts';
-import { storeSettingsOf } from './file-systems.ts';
 import type * as messages from './messages.ts';
 
 export async function handleDeleteVolume(request: messages.DeleteVolume, options: ControllerOptions): Promise<object> {

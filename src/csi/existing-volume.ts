@@ -1,8 +1,8 @@
 // From a volume id and a Secret to the open metadata that holds the volume: what deletion, expansion and validation share.
 import { fail } from '../base/errors.ts';
 import { parseProvisionerSecret, type SecretMap } from '../config/secret.ts';
+import { isPerVolume, type Place, placeOf } from '../connection/place.ts';
 import type { WithoutKey } from '../filesystem/without-key.ts';
-import { isPerVolume, type Place, placeOf } from './connection.ts';
 import type { ControllerOptions } from './controller.ts';
 import { findFileSystem } from './file-systems.ts';
 import { fileSystemNameOf, parseVolumeId, type VolumeId } from './volume-id.ts';

@@ -4,12 +4,12 @@
 import { fail } from '../base/errors.ts';
 import type { FormatOptions } from '../config/format-options.ts';
 import type { ProvisionerSecret } from '../config/secret.ts';
+import { formatKeyOf, storeSettingsOf } from '../connection/file-system.ts';
+import type { Place } from '../connection/place.ts';
 import { formatVolume } from '../filesystem/format.ts';
-import type { FormatKey } from '../filesystem/format-record.ts';
 import { createSchema } from '../filesystem/places.ts';
 import { custodyOf } from '../filesystem/unlock.ts';
-import { isKeyOf, openWithoutKey, type StoreSettings, type WithoutKey } from '../filesystem/without-key.ts';
-import type { Place } from './connection.ts';
+import { isKeyOf, openWithoutKey, type WithoutKey } from '../filesystem/without-key.ts';
 import { inspectFiles, makeFolders } from './embedded.ts';
 
 export interface WantedFileSystem {
@@ -22,18 +22,6 @@ export interface WantedFileSystem {
   readonly encryption: 'required' | 'none';
   readonly secret: ProvisionerSecret;
   readonly format: FormatOptions;
-}
-
-export function storeSettingsOf(place: Place): StoreSettings {
-  const { storage, bucket, accessKey, secretKey, sessionToken, caBundle } = place;
-  return {
-    storage,
-    bucket,
-    ...(accessKey !== undefined && { accessKey }),
-    ...(secretKey !== undefined && { secretKey }),
-    ...(sessionToken !== undefined && { sessionToken }),
-    ...(caBundle !== undefined && { caBundle }),
-  };
 }
 
 /** Undefined when there is none at the place. To be closed by whoever got it. */
@@ -69,20 +57,13 @@ async function format({ place, uuid, encryption, secret, format: settings }: Wan
     name: place.name ?? '',
     uuid,
     store: storeSettingsOf(place),
-    key: encryption === 'none' ? { kind: 'none' } : keyOf(secret),
+    key: encryption === 'none' ? { kind: 'none' } : formatKeyOf(secret),
     owner: 'csi',
     ...others,
     ...(algorithm === undefined ? {} : { encryptAlgo: algorithm }),
     // Somebody else's call may have been faster; what it made is checked like any other.
     noUpdate: true,
   });
-}
-
-/** No private key of ours ever: without the public half the first node that opens the volume claims it. */
-function keyOf(secret: ProvisionerSecret): FormatKey {
-  if (secret.metadataKey !== undefined) return { kind: 'in-metadata', pem: secret.metadataKey };
-  if (secret.publicKey === undefined) return { kind: 'self-managed' };
-  return { kind: 'self-managed', pem: Buffer.from(secret.publicKey) };
 }
 
 function checkFound(found: WithoutKey, wanted: WantedFileSystem): void {

@@ -9,7 +9,7 @@ import { parseEndpoints } from '../config/endpoints.ts';
 import { parseMountOptions } from '../config/mount-options.ts';
 import { parseNodeSecret, type SecretMap } from '../config/secret.ts';
 import { contextNames, ignoredContextPrefixes } from '../config/volume-context-names.ts';
-import { placeOf } from './connection.ts';
+import { placeOf } from '../connection/place.ts';
 
 const JUICEFS_DRIVER = 'csi.juicefs.com';
 

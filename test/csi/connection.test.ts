@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { hasCode } from '../../src/base/errors.ts';
 import { parseEndpoints } from '../../src/config/endpoints.ts';
 import type { Connection } from '../../src/config/secret.ts';
-import { identityOf, isPerVolume, type Place, placeOf } from '../../src/csi/connection.ts';
+import { identityOf, isPerVolume, type Place, placeOf } from '../../src/connection/place.ts';
 import { inspectFiles, makeFolders } from '../../src/csi/embedded.ts';
 
 const FS = '$' + '{fs}';

@@ -1,5 +1,5 @@
 // What a Secret names becomes the one place of a file system: placeholder filled in, embedded mode's defaults, and the
-// rules for what a Secret may name at all. Text only; embedded.ts looks at the disk.
+// rules for what a Secret may name at all. Text only; csi/embedded.ts looks at the disk.
 
 import { posix } from 'node:path';
 import { fail } from '../base/errors.ts';
