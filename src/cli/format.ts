@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
 import type { FormatKey } from '../filesystem/format-record.ts';
 import type { StoreSettings } from '../filesystem/store/store.ts';
-import { addKeyOptions, type KeyFlags, keyFromFlags } from './key-options.ts';
+import { addKeyOptions, formatKey, type KeyFlags } from './key-options.ts';
 import { metaUrlArgument } from './meta-url.ts';
 import { parseCount, parseSize } from './sizes.ts';
 import { addCredentialOptions, type StoreFlags, storeFromFlags } from './store-options.ts';
@@ -100,13 +100,6 @@ function storeOf(flags: Flags): StoreSettings {
   if (bucket !== undefined) return { ...given, storage, bucket };
   if (storage !== 'file') throw fail('bad-input', `format --storage ${storage}: --bucket is missing`);
   return { ...given, storage, bucket: DEFAULT_BUCKET };
-}
-
-async function formatKey(flags: KeyFlags): Promise<FormatKey> {
-  const source = await keyFromFlags(flags);
-  if (source === undefined) return { kind: 'none' };
-  if (source.kind !== 'pem') throw fail('internal', 'format: a key that is no file');
-  return { ...source, kind: flags.rsaKey === undefined ? 'in-metadata' : 'self-managed' };
 }
 
 function keyText(key: FormatKey, id: string | undefined): string {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
+import type { FormatKey } from '../filesystem/format-record.ts';
 import { isSealedPem } from '../filesystem/keys/read-key.ts';
 import type { KeySource } from '../filesystem/options.ts';
 import { type PassphraseFlags, passphraseFor } from './passphrase.ts';
@@ -30,6 +31,14 @@ export async function keyFromFlags(flags: KeyFlags): Promise<KeySource | undefin
   const pem = readKeyFile(file);
   const passphrase = await passphraseFor(flags, isSealedPem(pem), `Passphrase of ${file}`);
   return { kind: 'pem', pem, ...(passphrase && { passphrase }) };
+}
+
+/** The same for who makes a volume, or makes one encrypted: the flag says where the key is to be. */
+export async function formatKey(flags: KeyFlags): Promise<FormatKey> {
+  const source = await keyFromFlags(flags);
+  if (source === undefined) return { kind: 'none' };
+  if (source.kind !== 'pem') throw fail('internal', 'format: a key that is no file');
+  return { ...source, kind: flags.rsaKey === undefined ? 'in-metadata' : 'self-managed' };
 }
 
 /**

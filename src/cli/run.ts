@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   csi: () => import('./csi.ts'),
   destroy: () => import('./destroy.ts'),
   dump: () => import('./dump.ts'),
+  encrypt: () => import('./encrypt.ts'),
   format: () => import('./format.ts'),
   fsck: () => import('./fsck.ts'),
   gc: () => import('./gc.ts'),

@@ -4,6 +4,7 @@ import { fail } from '../base/errors.ts';
 import { openAtRest, sealAtRest } from './keys/at-rest.ts';
 import {
   CLIENT_VERSION,
+  CONVERSION_META_VERSION,
   type Json,
   parseSetting,
   printRecord,
@@ -67,9 +68,12 @@ const secretNames: ReadonlySet<string> = new Set(secretFields);
 /** Rejects bad-input, refused. */
 export function changedRecord(text: string, record: SettingRecord, change: ConfigChange): Changed {
   const setting = parseSetting(text);
+  // Whoever asks has looked at the lock before; a conversion that began since is seen by its mark.
+  if (setting.metaVersion === CONVERSION_META_VERSION)
+    throw fail('busy', `config: the encryption of file system ${setting.name} is being turned on`);
   const next = new Map(record);
   const set = (name: string, value: Json | undefined): void => {
-    if (value !== undefined) put(next, name, value);
+    if (value !== undefined) putField(next, name, value);
   };
   set('Capacity', limit('capacity', change.capacity));
   set('Inodes', limit('inodes', change.inodes));
@@ -92,7 +96,7 @@ export function changedRecord(text: string, record: SettingRecord, change: Confi
   set('MaxClientVersion', version('max-client-version', change.maxClientVersion));
   setSecrets(next, setting, change);
   const after = parseSetting(printRecord(next));
-  const changes = [...differences(record, next), ...classChange(setting, after)];
+  const changes = [...recordDifferences(record, next), ...classChange(setting, after)];
   return { record: next, setting: after, changes };
 }
 
@@ -128,7 +132,7 @@ function setStorageClass(record: Map<string, Json>, storageClass: string): void 
   const known = isObject(tiers) ? tiers : {};
   const first = known['0'];
   const zero = isObject(first) ? first : { ID: 0, StorageClass: '', Tag: '' };
-  put(record, 'Tiers', { ...known, '0': { ...zero, StorageClass: storageClass } });
+  putField(record, 'Tiers', { ...known, '0': { ...zero, StorageClass: storageClass } });
 }
 
 const isObject = (value: Json | undefined): value is { readonly [key: string]: Json } =>
@@ -151,13 +155,14 @@ function setSecrets(record: Map<string, Json>, setting: Setting, change: ConfigC
       sealAll(record, setting);
       sealed = true;
     }
-    put(record, name, value === '' ? '' : sealAtRest(setting.uuid, Buffer.from(value)));
-    if (value !== '') put(record, 'KeyEncrypted', true);
+    putField(record, name, value === '' ? '' : sealAtRest(setting.uuid, Buffer.from(value)));
+    if (value !== '') putField(record, 'KeyEncrypted', true);
   }
   if (change.encryptSecret === true && !sealed) sealAll(record, setting);
   // As the original client: the mark goes with the last secret.
   const touched = change.secretKey !== undefined || change.sessionToken !== undefined;
-  if (touched && secretFields.every((name) => (fieldOf(record, name) ?? '') === '')) put(record, 'KeyEncrypted', false);
+  if (touched && secretFields.every((name) => (fieldOf(record, name) ?? '') === ''))
+    putField(record, 'KeyEncrypted', false);
 }
 
 /** Undefined for what cannot be opened, as after a dump. */
@@ -175,21 +180,21 @@ function sealAll(record: Map<string, Json>, setting: Setting): void {
   for (const name of secretFields) {
     const value = fieldOf(record, name);
     if (typeof value !== 'string' || value === '' || value === 'removed') continue;
-    put(record, name, sealAtRest(setting.uuid, Buffer.from(value)));
-    put(record, 'KeyEncrypted', true);
+    putField(record, name, sealAtRest(setting.uuid, Buffer.from(value)));
+    putField(record, 'KeyEncrypted', true);
   }
 }
 
 const keyOf = (record: SettingRecord, name: string): string | undefined =>
   record.has(name) ? name : [...record.keys()].find((key) => key.toLowerCase() === name.toLowerCase());
 
-function fieldOf(record: SettingRecord, name: string): Json | undefined {
+export function fieldOf(record: SettingRecord, name: string): Json | undefined {
   const key = keyOf(record, name);
   return key === undefined ? undefined : record.get(key);
 }
 
 /** In place where it is there, else before the first field that comes after it in the original client's order. */
-function put(record: Map<string, Json>, name: string, value: Json): void {
+export function putField(record: Map<string, Json>, name: string, value: Json): void {
   const key = keyOf(record, name);
   const at = order.findIndex(([known]) => known === name);
   const empty = value === '' || value === false || value === 0 || value === 0n;
@@ -209,7 +214,7 @@ function put(record: Map<string, Json>, name: string, value: Json): void {
   for (const [found, old] of fields) record.set(found, old);
 }
 
-function differences(before: SettingRecord, after: SettingRecord): FieldChange[] {
+export function recordDifferences(before: SettingRecord, after: SettingRecord): FieldChange[] {
   const names = new Set([...before.keys(), ...after.keys()]);
   const same = (a: Json | undefined, b: Json | undefined): boolean => a === b || String(a) === String(b);
   const shown = (name: string, value: Json | undefined) =>

@@ -12,15 +12,16 @@ import {
   readFormatKey,
 } from './format-record.ts';
 import { openAtRest } from './keys/at-rest.ts';
+import { conversionRows, refuseConversion } from './meta/conversion-lock.ts';
 import { type LedgerSetting, ledgerSettingChanges, readLedgerSetting } from './meta/ledger-setting.ts';
 import { newDirectory } from './meta/new-directory.ts';
 import { insertSettingText, settingText } from './meta/record-row.ts';
-import { createTables } from './meta/schema.ts';
+import { createTables, hasOurTables } from './meta/schema.ts';
 import { parseSetting, printRecord, type Setting, type SettingRecord } from './meta/setting.ts';
 import { addCounter, insertDirStats, insertNode } from './meta/statements.ts';
 import { type Attr, ROOT, TRASH } from './meta/types.ts';
 import { parseEncryptAlgo, sealBlob } from './page/seal.ts';
-import { type Change, type Engine, type Op, write } from './sql/op.ts';
+import { type Change, type Engine, type Op, read, write } from './sql/op.ts';
 import { databaseExists, openEngine } from './sql/open-engine.ts';
 import { openStore } from './store/open-store.ts';
 import type { ObjectStore } from './store/store.ts';
@@ -96,6 +97,10 @@ async function compareExisting(
   record: SettingRecord,
   key: KeyMaterial,
 ): Promise<Formatted> {
+  if (await hasOurTables(engine)) {
+    const [lock] = await engine.view(() => read(conversionRows));
+    refuseConversion(`format ${options.name}`, lock);
+  }
   const setting = parseSetting(text);
   const ours = await readLedgerSetting(engine);
   const found = { name: setting.name, uuid: setting.uuid, created: false, keyId: ours.keyCheck?.toString('hex') };

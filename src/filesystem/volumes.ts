@@ -2,6 +2,7 @@
 // provisioner that lost an answer asks again. Needs metadata only, no key and no session.
 import { nowNs } from '../base/clock.ts';
 import { fail } from '../base/errors.ts';
+import { conversionRows, refuseConversion } from './meta/conversion-lock.ts';
 import { increment } from './meta/counters.ts';
 import { newDirectory } from './meta/new-directory.ts';
 import { addRootUsage } from './meta/owner-rows.ts';
@@ -67,13 +68,15 @@ export async function createVolume(engine: Engine, spec: VolumeSpec): Promise<Vo
 }
 
 function* insertVolumeDirectory(row: VolumeRow, parentIno: Ino, name: Buffer): Op<VolumeRow> {
-  const [, [existing], [parent], [clash], quotas] = yield* read(
+  const [, lock, [existing], [parent], [clash], quotas] = yield* read(
     lockFigures,
+    conversionRows,
     volumeById(row.id, true),
     nodeById(parentIno, true),
     childByName(parentIno, name),
     quotasAbove(parentIno),
   );
+  refuseConversion(`create volume ${row.id}`, lock);
   if (existing !== undefined) return existing;
   if (parent === undefined) throw fail('ENOENT', `create volume ${row.id}: the directory above it is gone`);
   if (clash !== undefined) throw fail('conflict', `create volume ${row.id}: its directory exists and is not its own`);
@@ -93,12 +96,14 @@ function* insertVolumeDirectory(row: VolumeRow, parentIno: Ino, name: Buffer): O
 async function makeParent(engine: Engine, parentIno: Ino, name: Buffer): Promise<Ino> {
   const ino = await newInode(engine);
   return engine.run(function* (): Op<Ino> {
-    const [, [parent], [found], quotas] = yield* read(
+    const [, lock, [parent], [found], quotas] = yield* read(
       lockFigures,
+      conversionRows,
       nodeById(parentIno, true),
       childByName(parentIno, name),
       quotasAbove(parentIno),
     );
+    refuseConversion('create volume', lock);
     if (found?.type === NodeType.directory) return found.ino;
     if (found !== undefined) throw fail('conflict', `create volume: ${name} on its path is no directory`);
     if (parent === undefined) throw fail('ENOENT', `create volume: the directory above ${name} is gone`);
@@ -128,7 +133,8 @@ function insertDirectory(ino: Ino, parent: Attr, name: Buffer, mode: number): Ch
 export async function expandVolume(engine: Engine, id: string, capacity: bigint): Promise<bigint> {
   await engine.run(
     function* (): Op<void> {
-      const [, [row]] = yield* read(lockFigures, volumeById(id, true));
+      const [, lock, [row]] = yield* read(lockFigures, conversionRows, volumeById(id, true));
+      refuseConversion(`expand volume ${id}`, lock);
       if (row === undefined) throw fail('not-found', `expand volume ${id}: there is none`);
       if (row.state !== 'ready') throw fail('failed-precondition', `expand volume ${id}: it is being deleted`);
       if (row.capacity === 0n || row.capacity >= capacity) return;
@@ -148,7 +154,8 @@ export async function expandVolume(engine: Engine, id: string, capacity: bigint)
 export function markDeleting(engine: Engine, id: string): Promise<VolumeRow | undefined> {
   return engine.run(
     function* (): Op<VolumeRow | undefined> {
-      const [[row]] = yield* read(volumeById(id, true));
+      const [, lock, [row]] = yield* read(lockFigures, conversionRows, volumeById(id, true));
+      refuseConversion(`delete volume ${id}`, lock);
       if (row === undefined || row.state === 'deleting') return row;
       yield* write(setVolumeState(id, 'deleting'));
       return { ...row, state: 'deleting' };

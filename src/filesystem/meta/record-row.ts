@@ -3,17 +3,18 @@ import { type Change, change, type Op, query, read } from '../sql/op.ts';
 import { textAt } from './rows.ts';
 
 const RECORD = "SELECT value FROM jfs_setting WHERE name = 'format'";
-const record = query(RECORD, [], (row) => textAt(row, 0));
-const lockedRecord = query(`${RECORD} FOR UPDATE`, [], (row) => textAt(row, 0));
+export const recordText = query(RECORD, [], (row) => textAt(row, 0));
+/** For who has more to lock with it. */
+export const lockedRecordText = query(`${RECORD} FOR UPDATE`, [], (row) => textAt(row, 0));
 
 export function* settingText(): Op<string | undefined> {
-  const [[text]] = yield* read(record);
+  const [[text]] = yield* read(recordText);
   return text;
 }
 
 /** For who rewrites it, or what belongs to it: of two the second waits here, and then sees what the first has written. */
 export function* lockedSettingText(): Op<string | undefined> {
-  const [[text]] = yield* read(lockedRecord);
+  const [[text]] = yield* read(lockedRecordText);
   return text;
 }
 

@@ -2,14 +2,16 @@
 // others). A successor of a died worker goes on with the same id, so its unlinked open files stay.
 import { hostname, networkInterfaces } from 'node:os';
 import { nowSeconds } from '../../base/clock.ts';
-import { FsError } from '../../base/errors.ts';
+import { FsError, fail } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { change, type Engine, type Op, query, read, write } from '../sql/op.ts';
+import { conversionRows, refuseConversion } from './conversion-lock.ts';
 import { moveSustained, OUR_MARK } from './open-files.ts';
 import { movePendingOwners } from './owner-rows.ts';
+import { recordText } from './record-row.ts';
 import { moveRequests } from './request.ts';
 import { bigintAt } from './rows.ts';
-import { CLIENT_VERSION } from './setting.ts';
+import { CLIENT_VERSION, type Setting, uuidIn } from './setting.ts';
 import { cleanupInterval, endSession, MAX_SKEW_SECONDS, STALE_AFTER } from './stale-sessions.ts';
 import { addToLocked, counterValue } from './statements.ts';
 import type { Ino } from './types.ts';
@@ -20,6 +22,9 @@ import { movePending } from './usage-rows.ts';
 export const HEARTBEAT_MS = 12_000;
 /** After a gap of so many, somebody may have ended the session: looked at before the next write. */
 const DOUBT_AFTER = 3.75;
+
+/** What the session is of, by the record that was opened. */
+export type VolumeIdentity = Pick<Setting, 'name' | 'uuid'>;
 
 export interface SessionOptions {
   readonly mountPoint: string;
@@ -59,15 +64,27 @@ function aheadOf(now: bigint, judged: bigint, heartbeatMs: number): bigint {
   return ahead < MAX_SKEW_SECONDS ? ahead : MAX_SKEW_SECONDS;
 }
 
+/** A client that slept through a whole conversion must not go on: the record is not its volume's any more. */
+function refuseOtherVolume({ name, uuid }: VolumeIdentity, text: string | undefined): void {
+  const found = text === undefined ? undefined : uuidIn(text);
+  if (found === undefined || found === uuid) return;
+  throw fail('conflict', `renew a session of file system ${name}: ${uuid} was replaced by ${found}`);
+}
+
 /** Renews the row, or begins a session with the next free id; what is left of a lost one comes along, but its locks. */
-function* renew(sid: bigint, info: Buffer, heartbeatMs: number): Op<bigint> {
+function* renew(sid: bigint, info: Buffer, heartbeatMs: number, volume: VolumeIdentity): Op<bigint> {
   const now = nowSeconds();
-  const [own, [judged = 0n], [counter], [highest = 0n]] = yield* read(
+  const [own, [judged = 0n], [counter], [highest = 0n], lock, [text]] = yield* read(
     sessionRow(sid),
     counterValue('lastCleanupSessions'),
     counterValue('nextSession', true),
     highestSession,
+    // Behind the counter, which whoever changes the encryption locks before he looks for sessions.
+    conversionRows,
+    recordText,
   );
+  refuseConversion(`${sid === 0n ? 'begin' : 'renew'} a session of file system ${volume.name}`, lock);
+  refuseOtherVolume(volume, text);
   const lifetime = BigInt(Math.ceil((STALE_AFTER * heartbeatMs) / 1000));
   const expire = now + lifetime + aheadOf(now, judged, heartbeatMs);
   if (own.length > 0) {
@@ -90,6 +107,7 @@ export class Session {
   readonly #engine: Engine;
   readonly #log: Log;
   readonly #info: Buffer;
+  readonly #volume: VolumeIdentity;
   readonly heartbeatMs: number;
   #sid = 0n;
   #renewed = 0;
@@ -102,15 +120,16 @@ export class Session {
   /** And with the new number, to bring along what the old session kept. */
   onMoved: (sid: bigint) => Promise<void> = async () => undefined;
 
-  private constructor(engine: Engine, log: Log, info: Buffer, heartbeatMs = HEARTBEAT_MS) {
+  private constructor(engine: Engine, log: Log, volume: VolumeIdentity, options: SessionOptions) {
     this.#engine = engine;
     this.#log = log;
-    this.#info = info;
-    this.heartbeatMs = heartbeatMs;
+    this.#info = describe(options.mountPoint);
+    this.#volume = volume;
+    this.heartbeatMs = options.heartbeatMs ?? HEARTBEAT_MS;
   }
 
-  static async begin(engine: Engine, log: Log, options: SessionOptions): Promise<Session> {
-    const session = new Session(engine, log, describe(options.mountPoint), options.heartbeatMs);
+  static async begin(engine: Engine, log: Log, volume: VolumeIdentity, options: SessionOptions): Promise<Session> {
+    const session = new Session(engine, log, volume, options);
     session.#sid = options.sid ?? 0n;
     await session.renew();
     session.#onChange = options.onChange;
@@ -136,7 +155,7 @@ export class Session {
   async #renew(): Promise<void> {
     const before = this.#sid;
     // The id itself must never be given out twice, so a new one is durable before it is used.
-    const sid = await this.#engine.run(() => renew(before, this.#info, this.heartbeatMs), {
+    const sid = await this.#engine.run(() => renew(before, this.#info, this.heartbeatMs, this.#volume), {
       durable: this.#renewed === 0,
       // A session that was made twice ends by itself.
       looksItself: true,

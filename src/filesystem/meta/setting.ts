@@ -104,6 +104,16 @@ function field<K extends keyof Kind>(record: SettingRecord, name: string, kind: 
   throw fail('metadata-damaged', `setting record: ${name}: wanted ${kind}, found ${typeof value}`);
 }
 
+/** The UUID that a record says, whatever else it says; undefined when it is none that can be read. */
+export function uuidIn(text: string): string | undefined {
+  try {
+    const uuid = lookUp(parseRecord(text), 'UUID');
+    return typeof uuid === 'string' ? uuid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 export function parseSetting(text: string): Setting {
   const record = parseRecord(text);
   const metaVersion = metaVersionOf(record);

@@ -1,6 +1,6 @@
 // One opened volume's shared state: the MetaContext that operations get, kept current by the heartbeat. Begins and ends
 // the session, the timers and the background deletions.
-import { FsError, fail } from '../../base/errors.ts';
+import { FsError, fail, hasCode } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { endWithin, noWaits, type Outages, outagesOf, unlessAway } from '../../base/outage.ts';
 import type { OnProgress } from '../../base/progress.ts';
@@ -86,7 +86,7 @@ export class VolumeState implements MetaContext {
 
   static async open(options: VolumeStateOptions): Promise<VolumeState> {
     const { engine, log } = options;
-    const session = options.session && (await Session.begin(engine, log, options.session));
+    const session = options.session && (await Session.begin(engine, log, options.setting, options.session));
     const state = new VolumeState(options, session);
     // What the dead left counts before limits are read.
     if (session !== undefined) await state.usage.flush(true);
@@ -138,7 +138,7 @@ export class VolumeState implements MetaContext {
 
   async #write<R>(once: (attempt: Attempt) => Op<Outcome<R>>, options: WriteOptions): Promise<R> {
     if (this.#session === undefined) throw fail('EROFS', `write to ${this.engine.description}: opened read-only`);
-    if (this.#session.overdue) await this.#session.renew();
+    if (this.#session.overdue) await this.#renew(this.#session);
     if (this.#lost !== undefined) throw this.#lost;
     const outcome = await this.#database.run((attempt) => counted(this.usage, () => once(attempt), deltasOf), options);
     this.usage.applied(deltasOf(outcome));
@@ -233,7 +233,7 @@ export class VolumeState implements MetaContext {
     const session = this.#session;
     if (session === undefined) return;
     try {
-      await session.renew();
+      await this.#renew(session);
       await this.#reload();
       await this.usage.refresh();
       await dropUnneeded(this.engine, session.sid, this.files, (ino) => this.#dropSustained(ino));
@@ -241,6 +241,22 @@ export class VolumeState implements MetaContext {
     } catch (thrown) {
       this.log.warn('heartbeat failed', { reason: String(thrown) });
     }
+  }
+
+  /** A session that may not go on takes the mount's right to write with it. */
+  async #renew(session: Session): Promise<void> {
+    try {
+      await session.renew();
+    } catch (thrown) {
+      if (!hasCode(thrown, 'busy', 'conflict')) throw thrown;
+      throw this.#lose(thrown);
+    }
+  }
+
+  #lose(error: FsError): FsError {
+    this.#lost = fail('EIO', `file system ${this.#setting.name} can no longer be written to`, { cause: error });
+    this.log.error('the file system was changed under this mount: writes fail from now on', { reason: error.message });
+    return this.#lost;
   }
 
   #endStale({ sid, heartbeatMs }: Session): Promise<void> {
@@ -260,10 +276,7 @@ export class VolumeState implements MetaContext {
     } catch (thrown) {
       const error = FsError.from(thrown);
       if (error.code === 'metadata-unavailable') throw error;
-      this.#lost = fail('EIO', `file system ${this.#setting.name} can no longer be written to`, { cause: error });
-      this.log.error('the file system was changed under this mount: writes fail from now on', {
-        reason: error.message,
-      });
+      this.#lose(error);
     }
   }
 

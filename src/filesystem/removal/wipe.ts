@@ -40,14 +40,18 @@ async function deleteListed(
 ): Promise<number> {
   let found = 0;
   let batch: string[] = [];
+  let objects = 0;
   const flush = async (): Promise<void> => {
     signal?.throwIfAborted();
     await store.deleteMany(batch);
-    onDeleted(batch.length);
+    onDeleted(objects);
     batch = [];
+    objects = 0;
   };
-  for await (const { key } of store.list(prefix)) {
+  // What a put that was cut short left holds data as well, and counts for no object.
+  for await (const { key, temporary } of store.list(prefix, { temporaries: true })) {
     found++;
+    if (!temporary) objects++;
     batch.push(key);
     if (batch.length === BATCH) await flush();
   }

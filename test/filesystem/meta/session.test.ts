@@ -251,6 +251,11 @@ test('records that cannot be served are refused with their own error, and nothin
   await assert.rejects(open(), is('newer-format'));
   volume.change("INSERT INTO pageseal_lock VALUES ('conversion', x'00', 1)");
   await assert.rejects(open(), is('busy'));
+  // Whatever stands in the record, the row of the lock counts; also for who only reads.
+  put(original);
+  await assert.rejects(open(), is('busy'));
+  await assert.rejects(open(true), is('busy'));
+  volume.change('DELETE FROM pageseal_lock');
   put(original.replace('"DirStats": true', '"DirStats": true, "ChangeLog": true'));
   await assert.rejects(open(), is('unsupported'));
   await open(true);
