@@ -1,7 +1,7 @@
 // Which files of which npm packages run in the image: the production dependencies of the lock, without types, sources,
 // documentation and what is for other platforms or module systems. test/image judges that nothing is missed.
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { StepFailed } from '../step.mjs';
 
 /** The runtime comes apart from the packages; fuse-native is the second transport, for a user's own mounts only. */
@@ -63,7 +63,9 @@ export function packageFiles(root, path) {
     for (const name of readdirSync(join(root, folder)).sort()) {
       const inside = `${folder}/${name}`;
       if (lstatSync(join(root, inside)).isDirectory()) {
-        if (name !== 'node_modules' && !neverRunsFolder(root, inside, name) && !skipped.includes(inside)) walk(inside);
+        const top = folder === path; // further down the names mean other things
+        if (name !== 'node_modules' && !(top && neverRunsFolder(root, inside)) && !skipped.includes(inside))
+          walk(inside);
       } else if (legal.test(name) || (runs.test(name) && !neverRuns.test(name))) files.push(inside);
     }
   };
@@ -71,7 +73,8 @@ export function packageFiles(root, path) {
   return files;
 }
 
-function neverRunsFolder(root, folder, name) {
+function neverRunsFolder(root, folder) {
+  const name = basename(folder);
   // Of two builds Node takes the CommonJS one, which stands first in the packages that have both.
   if (name === 'dist-es') return existsSync(join(root, dirname(folder), 'dist-cjs'));
   return neverRunsFolders.has(name);

@@ -70,7 +70,7 @@ test('what does not work says so, with its own sentence', async (t) => {
 test('a check that hangs is a failure', async (t) => {
   const { url } = await start(t, { ...well, alive: () => new Promise(() => undefined) });
   const reply = await fetch(`${url}/healthz`);
-  assert.deepEqual([reply.status, await reply.text()], [503, 'no answer for 5000 ms\n']);
+  assert.deepEqual([reply.status, await reply.text()], [503, 'no answer for 4000 ms\n']);
 });
 
 test('other pages, methods and bodies are refused', async (t) => {

@@ -12,6 +12,8 @@ export interface Place {
   at(...parts: string[]): string;
   /** Words before each command: the machine on which it runs. */
   readonly enter?: readonly string[];
+  /** Instead of the checkout's command. */
+  readonly program?: string;
 }
 
 export const processes = ['keeper', 'controller', 'node'] as const;
@@ -52,7 +54,8 @@ export class CsiNode {
     await Promise.all(processes.map((name) => this.startOne(name)));
   }
 
-  async startOne(name: ProcessName): Promise<void> {
+  /** `own`: flags of this process only. */
+  async startOne(name: ProcessName, own: readonly string[] = []): Promise<void> {
     const common = ['--node-id', 'node-1', ...this.#flags];
     const args: Record<ProcessName, string[]> = {
       keeper: ['keeper', '--run-directory', this.#place.at('run'), '--kubelet-directory', this.kubelet],
@@ -64,7 +67,7 @@ export class CsiNode {
     }; // biome-ignore format: flags and their values stay together
     const log = openSync(this.logFile(name), 'a');
     const options = { env: this.#place.env, stdio: ['ignore', log, log] as ('ignore' | number)[] };
-    const command = [pagesealProgram, '--log-level', 'debug', ...args[name]];
+    const command = [this.#place.program ?? pagesealProgram, '--log-level', 'debug', ...args[name], ...own];
     const [program = pagesealProgram, ...words] = [...(this.#place.enter ?? []), ...command];
     const child = spawn(program, words, options);
     closeSync(log);

@@ -124,7 +124,7 @@ livenessProbe:
 {{- define "pageseal.readiness" -}}
 readinessProbe:
   httpGet:
-    path: /healthz
+    path: /readyz
     port: metrics
   periodSeconds: 5
   timeoutSeconds: 5
