@@ -18,6 +18,7 @@ interface Flags {
   readonly embeddedDirectory?: string;
   readonly allowedEndpoints: string;
   readonly ambientCredentials?: boolean;
+  readonly kube?: boolean;
   readonly httpAddress?: string;
 }
 
@@ -40,6 +41,7 @@ export function register(program: Command): void {
       '',
     )
     .option('--ambient-credentials', "use the node's own credentials for stores where a Secret brings none")
+    .option('--kube', "use the pod's service account: Events, and the declared file systems of StorageClasses")
     .addOption(httpAddressOption())
     .action(async (flags: Flags) => {
       const { startCsi } = await import('../csi/run.ts');
@@ -55,6 +57,7 @@ export function register(program: Command): void {
         endpoints: parseEndpoints(flags.allowedEndpoints),
         ambientCredentials: flags.ambientCredentials === true,
         embedded: flags.embeddedDirectory === undefined ? undefined : realDirectory(flags.embeddedDirectory),
+        kube: flags.kube === true ? await (await import('../kube/connect.ts')).connectKube() : undefined,
       });
       const keeperSocket = flags.mode === 'controller' ? undefined : resolve(flags.keeperSocket);
       const watched = await watch(flags.httpAddress, csiPages(socketOf(flags.endpoint), keeperSocket));

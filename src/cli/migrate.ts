@@ -3,14 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { text as readAll } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
-import { fail } from '../base/errors.ts';
+import { fail, hasCode } from '../base/errors.ts';
 import type { SecretMap } from '../config/secret.ts';
 import type { JuicefsVolume, Mapped, SecretReference } from '../csi/juicefs-volume.ts';
 
 interface Flags {
   readonly file?: string;
   readonly kubeconfig?: string;
-  readonly context?: string;
   readonly encryption: 'required' | 'none';
   readonly as?: string;
   /** False: --no-claim. */
@@ -24,7 +23,6 @@ export function register(program: Command): void {
     .description('print a PersistentVolume for csi.pageseal.dev that is the same directory of the same file system')
     .option('-f, --file <file>', "read it from a file, '-' is standard input, and not from the cluster")
     .option('--kubeconfig <file>', "how to reach the cluster (default: as kubectl, or the pod's own account)")
-    .option('--context <name>', 'a context of the kubeconfig')
     .addOption(
       new Option('--encryption <what>', 'whether the file system is encrypted')
         .choices(['required', 'none'])
@@ -40,11 +38,20 @@ interface Source {
   volume(name: string | undefined): Promise<unknown>;
   /** Undefined: it cannot be read here. */
   secret(reference: SecretReference): Promise<SecretMap | undefined>;
+  close(): void;
 }
 
 async function migrateVolume(name: string | undefined, flags: Flags): Promise<void> {
-  const { checkJuicefsSecret, mapJuicefsVolume, parseJuicefsVolume } = await import('../csi/juicefs-volume.ts');
   const source = flags.file === undefined ? await clusterSource(flags) : await fileSource(flags.file);
+  try {
+    await printMigrated(name, source, flags);
+  } finally {
+    source.close();
+  }
+}
+
+async function printMigrated(name: string | undefined, source: Source, flags: Flags): Promise<void> {
+  const { checkJuicefsSecret, mapJuicefsVolume, parseJuicefsVolume } = await import('../csi/juicefs-volume.ts');
   const volume = parseJuicefsVolume(await source.volume(name));
   const { secretRef } = volume;
   const secret = await source.secret(secretRef);
@@ -134,6 +141,7 @@ async function fileSource(file: string): Promise<Source> {
       const [secret] = found('Secret', name, namespace);
       return secret === undefined ? undefined : secretMapOf(secret);
     },
+    close: () => undefined,
   };
 }
 
@@ -161,41 +169,21 @@ function secretMapOf({ data, stringData }: KubernetesObject): SecretMap {
   return { ...Object.fromEntries(decoded), ...stringData };
 }
 
-async function clusterSource({ kubeconfig, context }: Flags): Promise<Source> {
-  const { CoreV1Api, KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  try {
-    if (kubeconfig === undefined) config.loadFromDefault();
-    else config.loadFromFile(kubeconfig);
-    if (context !== undefined) config.setCurrentContext(context);
-  } catch (cause) {
-    throw fail('bad-input', 'kubeconfig: cannot be used', { cause });
-  }
-  const api = config.makeApiClient(CoreV1Api);
+async function clusterSource({ kubeconfig }: Flags): Promise<Source> {
+  const { connectKube } = await import('../kube/connect.ts');
+  const { persistentVolumes, secrets } = await import('../kube/resources.ts');
+  const kube = await connectKube({ kubeconfig });
   return {
     volume: async (name) => {
       if (name === undefined) throw fail('bad-input', 'which persistent volume: its name is missing');
-      const what = `persistent volume ${name}`;
-      const { kind, ...volume } = await api.readPersistentVolume({ name }).catch((thrown: unknown) => {
-        throw whyNot(thrown, what);
-      });
-      return { kind: kind ?? 'PersistentVolume', ...volume };
+      return { ...(await kube.get(persistentVolumes, { name })), kind: persistentVolumes.kind };
     },
     // Who may not read it still gets a volume; the node looks at the Secret in any case.
-    secret: async ({ namespace, name }) =>
-      api.readNamespacedSecret({ namespace, name }).then(
-        ({ data }) => secretMapOf({ data: data ?? {} }),
-        () => undefined,
-      ),
+    secret: (reference) =>
+      kube.get(secrets, reference).then(secretMapOf, (thrown: unknown) => {
+        if (hasCode(thrown, 'permission-denied', 'not-found')) return undefined;
+        throw thrown;
+      }),
+    close: () => kube.close(),
   };
-}
-
-function whyNot(thrown: unknown, what: string): Error {
-  const code = isObject(thrown) ? (thrown as { readonly code?: unknown }).code : undefined;
-  if (code === 404) return fail('not-found', `${what}: there is none`);
-  if (code === 403 || code === 401) return fail('permission-denied', `${what}: the cluster does not let you read it`);
-  return fail('metadata-unavailable', `${what}: the cluster cannot be asked`, {
-    cause: thrown,
-    hint: 'kubeconfig and context are as kubectl takes them; -f FILE works without a cluster',
-  });
 }

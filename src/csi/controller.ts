@@ -4,17 +4,22 @@
 import { fail } from '../base/errors.ts';
 import type { PlaceRules } from '../connection/place.ts';
 import { expandVolume, findVolume } from '../filesystem/volumes.ts';
+import type { KubeClient } from '../kube/client.ts';
 import { parseCapability } from './capability.ts';
 import { capacityOf, handleCreateVolume } from './create-volume.ts';
 import { handleDeleteVolume } from './delete-volume.ts';
 import { locate } from './existing-volume.ts';
 import * as messages from './messages.ts';
+import type { Notices } from './notices.ts';
 import { type Methods, rpc } from './unary.ts';
 import { digestOfName, parseVolumeId } from './volume-id.ts';
 
 export interface ControllerOptions extends PlaceRules {
   /** In embedded mode the node that everything is on. */
   readonly nodeId: string;
+  /** Undefined: not in a cluster, or not to be asked. */
+  readonly kube: KubeClient | undefined;
+  readonly notices: Notices;
 }
 
 const CAPABILITIES = ['CREATE_DELETE_VOLUME', 'EXPAND_VOLUME', 'SINGLE_NODE_MULTI_WRITER'];

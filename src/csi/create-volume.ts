@@ -2,20 +2,23 @@
 // the request, so a repeated call finds what an earlier one made, wherever that one was cut short.
 import { createHash } from 'node:crypto';
 import { fail } from '../base/errors.ts';
-import { log } from '../base/log.ts';
 import { HOST_TOPOLOGY } from '../config/driver.ts';
 import { mergeFormatOptions } from '../config/format-options.ts';
 import { directoryOf } from '../config/path-pattern.ts';
 import { type ProvisionerSecret, parseProvisionerSecret } from '../config/secret.ts';
+import { FILE_SYSTEM_PLACEHOLDER } from '../config/secret-names.ts';
 import { parseStorageClass, type StorageClass } from '../config/storage-class.ts';
 import { claimNames, SIDECAR_PREFIX } from '../config/storage-class-names.ts';
 import { volumeContextOf } from '../config/volume-context.ts';
 import { identityOf, isPerVolume, type Place, placeOf } from '../connection/place.ts';
 import { createVolume, type VolumeRow } from '../filesystem/volumes.ts';
+import type { WithoutKey } from '../filesystem/without-key.ts';
 import { parseCapability } from './capability.ts';
 import type { ControllerOptions } from './controller.ts';
-import { ensureFileSystem } from './file-systems.ts';
+import { readyFileSystem } from './declared.ts';
+import { declaredFileSystem, ensureFileSystem } from './file-systems.ts';
 import type * as messages from './messages.ts';
+import type { Notices } from './notices.ts';
 import { deriveUuid, digestOfName, fileSystemNameOf, formatVolumeId } from './volume-id.ts';
 
 export interface Wanted {
@@ -25,6 +28,7 @@ export interface Wanted {
   readonly storageClass: StorageClass;
   readonly secret: ProvisionerSecret;
   readonly capacity: Capacity;
+  readonly ignoredMountOptions: readonly string[];
 }
 
 interface Capacity {
@@ -35,17 +39,7 @@ interface Capacity {
 
 export async function handleCreateVolume(request: messages.CreateVolume, options: ControllerOptions): Promise<object> {
   const wanted = parse(request, options);
-  for (const name of wanted.storageClass.ignored) log.info('storage class parameter without effect', { name });
-  const own = wanted.perVolume ? [wanted.digest] : [];
-  const fileSystem = await ensureFileSystem({
-    place: wanted.place,
-    embedded: options.embedded,
-    uuid: deriveUuid([...own, ...identityOf(wanted.place)]),
-    mustMatchUuid: wanted.perVolume,
-    encryption: wanted.storageClass.encryption,
-    secret: wanted.secret,
-    format: mergeFormatOptions(wanted.storageClass.format, wanted.secret.formatOptions),
-  });
+  const fileSystem = await fileSystemOf(wanted, options);
   try {
     const directory =
       wanted.storageClass.pathPattern === undefined
@@ -57,6 +51,7 @@ export async function handleCreateVolume(request: messages.CreateVolume, options
     const spec = { id, request: request.name, directory, params, capacity: required };
     const row = await createVolume(fileSystem.engine, spec);
     checkExisting(row, params, wanted.capacity);
+    tellIgnored(id, wanted, options.notices);
     return answer(row, directory, wanted, options, fileSystem.setting.uuid);
   } finally {
     await fileSystem.engine.close();
@@ -68,9 +63,7 @@ function parse(request: messages.CreateVolume, options: ControllerOptions): Want
   if (Object.keys(request.mutableParameters).length > 0)
     throw fail('unsupported', 'mutable parameters: none are known (VolumeAttributesClass)');
   const storageClass = parseStorageClass(request.parameters);
-  if (storageClass.fileSystem !== undefined)
-    throw fail('unsupported', 'storage class: fileSystem: declared file systems are not offered yet');
-  for (const capability of request.volumeCapabilities) parseCapability(capability, options.embedded !== undefined);
+  const capabilities = request.volumeCapabilities.map((each) => parseCapability(each, options.embedded !== undefined));
   checkTopology(request.accessibilityRequirements, options);
   // Also where everything has a default: without one, deletion could not tell a lost Secret from none.
   if (Object.keys(request.secrets).length === 0)
@@ -84,7 +77,56 @@ function parse(request: messages.CreateVolume, options: ControllerOptions): Want
   const fileSystem = perVolume ? fileSystemNameOf(digest) : undefined;
   const place = placeOf(secret.connection, { ...options, fileSystem });
   if (place.name === undefined) throw fail('bad-input', 'secret: name: is missing');
-  return { digest, perVolume, place, storageClass, secret, capacity: capacityOf(request.capacityRange) };
+  if (storageClass.fileSystem !== undefined) checkDeclaredClass(storageClass, perVolume);
+  const ignoredMountOptions = [...new Set(capabilities.flatMap((each) => each.options.ignored))];
+  const capacity = capacityOf(request.capacityRange);
+  return { digest, perVolume, place, storageClass, secret, capacity, ignoredMountOptions };
+}
+
+/** What a FileSystem lays down, its classes do not. */
+function checkDeclaredClass({ fileSystem, format }: StorageClass, perVolume: boolean): void {
+  const [name] = Object.keys(format);
+  if (name !== undefined)
+    throw fail('bad-input', `storage class: ${name}: is laid down by FileSystem ${fileSystem}; leave it out here`);
+  if (perVolume)
+    throw fail(
+      'bad-input',
+      `secret: ${FILE_SYSTEM_PLACEHOLDER} makes a file system per claim, but the storage class names ${fileSystem}`,
+    );
+}
+
+async function fileSystemOf(wanted: Wanted, options: ControllerOptions): Promise<WithoutKey> {
+  const { place, perVolume, storageClass, secret } = wanted;
+  const own = perVolume ? [wanted.digest] : [];
+  const asWanted = {
+    place,
+    embedded: options.embedded,
+    uuid: deriveUuid([...own, ...identityOf(place)]),
+    mustMatchUuid: perVolume,
+    encryption: storageClass.encryption,
+    secret,
+    format: mergeFormatOptions(storageClass.format, secret.formatOptions),
+  };
+  if (storageClass.fileSystem === undefined) return ensureFileSystem(asWanted);
+  return declaredFileSystem(await readyFileSystem(options.kube, storageClass.fileSystem), asWanted);
+}
+
+/** Once per claim, and all of them in one. */
+function tellIgnored(volume: string, { storageClass, ignoredMountOptions }: Wanted, notices: Notices): void {
+  const { ignored, claim } = storageClass;
+  const parts = [
+    ...(ignored.length > 0 ? [`parameters ${ignored.join(', ')}`] : []),
+    ...(ignoredMountOptions.length > 0 ? [`mount options ${ignoredMountOptions.join(', ')}`] : []),
+  ];
+  if (parts.length === 0) return;
+  const { namespace, name } = claim;
+  notices.tell({
+    about: name === undefined ? undefined : { kind: 'PersistentVolumeClaim', namespace, name },
+    volume,
+    type: 'Normal',
+    reason: 'IgnoredSettings',
+    message: `of the storage class, without a meaning here and ignored: ${parts.join('; ')}`,
+  });
 }
 
 function checkKeys(storageClass: StorageClass, secret: ProvisionerSecret): void {

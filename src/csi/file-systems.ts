@@ -10,6 +10,7 @@ import { formatVolume } from '../filesystem/format.ts';
 import { createSchema } from '../filesystem/places.ts';
 import { custodyOf } from '../filesystem/unlock.ts';
 import { isKeyOf, openWithoutKey, type WithoutKey } from '../filesystem/without-key.ts';
+import { type Declared, otherPlace } from './declared.ts';
 import { inspectFiles, makeFolders } from './embedded.ts';
 
 export interface WantedFileSystem {
@@ -41,8 +42,23 @@ export async function ensureFileSystem(wanted: WantedFileSystem): Promise<Withou
     found = await findFileSystem(place, embedded);
   }
   if (found === undefined) throw fail('metadata-unavailable', 'file system: is gone right after it was made');
-  try {
+  return checked(found, () => checkFound(found, wanted));
+}
+
+/** The declared file system, which somebody else has made, checked likewise. */
+export async function declaredFileSystem(declared: Declared, wanted: WantedFileSystem): Promise<WithoutKey> {
+  const found = await findFileSystem(wanted.place, wanted.embedded);
+  if (found === undefined) throw otherPlace(declared, 'no file system');
+  return checked(found, () => {
+    const { uuid } = found.setting;
+    if (uuid !== declared.uuid) throw otherPlace(declared, `file system ${uuid}`);
     checkFound(found, wanted);
+  });
+}
+
+async function checked(found: WithoutKey, check: () => void): Promise<WithoutKey> {
+  try {
+    check();
     return found;
   } catch (thrown) {
     await found.engine.close();

@@ -12,6 +12,8 @@ const targetSchema = z.object({
   /** Digest of the arguments: the same target with others is ALREADY_EXISTS. */
   digest: z.string(),
   singleWriter: z.boolean(),
+  /** Whose it is, where kubelet says so. */
+  pod: z.object({ kind: z.literal('Pod'), namespace: z.string(), name: z.string(), uid: z.string() }).optional(),
 });
 const stateSchema = z.object({
   volumeId: z.string(),
@@ -25,6 +27,7 @@ const stateSchema = z.object({
 export type VolumeState = z.infer<typeof stateSchema>;
 export type Target = z.infer<typeof targetSchema>;
 
+const STATE = '.json';
 const TEMPORARY = '.tmp';
 
 export class NodeState {
@@ -62,6 +65,15 @@ export class NodeState {
     return parsed.data.bootId === this.#bootId && parsed.data.volumeId === volumeId ? parsed.data : fresh;
   }
 
+  /** Of all volumes, as far as they are of this boot. */
+  async all(): Promise<VolumeState[]> {
+    const names = (await readdir(this.#directory)).filter((name) => name.endsWith(STATE));
+    const texts = await Promise.all(names.map((name) => readFile(join(this.#directory, name), 'utf8').catch(() => '')));
+    return texts
+      .map((text) => stateSchema.safeParse(parseJson(text)))
+      .flatMap(({ data }) => (data === undefined || data.bootId !== this.#bootId ? [] : [data]));
+  }
+
   async write(state: VolumeState): Promise<void> {
     const file = this.#file(state.volumeId);
     await replaceFile(file, `${file}.${randomUUID()}${TEMPORARY}`, [Buffer.from(JSON.stringify(state))], {
@@ -77,7 +89,7 @@ export class NodeState {
 
   /** Handles of static volumes are any text; their digest is a file name. */
   #file(volumeId: string): string {
-    return join(this.#directory, `${createHash('sha256').update(volumeId).digest('hex')}.json`);
+    return join(this.#directory, `${createHash('sha256').update(volumeId).digest('hex')}${STATE}`);
   }
 }
 

@@ -23,6 +23,8 @@ export interface NodeVolume {
   /** UUID the volume must have; '' for a static volume that names none. */
   readonly uuid: string;
   readonly directory: string;
+  /** Made by this driver, not by whoever wrote a PV. */
+  readonly isProvisioned: boolean;
 }
 
 interface Described {
@@ -45,6 +47,7 @@ export function parseNodeVolume(request: Described, rules: NodeRules): NodeVolum
     context,
     uuid: id?.uuid ?? context.uuid ?? '',
     directory: directoryOf(context, access, id !== undefined),
+    isProvisioned: id !== undefined,
   };
 }
 

@@ -5,6 +5,7 @@ import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { HOST_TOPOLOGY } from '../config/driver.ts';
 import type { SecretMap } from '../config/secret.ts';
+import { IGNORED_PREFIX } from '../config/storage-class-names.ts';
 import type { Keeper } from '../keeper/client.ts';
 import type { Connection, KeeperVolume } from '../keeper/messages.ts';
 import { advised } from './advice.ts';
@@ -20,11 +21,14 @@ import {
   parseNodeVolume,
   wipe,
 } from './node-volume.ts';
+import type { Notices } from './notices.ts';
+import { podOf } from './pod.ts';
 import { Proofs } from './proofs.ts';
 import { type Methods, rpc } from './unary.ts';
 
 export interface NodeOptions extends NodeRules {
   readonly nodeId: string;
+  readonly notices: Notices;
 }
 
 const CAPABILITIES = ['STAGE_UNSTAGE_VOLUME', 'GET_VOLUME_STATS', 'SINGLE_NODE_MULTI_WRITER', 'GET_VOLUME_HEALTH'];
@@ -44,6 +48,8 @@ export class NodeService {
   readonly #state: NodeState;
   readonly #options: NodeOptions;
   readonly #proofs = new Proofs();
+  /** Static volumes whose settings without a meaning were told. */
+  readonly #told = new Set<string>();
 
   constructor(keeper: Keeper, state: NodeState, options: NodeOptions) {
     this.#keeper = keeper;
@@ -100,8 +106,6 @@ export class NodeService {
         throw fail('failed-precondition', 'volume: is staged at another path of this node');
       if (state.staging.digest !== digest) throw fail('conflict', 'volume: is staged with other arguments');
     }
-    for (const name of volume.access.options.ignored)
-      log.info('mount option without effect', { volume: volume.id, name });
     const staging = { path: request.stagingTargetPath, digest };
     const connection = await connectionOf(volume, request.secrets, this.#options);
     try {
@@ -136,6 +140,7 @@ export class NodeService {
     checkKubeletPath(request.stagingTargetPath, this.#options, 'staging target path');
     await this.#keeper.unmount({ volumeId: request.volumeId, stagingPath: request.stagingTargetPath });
     this.#proofs.forget(request.volumeId);
+    this.#told.delete(request.volumeId);
     await this.#state.remove(request.volumeId);
     return {};
   }
@@ -160,11 +165,33 @@ export class NodeService {
     if (bound.length > 0 && (volume.access.singleWriter || others.some((each) => each.singleWriter)))
       throw fail('failed-precondition', 'volume: is published to another target, and its access mode allows one only');
     const proven = await this.#prove(volume, request.secrets, state, running !== undefined);
-    const targets = [...others, { path: target, digest, singleWriter: volume.access.singleWriter }];
+    const pod = podOf(request.volumeContext);
+    const { singleWriter } = volume.access;
+    const targets = [...others, { path: target, digest, singleWriter, ...(pod && { pod }) }];
     // Before the bind: a target that is bound is always one that the state knows.
     await this.#state.write({ ...proven, targets });
     await this.#keeper.bind({ volumeId: volume.id, targetPath: target, readOnly });
+    this.#tellIgnored(volume, request.volumeContext);
     return {};
+  }
+
+  /** Of provisioned volumes the controller has told it, when it made them. */
+  #tellIgnored(volume: NodeVolume, context: Readonly<Record<string, string>>): void {
+    const attributes = Object.keys(context).filter((name) => name.startsWith(IGNORED_PREFIX));
+    const { ignored } = volume.access.options;
+    if (volume.isProvisioned || this.#told.has(volume.id) || attributes.length + ignored.length === 0) return;
+    this.#told.add(volume.id);
+    const parts = [
+      ...(attributes.length > 0 ? [`attributes ${attributes.join(', ')}`] : []),
+      ...(ignored.length > 0 ? [`mount options ${ignored.join(', ')}`] : []),
+    ];
+    this.#options.notices.tell({
+      about: podOf(context),
+      volume: volume.id,
+      type: 'Normal',
+      reason: 'IgnoredSettings',
+      message: `of the PersistentVolume, without a meaning here and ignored: ${parts.join('; ')}`,
+    });
   }
 
   /** The worker runs when this resolves, and the Secret opens what it serves: the keeper proves one for a running worker. */

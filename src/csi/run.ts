@@ -1,16 +1,20 @@
 // Puts a CSI process together: which services it offers in its mode, on what rules, until it is told to end.
 
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
-import { TOPOLOGY_NODE_ID } from '../config/driver.ts';
+import { DRIVER_NAME, TOPOLOGY_NODE_ID } from '../config/driver.ts';
 import type { PlaceRules } from '../connection/place.ts';
 import { connectKeeper, type Keeper } from '../keeper/client.ts';
+import type { KubeClient } from '../kube/client.ts';
 import { native } from '../native/native.ts';
 import { controllerMethods } from './controller.ts';
 import { identityMethods } from './identity.ts';
+import { LostMounts } from './lost-mounts.ts';
 import { NodeService } from './node.ts';
 import { NodeState } from './node-state.ts';
+import { loggedNotices, recordedNotices } from './notices.ts';
 import type { ServiceName } from './proto.ts';
 import { serve, socketOf } from './server.ts';
 import type { Methods } from './unary.ts';
@@ -25,6 +29,8 @@ export interface CsiOptions extends PlaceRules {
   readonly keeperSocket: string;
   readonly kubeletDirectory: string;
   readonly stateDirectory: string | undefined;
+  /** In a cluster, with an account there: declared file systems and Events. */
+  readonly kube: KubeClient | undefined;
 }
 
 const MAX_NODE_ID = 192;
@@ -43,14 +49,19 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
     Identity: identityMethods({ controller: options.mode !== 'node', embedded: embedded !== undefined }),
   };
   let keeper: Keeper | undefined;
-  if (options.mode !== 'node') services.Controller = controllerMethods({ nodeId, ...rules });
+  let lostMounts: LostMounts | undefined;
+  const { kube } = options;
+  const notices = kube === undefined ? loggedNotices : recordedNotices(kube, DRIVER_NAME, nodeId || hostname());
+  if (options.mode !== 'node') services.Controller = controllerMethods({ nodeId, kube, notices, ...rules });
   if (options.mode !== 'controller') {
     const directory = options.stateDirectory ?? join(dirname(socketOf(options.endpoint)), 'state');
     keeper = connectKeeper(options.keeperSocket);
     const state = await NodeState.open(directory);
-    services.Node = new NodeService(keeper, state, { nodeId, kubeletDirectory, ...rules }).methods();
+    services.Node = new NodeService(keeper, state, { nodeId, kubeletDirectory, notices, ...rules }).methods();
+    lostMounts = new LostMounts(keeper, state, notices);
   }
   const server = await serve(options.endpoint, services);
+  lostMounts?.start();
   log.info('serving', {
     mode: options.mode,
     endpoint: options.endpoint,
@@ -59,7 +70,10 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
   });
   return {
     close: async () => {
+      lostMounts?.stop();
       await server.close();
+      await notices.flush();
+      kube?.close();
       keeper?.close();
     },
   };

@@ -18,7 +18,7 @@ import { CsiClient, writer } from '../harness/csi-client.ts';
 setLogLevel('error');
 const root = mkdtempSync(join(tmpdir(), 'pageseal-controller-'));
 const embedded = join(root, 'embedded');
-const rules = { embedded, endpoints: parseEndpoints(''), ambientCredentials: false };
+const rules = { embedded, endpoints: parseEndpoints(''), ambientCredentials: false, kube: undefined };
 const socket = join(root, 'csi.sock');
 const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const secrets = { 'rsa-public-key': publicKey.export({ type: 'spki', format: 'pem' }).toString() };

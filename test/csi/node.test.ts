@@ -8,8 +8,10 @@ import { after, before, beforeEach, test } from 'node:test';
 import { fail } from '../../src/base/errors.ts';
 import { setLogLevel } from '../../src/base/log.ts';
 import { parseEndpoints } from '../../src/config/endpoints.ts';
+import { LostMounts } from '../../src/csi/lost-mounts.ts';
 import { NodeService } from '../../src/csi/node.ts';
 import { NodeState } from '../../src/csi/node-state.ts';
+import type { Notice } from '../../src/csi/notices.ts';
 import { type RunningServer, serve } from '../../src/csi/server.ts';
 import type { Keeper } from '../../src/keeper/client.ts';
 import type { Connection, KeeperStats, KeeperVolume, MountRequest } from '../../src/keeper/messages.ts';
@@ -85,6 +87,8 @@ class FakeKeeper implements Keeper {
   close(): void {}
 }
 
+/** What people were told. */
+const told: Notice[] = [];
 let keeper: FakeKeeper;
 let server: RunningServer | undefined;
 let client: CsiClient;
@@ -95,7 +99,8 @@ async function restart(): Promise<void> {
   await server?.close();
   const socket = join(root, 'node.sock');
   const rules = { embedded, endpoints: parseEndpoints(''), ambientCredentials: false };
-  const options = { nodeId: 'node-1', kubeletDirectory: kubelet, ...rules };
+  const notices = { tell: (notice: Notice) => void told.push(notice), flush: async () => undefined };
+  const options = { nodeId: 'node-1', kubeletDirectory: kubelet, notices, ...rules };
   server = await serve(`unix://${socket}`, {
     Node: new NodeService(keeper, await NodeState.open(state), options).methods(),
   });
@@ -108,6 +113,7 @@ before(() => {
 });
 beforeEach(async () => {
   keeper = new FakeKeeper();
+  told.length = 0;
   rmSync(state, { recursive: true, force: true });
   await restart();
 });
@@ -305,4 +311,61 @@ test('a single writer has one target, also when the state was lost', async () =>
 test('usage of what is not mounted is NOT_FOUND', async () => {
   assert.equal(await client.code('Node', 'nodeGetVolumeStats', { volumeId, volumePath: 'some/path' }), 'NOT_FOUND');
   assert.equal(await client.code('Node', 'nodeGetVolumeHealth', { volumeId }), 'NOT_FOUND');
+});
+
+const podContext = {
+  'csi.storage.k8s.io/pod.name': 'web-0',
+  'csi.storage.k8s.io/pod.namespace': 'apps',
+  'csi.storage.k8s.io/pod.uid': '1234',
+};
+const pod = { kind: 'Pod', namespace: 'apps', name: 'web-0', uid: '1234' };
+
+test('settings of a static volume without a meaning are told once, on the pod; of a provisioned one never here', async () => {
+  const flags = {
+    volumeCapability: { ...writer(), mount: { fsType: '', mountFlags: ['cache-size=1', 'cache-dir=/x'] } },
+  };
+  const context = { ...volumeContext, ...podContext };
+  await stage(flags);
+  assert.equal(await publish(target(), { ...flags, volumeContext: context }), 'OK');
+  assert.deepEqual(told, []);
+  const connection = {
+    metaurl: `sqlite3://${embedded}/pvc-${digest}/meta.db`,
+    bucket: `${embedded}/pvc-${digest}/objects/`,
+  };
+  const fixed = {
+    ...flags,
+    volumeId: 'static',
+    secrets: { ...secrets, ...connection },
+    stagingTargetPath: `${staging}-static`,
+    volumeContext: { ...podContext, 'juicefs/mount-image': 'x' },
+  };
+  assert.equal(await stage(fixed), 'OK');
+  for (const name of ['a', 'b']) assert.equal(await publish(target(name), fixed), 'OK');
+  assert.deepEqual(
+    told.map(({ about, reason }) => ({ about, reason })),
+    [{ about: pod, reason: 'IgnoredSettings' }],
+  );
+  assert.match(
+    told.map(({ message }) => message).join(),
+    /attributes juicefs\/mount-image; mount options cache-size, cache-dir/,
+  );
+});
+
+test('a mount that is lost is told once, on the pod that has it, when it was seen twice', async () => {
+  await stage();
+  await publish(target(), { volumeContext: { ...volumeContext, ...podContext } });
+  const notices = { tell: (notice: Notice) => void told.push(notice), flush: async () => undefined };
+  const mounts = new LostMounts(keeper, await NodeState.open(state), notices);
+  await mounts.check();
+  await mounts.check();
+  assert.deepEqual(told, [], 'it is served');
+  keeper.volumes.clear();
+  await mounts.check();
+  assert.deepEqual(told, [], 'a keeper may be taking over');
+  await mounts.check();
+  await mounts.check();
+  assert.deepEqual(
+    told.map(({ about, reason, type }) => ({ about, reason, type })),
+    [{ about: pod, reason: 'VolumeMountLost', type: 'Warning' }],
+  );
 });
