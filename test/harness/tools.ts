@@ -23,6 +23,7 @@ export const clusterPrograms = join(process.env['PAGESEAL_CLUSTER'] ?? join(root
 const present = {
   'kube-apiserver': () =>
     ['etcd', 'kube-apiserver', 'kubectl'].every((name) => existsSync(join(clusterPrograms, name))),
+  helm: () => existsSync(join(clusterPrograms, 'helm')),
   juicefs: () => existsSync(juicefsProgram),
   'csi-sanity': () => existsSync(csiSanityProgram),
   pjdfstest: () => existsSync(pjdfstestProgram),

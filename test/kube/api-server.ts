@@ -70,6 +70,7 @@ export class ApiServer {
       `--service-account-signing-key-file=${accounts}`,
       '--service-cluster-ip-range=10.96.0.0/16',
       '--authorization-mode=Node,RBAC',
+      '--allow-privileged=true',
       '--profiling=false',
     ];
     const server = new ApiServer(temp, { ports, flags, ca: authority.pem, token });
