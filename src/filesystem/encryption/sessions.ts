@@ -152,7 +152,7 @@ class Watch {
       this.#expires.set(row.sid, row.expire);
       const heartbeatMs = Math.min((1000 * Number(row.expire - now)) / STALE_AFTER, LONGEST_MS);
       this.longestMs = Math.max(this.longestMs, heartbeatMs);
-      const moved = before !== undefined && before !== row.expire;
+      const moved = before !== undefined && row.expire > before;
       if (moved && elapsedMs > 2 * this.longestMs + LOOK_EVERY_MS) late.push(row);
     }
     return late.map(described);
