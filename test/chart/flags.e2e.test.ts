@@ -7,11 +7,11 @@ import { corners, pagesealOf, podTemplates, render } from './chart.ts';
 
 const needed = needs('helm');
 
-/** Flags of `pageseal COMMAND --help`, without the command those of the program. */
+/** What `pageseal COMMAND --help` says, and for a command within a command that of the outer one. */
 async function known(command: readonly string[]): Promise<string> {
   const outcome = await run(process.execPath, [`${root}/src/main.ts`, ...command, '--help']);
   assert.equal(outcome.code, 0, `pageseal ${command.join(' ')} --help: ${outcome.stderr}`);
-  return outcome.stdout;
+  return command.length > 1 ? `${outcome.stdout}${await known(command.slice(0, -1))}` : outcome.stdout;
 }
 
 test('the flags of the chart are flags of the program', needed, async () => {

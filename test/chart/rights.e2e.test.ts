@@ -89,16 +89,16 @@ test('the controller sees Nodes in embedded mode only', needed, async () => {
 });
 
 const ofOperator = [
-  '*: get,list,watch,update,patch pageseal.dev/filesystems',
-  '*: get,update,patch pageseal.dev/filesystems/status',
+  '*: get,list,watch,patch pageseal.dev/filesystems',
+  '*: update pageseal.dev/filesystems/status',
   '*: create,patch events',
-  '*: get,list,watch,patch nodes',
-  '*: get,list,watch storage.k8s.io/csinodes',
+  '*: list,watch,patch nodes',
+  '*: list,watch storage.k8s.io/csinodes',
 ];
 const ofOperatorHere = [
   'pageseal-system: create coordination.k8s.io/leases',
-  'pageseal-system: get,update,patch coordination.k8s.io/leases pageseal-operator',
-  'pageseal-system: get,list,watch pods',
+  'pageseal-system: get,update coordination.k8s.io/leases pageseal-operator',
+  'pageseal-system: list,watch pods',
 ];
 
 test('the operator reads Secrets by name in its own namespace, or where it is told', needed, async () => {
