@@ -1,6 +1,7 @@
 // `npm run bench`: the original client and ours on the same machine in one run, workload by workload in turn, so that
 // whatever else the machine does meets both. Everything lies in memory; what is measured is the clients.
-// Options: --scaled (PostgreSQL and S3 instead), --rounds N, --only WORKLOAD[,...], --rsa BITS, --seq MIB; --scale and what scale.ts takes; --flights, --calls N.
+// Options: --scaled (PostgreSQL and S3 instead), --rounds N, --only WORKLOAD[,...], --rsa BITS, --seq MIB; --scale and what scale.ts takes; --flights, --calls N;
+// --processes.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -15,6 +16,7 @@ import { Temp } from '../harness/temp.ts';
 import { root } from '../harness/tools.ts';
 import { type Client, JuicefsClient, OursClient } from './clients.ts';
 import { flights } from './flights.ts';
+import { processes } from './processes.ts';
 import { scale } from './scale.ts';
 import { defaults, type Sizes } from './sizes.ts';
 import { Table } from './table.ts';
@@ -33,6 +35,7 @@ const { values: flags } = parseArgs({
     seq: { type: 'string' },
     scale: { type: 'boolean', default: false },
     flights: { type: 'boolean', default: false },
+    processes: { type: 'boolean', default: false },
     scaled: { type: 'boolean', default: false },
     calls: { type: 'string', default: '500' },
     entries: { type: 'string', default: '1000,100000,1000000' },
@@ -133,6 +136,10 @@ if (flags.scale) {
 if (flags.flights) {
   console.log(`PostgreSQL and S3 over TLS, all in memory; ${cpus().length} x ${cpus()[0]?.model}`);
   process.exit((await flights(Number(flags.calls))) ? 0 : 1);
+}
+if (flags.processes) {
+  console.log(await processes());
+  process.exit();
 }
 const temp = new Temp();
 try {

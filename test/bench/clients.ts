@@ -121,7 +121,7 @@ export class JuicefsClient implements Client {
 
 const nothing: Usage = { cpu: 0, peak: 0, pss: 0, resident: 0 };
 
-function usageOf(pids: readonly number[]): Usage {
+export function usageOf(pids: readonly number[]): Usage {
   const total = { ...nothing };
   for (const pid of pids) {
     const stat = textOf(pid, 'stat');

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { FILE_SYSTEM_PLACEHOLDER } from '../../src/config/secret-names.ts';
 import { CsiNode } from './csi-node.ts';
+import type { ImageRoot } from './image-root.ts';
 import { makeKey, publicHalf } from './keys.ts';
 import { Network } from './namespace.ts';
 import { PostgresServer } from './postgres.ts';
@@ -34,8 +35,8 @@ export class CsiCluster {
     } = parts);
   }
 
-  /** Started. Each volume has a schema of its own; the database wants client certificates. */
-  static async make(temp: Temp, nodeCount: number): Promise<CsiCluster> {
+  /** Started, from `image` where it is given. Each volume has a schema of its own; the database wants client certificates. */
+  static async make(temp: Temp, nodeCount: number, image?: ImageRoot): Promise<CsiCluster> {
     const network = await Network.make(temp, nodeCount);
     const inside = network.servers;
     const postgres = await PostgresServer.start(temp, { inside, clientCertificates: true });
@@ -45,8 +46,11 @@ export class CsiCluster {
     const key = await makeKey(temp, 2048, 'pkcs8', PASSPHRASE);
     const connection = await connectionOf(postgres, s3);
     const endpoints = [postgres, s3].map(({ address, port }) => `${address}:${port}`).join();
+    for (let number = 0; number < nodeCount; number++) await image?.share(temp.folder(`node-${number}`));
     const nodes = network.clients.map(({ enter }, number) => {
-      const place = { env: temp.env, at: (...parts: string[]) => temp.at(`node-${number}`, ...parts), enter };
+      const at = (...parts: string[]): string => temp.at(`node-${number}`, ...parts);
+      const inImage = image && { env: image.env, enter: [...enter, ...image.enter], program: image.program };
+      const place = { env: temp.env, at, enter, ...inImage };
       return new CsiNode(place, ['--allowed-endpoints', endpoints, '--node-id', `node-${number}`]);
     });
     temp.beforeRemoval(async () => {

@@ -1,42 +1,28 @@
 // The image's root file system as a root: nothing of the machine is in it but /proc and devices. Commands, and a volume's
 // whole life with keeper, worker, controller and node plugin from in there.
 import assert from 'node:assert/strict';
-import { closeSync, mkdirSync, openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { CsiNode, type ProcessName, processes } from '../harness/csi-node.ts';
+import { ImageRoot } from '../harness/image-root.ts';
 import { makeKey, publicHalf } from '../harness/keys.ts';
 import { freePort } from '../harness/port.ts';
-import { type Outcome, run, runOk } from '../harness/program.ts';
+import type { Outcome } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { needs, root } from '../harness/tools.ts';
 
 const PASSPHRASE = 'canary-passphrase';
 const temp = makeTemp();
-const rootfs = temp.at('rootfs');
-const PROGRAM = '/usr/local/bin/pageseal';
-/** By its path: the tests change PATH. */
-const CHROOT = '/usr/sbin/chroot';
-const inside = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> =>
-  run(CHROOT, [rootfs, PROGRAM, ...args], { env: { PATH: process.env['PATH'], ...env } });
+let image: ImageRoot;
+const inside = (args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Outcome> =>
+  image.run(image.program, args, env);
 
 const wanted = needs('root', 'fuse', 'openssl', 'the addon');
 before(async () => {
   if (wanted.skip !== undefined) return;
-  await runOk(process.execPath, [join(root, 'setup/image.mjs'), '--rootfs', rootfs]);
-  await runOk('mount', ['-t', 'proc', 'proc', join(rootfs, 'proc')]);
-  // What every runtime gives a container, and the keeper's own device.
-  for (const device of ['null', 'zero', 'full', 'random', 'urandom', 'fuse']) {
-    const path = join(rootfs, 'dev', device);
-    closeSync(openSync(path, 'w'));
-    await runOk('mount', ['--bind', `/dev/${device}`, path]);
-  }
-  // A folder that is the same one inside, where mounts made on one side come up on the other: a Bidirectional hostPath.
-  const node = temp.folder('node');
-  await runOk('mount', ['--bind', node, node]);
-  await runOk('mount', ['--make-shared', node]);
-  mkdirSync(join(rootfs, node), { recursive: true });
-  await runOk('mount', ['--bind', node, join(rootfs, node)]);
+  image = await ImageRoot.make(temp);
+  await image.share(temp.folder('node'));
 });
 
 test('the commands, without a shell and whatever the environment says', wanted, async () => {
@@ -53,15 +39,15 @@ test('the commands, without a shell and whatever the environment says', wanted, 
 });
 
 test('names are looked up as the files and servers of a pod say', wanted, async () => {
-  writeFileSync(join(rootfs, 'etc/hosts'), '192.0.2.7 database.example\n');
+  writeFileSync(join(image.path, 'etc/hosts'), '192.0.2.7 database.example\n');
   const script = `require('dns').lookup('database.example', (e, a) => console.log(e ? e.code : a))`;
-  const node = '/opt/pageseal/bin/node';
-  assert.equal(await runOk(CHROOT, [rootfs, node, '--eval', script], { env: {} }), '192.0.2.7\n');
+  const { stdout } = await image.run('/opt/pageseal/bin/node', ['--eval', script]);
+  assert.equal(stdout, '192.0.2.7\n');
 });
 
 test('a volume of a pod, from its making to its end', wanted, async (t) => {
   const at = (...parts: string[]): string => temp.at('node', ...parts);
-  const node = new CsiNode({ env: temp.env, at, enter: [CHROOT, rootfs], program: PROGRAM });
+  const node = new CsiNode({ env: image.env, at, enter: image.enter, program: image.program });
   const urls = new Map<ProcessName, string>();
   t.after(() => node.stop());
   for (const name of processes) {
@@ -84,7 +70,7 @@ test('a volume of a pod, from its making to its end', wanted, async (t) => {
   assert.equal(readFileSync(join(target, 'file'), 'utf8'), text);
 
   await t.test('worker and keeper are the image’s own', async () => {
-    const own = join(rootfs, 'opt/pageseal/bin/node');
+    const own = join(image.path, 'opt/pageseal/bin/node');
     assert.deepEqual(programsOf(node.pid('keeper')), [own, own]);
   });
   await t.test('all of them say over HTTP that they are well', async () => {
