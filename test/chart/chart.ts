@@ -41,14 +41,18 @@ export function helm(...args: readonly string[]): Promise<Outcome> {
   return run(helmProgram, args);
 }
 
-/** `helm template` with these values beside the defaults. */
-export function template(values: Values, folder = chartFolder): Promise<Outcome> {
-  const args = ['template', 'pageseal', folder, '--namespace', NAMESPACE, ...KUBERNETES, '--values', '-'];
+/** With `--values -` among the arguments. */
+export function helmWith(values: Values, ...args: readonly string[]): Promise<Outcome> {
   return run(helmProgram, args, { input: stringify(values) });
 }
 
+/** `helm template` with these values beside the defaults. */
+export function template(values: Values, folder = chartFolder): Promise<Outcome> {
+  return helmWith(values, 'template', 'pageseal', folder, '--namespace', NAMESPACE, ...KUBERNETES, '--values', '-');
+}
+
 export const lint = (values: Values): Promise<Outcome> =>
-  run(helmProgram, ['lint', '--strict', chartFolder, ...KUBERNETES, '--values', '-'], { input: stringify(values) });
+  helmWith(values, 'lint', '--strict', chartFolder, ...KUBERNETES, '--values', '-');
 
 export async function render(values: Values, folder = chartFolder): Promise<readonly Rendered[]> {
   const outcome = await template(values, folder);
