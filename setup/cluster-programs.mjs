@@ -46,9 +46,9 @@ export function installClusterPrograms() {
   return key;
 }
 
-/** By what pins them and by our own sources. */
+/** By what pins them, by how they are built, and by our own sources. */
 function wantedKey() {
-  const hash = createHash('sha256').update(PACKAGES.join());
+  const hash = createHash('sha256').update(JSON.stringify([PACKAGES, flags()]));
   const sources = readdirSync(module, { recursive: true }).filter((name) => /\.go$|^go\.(mod|sum)$/.test(name));
   for (const name of sources.sort()) hash.update(`${name}\0`).update(readFileSync(join(module, name)));
   return hash.digest('hex');
@@ -58,15 +58,14 @@ function wantedKey() {
 function build() {
   const fresh = join(clusterFolder, `bin.${process.pid}`);
   mkdirSync(fresh, { recursive: true });
-  const flags = ['-mod=readonly', '-trimpath', '-tags=no_btrfs,no_zfs,no_devmapper', ...versionFlags()];
   const options = {
     cwd: module,
     env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOTOOLCHAIN: 'local' },
   };
   const go = findGo();
   try {
-    runProgram(go, ['build', ...flags, '-o', `${fresh}/`, ...PACKAGES], options);
-    runProgram(go, ['build', ...flags, '-o', join(fresh, 'etcd'), ETCD], options);
+    runProgram(go, ['build', ...flags(), '-o', `${fresh}/`, ...PACKAGES], options);
+    runProgram(go, ['build', ...flags(), '-o', join(fresh, 'etcd'), ETCD], options);
     mkdirSync(bin, { recursive: true });
     for (const name of readdirSync(fresh)) renameSync(join(fresh, name), join(bin, name));
   } finally {
@@ -74,10 +73,24 @@ function build() {
   }
 }
 
-/** Clients and the kubelet compare versions; a program built without one says v0.0.0. */
+const flags = () => ['-mod=readonly', '-trimpath', '-tags=no_btrfs,no_zfs,no_devmapper', ...versionFlags()];
+
+/** Clients and the kubelet compare versions, charts ask helm for one; a program built without has none or an old one. */
 function versionFlags() {
-  const [, minor, patch] = /k8s\.io\/kubernetes v1\.(\d+)\.(\d+)/.exec(readFileSync(join(module, 'go.mod'), 'utf8'));
-  const set = { gitVersion: `v1.${minor}.${patch}`, gitMajor: 1, gitMinor: minor, gitTreeState: 'clean' };
-  const values = Object.entries(set).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
-  return ['-ldflags=all=-s -w', `-ldflags=k8s.io/kubernetes/...=-s -w ${values.join(' ')}`];
+  const pinned = readFileSync(join(module, 'go.mod'), 'utf8');
+  const [, minor, patch] = /k8s\.io\/kubernetes v1\.(\d+)\.(\d+)/.exec(pinned);
+  const [, helm] = /helm\.sh\/helm\/v3 (v\S+)/.exec(pinned);
+  const set = (folder, values) => Object.entries(values).map(([name, value]) => `-X ${folder}.${name}=${value}`);
+  const version = { gitVersion: `v1.${minor}.${patch}`, gitMajor: 1, gitMinor: minor, gitTreeState: 'clean' };
+  const ofKubernetes = set('k8s.io/component-base/version', version);
+  const ofHelm = [
+    ...set('helm.sh/helm/v3/internal/version', { version: helm }),
+    ...set('helm.sh/helm/v3/pkg/chartutil', { k8sVersionMajor: 1, k8sVersionMinor: minor }),
+    ...set('helm.sh/helm/v3/pkg/lint/rules', { k8sVersionMajor: 1, k8sVersionMinor: minor }),
+  ];
+  return [
+    '-ldflags=all=-s -w',
+    `-ldflags=k8s.io/kubernetes/...=-s -w ${ofKubernetes.join(' ')}`,
+    `-ldflags=helm.sh/helm/v3/...=-s -w ${ofHelm.join(' ')}`,
+  ];
 }

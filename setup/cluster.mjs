@@ -60,7 +60,8 @@ async function prepare(withImage = true) {
   if (withImage) await makeImage();
 }
 
-const environment = () => ({ ...process.env, ...toolEnvironment(), ...clusterEnvironment() });
+/** What is named from outside counts. */
+const environment = () => ({ ...toolEnvironment(), ...clusterEnvironment(), ...process.env });
 const recordOf = (id) => join(cache, `cluster/up-${id}.json`);
 const idOf = (args) => (args.includes('--id') ? args[args.indexOf('--id') + 1] : 'dev');
 

@@ -25,6 +25,8 @@ export interface PostgresOptions {
   readonly certificate?: Certificate;
   /** Where it listens. */
   readonly address?: string;
+  /** Instead of a free one. */
+  readonly port?: number;
   /** Runs there, and listens at its address. */
   readonly inside?: Namespace;
   /** only (default): TLS or nothing. offered: both. none: the server has no TLS. */
@@ -200,7 +202,8 @@ export class PostgresServer {
 
   async #begin(): Promise<void> {
     // In a namespace of the test's own nobody else has a port.
-    if (this.port === 0) this.port = await freePort(this.#options.inside === undefined ? this.address : LOOPBACK);
+    if (this.port === 0)
+      this.port = this.#options.port ?? (await freePort(this.#options.inside === undefined ? this.address : LOOPBACK));
     const { tls = 'only', certificate } = this.#options;
     const shown = tls === 'none' ? undefined : (certificate ?? (await this.#ownCertificate()));
     if (shown !== undefined) this.#place(shown);

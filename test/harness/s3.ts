@@ -23,6 +23,8 @@ export interface S3Options {
   /** Instead of one for the address, localhost and the virtual domain. */
   readonly certificate?: Certificate;
   readonly address?: string;
+  /** Instead of a free one. */
+  readonly port?: number;
   /** Runs there, and listens at its address. */
   readonly inside?: Namespace;
   readonly region?: string;
@@ -66,7 +68,7 @@ export class S3Server {
     const authority = options.authority ?? (await Authority.make(temp));
     const server = new S3Server(temp, authority, options);
     // In a namespace of the test's own nobody else has a port.
-    server.port = await freePort(options.inside === undefined ? server.address : LOOPBACK);
+    server.port = options.port ?? (await freePort(options.inside === undefined ? server.address : LOOPBACK));
     await server.#begin();
     return server;
   }

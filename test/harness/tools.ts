@@ -14,6 +14,9 @@ export const fsxProgram = process.env['PAGESEAL_FSX'] ?? join(root, '.cache/carg
 
 export const versitygwProgram = process.env['PAGESEAL_VERSITYGW'] ?? join(root, '.cache/versitygw');
 
+/** Kubernetes' programs and the images of a cluster, see setup/cluster-programs.mjs. */
+export const clusterFolder = process.env['PAGESEAL_CLUSTER'] ?? join(root, '.cache/cluster');
+
 /** The folder of PostgreSQL's programs: Debian keeps the server's out of PATH, a folder per version. */
 export const postgresPrograms = process.env['PAGESEAL_POSTGRES'] ?? newestPostgres('/usr/lib/postgresql');
 
@@ -39,6 +42,11 @@ const present = {
   rsync: () => onPath('rsync'),
   postgres: () => existsSync(join(postgresPrograms, 'initdb')),
   versitygw: () => existsSync(versitygwProgram),
+  'the cluster': () =>
+    existsSync(join(clusterFolder, 'images/busybox.tar')) &&
+    ['containerd', 'runc', 'ip', 'unshare', 'nsenter', 'setpriv'].every(onPath) &&
+    existsSync('/usr/lib/cni/bridge'),
+  'an API server': () => existsSync(join(clusterFolder, 'bin/kube-apiserver')),
   'the addon': () => existsSync(join(root, 'build/pageseal.node')),
 } as const;
 

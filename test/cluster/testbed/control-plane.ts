@@ -24,6 +24,10 @@ export interface Plane {
 
 const LOOPBACK = '127.0.0.1';
 
+/** For the other components. */
+export const apiServerUrl = ({ node, ports }: Plane): string =>
+  `https://${node === undefined ? LOOPBACK : API_ADDRESS}:${ports.api}`;
+
 export async function makeCertificates(certificates: ClusterCertificates, node: string): Promise<void> {
   await certificates.makeAuthority();
   const api = [LOOPBACK, API_ADDRESS, NODE_ADDRESS].map((address) => `IP:${address}`);
@@ -63,7 +67,7 @@ export function apiServerCommand({ ports, certificates, node }: Plane): string[]
   const network =
     node === undefined
       ? [`--bind-address=${LOOPBACK}`, `--advertise-address=${LOOPBACK}`, '--endpoint-reconciler-type=none']
-      : ['--bind-address=0.0.0.0', `--advertise-address=${NODE_ADDRESS}`];
+      : [`--bind-address=${API_ADDRESS}`, `--advertise-address=${API_ADDRESS}`];
   return [
     programPath('kube-apiserver'),
     ...network,

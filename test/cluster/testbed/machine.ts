@@ -12,9 +12,17 @@ import { type Component, mustRun, programPath, startComponent } from './programs
 export const NODE_ADDRESS = '10.77.0.1';
 export const POD_RANGE = '10.88.0.0/24';
 export const SERVICE_RANGE = '10.96.0.0/16';
-/** The first of the services' range is the API server's. */
+/**
+ * The first of the services' range is the API server's. It listens there itself, as there is no kube-proxy; port 443 of the
+ * other addresses is free for stores.
+ */
 export const API_ADDRESS = '10.96.0.1';
+/** Where a database and a store are for pods. */
+export const SERVERS_ADDRESS = '10.77.0.2';
 const BRIDGE = 'node0';
+
+/** For servers that are started beside the cluster: in the network of the process that holds the testbed's namespaces. */
+export const serversNetwork = (temp: Temp, pid: number): Namespace => new Namespace(temp, pid, SERVERS_ADDRESS, BRIDGE);
 
 /**
  * What the kubelet wants of the kernel, and would otherwise set for the whole host: the testbed sees files with these
@@ -64,11 +72,6 @@ export class Machine {
     return runOk(program, args);
   }
 
-  /** For servers that tests start beside the cluster, at the node's address. */
-  network(temp: Temp): Namespace {
-    return new Namespace(temp, this.pid, NODE_ADDRESS, BRIDGE);
-  }
-
   async stop(): Promise<void> {
     if (isAlive(this.pid)) process.kill(this.pid, 'SIGKILL');
     // unshare waits for the first process, and the kernel lets that end after all others.
@@ -113,4 +116,5 @@ const networkScript = `
   ip address add ${API_ADDRESS}/32 dev lo
   ip link add ${BRIDGE} type bridge
   ip address add ${NODE_ADDRESS}/24 dev ${BRIDGE}
+  ip address add ${SERVERS_ADDRESS}/24 dev ${BRIDGE}
   ip link set ${BRIDGE} up`;

@@ -3,11 +3,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from '../../harness/tools.ts';
+import { clusterFolder, root } from '../../harness/tools.ts';
 
-const folder = process.env['PAGESEAL_CLUSTER'] ?? join(root, '.cache/cluster');
-export const binFolder = join(folder, 'bin');
-export const imageFolder = join(folder, 'images');
+export const binFolder = join(clusterFolder, 'bin');
+export const imageFolder = join(clusterFolder, 'images');
 /** The image under test, as `node setup/cluster.mjs` makes it. */
 export const pagesealArchive = process.env['PAGESEAL_IMAGE'] ?? join(root, '.cache/cluster/pageseal.tar');
 export const pagesealImage = 'localhost/pageseal/pageseal:test';

@@ -2,9 +2,11 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { runOk } from '../../harness/program.ts';
+import { run } from '../../harness/program.ts';
 import { root } from '../../harness/tools.ts';
+import { Kubectl } from '../harness/kubectl.ts';
 import { pagesealArchive, pagesealImage, programPath } from './programs.ts';
+import { hostAliases } from './servers.ts';
 import type { Testbed } from './testbed.ts';
 
 export const RELEASE = 'pageseal';
@@ -26,6 +28,7 @@ const [repository = '', tag = ''] = pagesealImage.split(/:(?=[^/]*$)/);
 const testValues = {
   image: { repository, tag },
   logLevel: 'debug',
+  hostAliases,
 };
 /** Pulls, starts and registers; the bound is for a hang. */
 const INSTALL_BOUND = '180s';
@@ -39,7 +42,11 @@ export async function install(testbed: Testbed): Promise<Release> {
   await labelNamespace(kubeconfig);
   const where = ['--kubeconfig', kubeconfig, '--namespace', RELEASE_NAMESPACE];
   const how = ['--values', values, '--wait', '--timeout', INSTALL_BOUND];
-  await runOk(programPath('helm'), ['install', RELEASE, chartFolder, ...where, ...how], { timeoutMs: 300_000 });
+  const { code, stderr } = await run(programPath('helm'), ['install', RELEASE, chartFolder, ...where, ...how], {
+    timeoutMs: 300_000,
+  });
+  if (code !== 0)
+    throw new Error(`helm install: ${stderr}\n${await new Kubectl(kubeconfig, RELEASE_NAMESPACE).explainAll()}`);
   return { name: RELEASE, namespace: RELEASE_NAMESPACE, chart: chartFolder, values, image: pagesealImage };
 }
 
@@ -47,6 +54,5 @@ export async function install(testbed: Testbed): Promise<Release> {
 async function labelNamespace(kubeconfig: string): Promise<void> {
   const labels = { 'pod-security.kubernetes.io/enforce': 'privileged' };
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: RELEASE_NAMESPACE, labels } };
-  const input = JSON.stringify(namespace);
-  await runOk(programPath('kubectl'), ['--kubeconfig', kubeconfig, 'apply', '-f', '-'], { input });
+  await new Kubectl(kubeconfig).apply(namespace);
 }

@@ -3,8 +3,8 @@
 // (what it prints, too), --keep-logs FOLDER.
 import { renameSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { install } from './release.ts';
-import { type Mode, Testbed } from './testbed.ts';
+import { start } from './start.ts';
+import type { Mode } from './testbed.ts';
 
 const { values } = parseArgs({
   options: {
@@ -27,32 +27,18 @@ const ending = new Promise<void>((resolve) => {
 });
 
 const keepLogs = values['keep-logs'];
-const testbed = await Testbed.start({
-  id: values.id,
-  mode: modeOf(values.mode),
-  ...(keepLogs !== undefined && { keepLogs }),
-});
-const described = JSON.stringify(await describe());
+const options = { id: values.id, mode: modeOf(values.mode), ...(keepLogs !== undefined && { keepLogs }) };
+const { testbed, described } = await start(options, values.bare);
+const line = JSON.stringify({ ...described, server: process.pid });
 if (values.record !== undefined) {
-  writeFileSync(`${values.record}.new`, described);
+  writeFileSync(`${values.record}.new`, line);
   renameSync(`${values.record}.new`, values.record);
 }
-process.stdout.write(`${described}\n`);
+process.stdout.write(`${line}\n`);
 const alive = setInterval(() => undefined, 1 << 30); // nothing else keeps a process that stays
 await ending;
 clearInterval(alive);
 await testbed.stop();
-
-async function describe(): Promise<object> {
-  const own = { ...testbed.described, server: process.pid };
-  if (values.bare || values.mode === 'api') return own;
-  try {
-    return { ...own, release: await install(testbed) };
-  } catch (error) {
-    await testbed.stop();
-    throw error;
-  }
-}
 
 function modeOf(text: string): Mode {
   if (text === 'api' || text === 'node') return text;

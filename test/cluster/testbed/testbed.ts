@@ -2,21 +2,20 @@
 // mode `api` only etcd and an API server, on loopback and without root, for what deals with objects only.
 import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Namespace } from '../../harness/namespace.ts';
 import { freePort } from '../../harness/port.ts';
 import { run, runOk, until } from '../../harness/program.ts';
 import { Temp } from '../../harness/temp.ts';
 import { ClusterCertificates } from './certificates.ts';
 import { makeControlGroup, removeControlGroup } from './control-groups.ts';
 import * as plane from './control-plane.ts';
-import { Machine, NODE_ADDRESS } from './machine.ts';
+import { API_ADDRESS, Machine, NODE_ADDRESS } from './machine.ts';
 import * as node from './node.ts';
 import { type Component, imageFolder, lastLines, mustRun, programPath, startComponent } from './programs.ts';
 
 export type Mode = 'api' | 'node';
 
-/** As handed on to the test files of a run. */
-export interface Described {
+/** The cluster itself, as handed on to the test files of a run. */
+export interface DescribedTestbed {
   readonly id: string;
   readonly mode: Mode;
   /** Of the cluster's administrator. */
@@ -72,7 +71,7 @@ export class Testbed {
     return testbed;
   }
 
-  get described(): Described {
+  get described(): DescribedTestbed {
     const { id, mode } = this.#options;
     const { state } = this.#plane;
     const common = { id, mode, state, kubeconfig: join(state, 'kubeconfig'), logs: this.#logs };
@@ -84,12 +83,6 @@ export class Testbed {
   /** Imports an archive as images of the node. */
   async load(archive: string): Promise<void> {
     await this.#inside(['ctr', '-a', node.CONTAINERD_SOCKET, '-n', 'k8s.io', 'images', 'import', archive]);
-  }
-
-  /** For servers beside the cluster. */
-  network(temp: Temp): Namespace {
-    if (this.#machine === undefined) throw new Error('a cluster without a node has no network');
-    return this.#machine.network(temp);
   }
 
   async stop(): Promise<void> {
@@ -104,7 +97,7 @@ export class Testbed {
     this.#begin('etcd', plane.etcdCommand(this.#plane));
     this.#begin('kube-apiserver', plane.apiServerCommand(this.#plane));
     for (const name of ['kcm', 'scheduler', 'kubelet'])
-      certificates.writeKubeconfig(join(state, 'conf', name), name, `https://127.0.0.1:${ports.api}`);
+      certificates.writeKubeconfig(join(state, 'conf', name), name, plane.apiServerUrl(this.#plane));
     const port = this.#machine === undefined ? ports.api : await this.#forward(this.#machine);
     certificates.writeKubeconfig(this.described.kubeconfig, 'admin', `https://127.0.0.1:${port}`);
     const images = this.#machine === undefined ? undefined : this.#startContainers();
@@ -130,7 +123,15 @@ export class Testbed {
   /** The API server on a port of the host's loopback, which it answers. */
   async #forward(machine: Machine): Promise<string> {
     const file = join(this.#plane.state, 'port');
-    const command = [programPath('netfwd'), '-target', String(machine.pid), '-to', '127.0.0.1:443', '-port-file', file];
+    const command = [
+      programPath('netfwd'),
+      '-target',
+      String(machine.pid),
+      '-to',
+      `${API_ADDRESS}:443`,
+      '-port-file',
+      file,
+    ];
     this.#components.push(startComponent({ name: 'netfwd', logs: this.#logs, env: this.temp.env, command }));
     let port = '';
     await this.#until('the way to the API server', () => {
