@@ -1,7 +1,7 @@
 // What a test run left on the machine: mounts, processes (and the namespaces they hold), temporary folders. Looks at the
 // whole machine, takes away only what belongs to the run.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from './step.mjs';
@@ -17,6 +17,7 @@ export class Leftovers {
   #mark;
   #mountsBefore = new Set(mountEntries().map(({ path }) => path));
   #processesBefore = new Set(processIds());
+  #clustersBefore = new Set(clusterFolders());
 
   /** `folder`: the run's TMPDIR. `mark`: the value of PAGESEAL_TEST_RUN in its processes' environment. */
   constructor(folder, mark) {
@@ -33,6 +34,7 @@ export class Leftovers {
         ...this.#processes().map(describe),
         ...readdirSync(this.#folder).map((name) => `folder ${join(this.#folder, name)}`),
         ...this.#records().map((file) => `file ${file}`),
+        ...this.#ofClusters().map((path) => `folder ${path}`),
       ];
       if (left.length === 0 || Date.now() > deadline) return left;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -44,6 +46,7 @@ export class Leftovers {
     for (const pid of this.#processes()) kill(pid);
     for (const path of this.#mounts().reverse()) spawnSync('umount', ['-l', path], { stdio: 'ignore' });
     for (const file of this.#records()) rmSync(file, { force: true });
+    for (const path of this.#ofClusters()) if (path.startsWith(CONTROL_GROUPS)) removeControlGroup(path);
     if (this.#mounts().every((path) => !path.startsWith(this.#folder)))
       rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -74,6 +77,11 @@ export class Leftovers {
     );
   }
 
+  /** What only a cluster makes, outside its namespaces: control groups; and what it would make if it left them. */
+  #ofClusters() {
+    return clusterFolders().filter((path) => !this.#clustersBefore.has(path));
+  }
+
   /**
    * By mark, by the run's folder on the command line or behind the output, or a program of this checkout that nobody
    * answers for: workers and keepers of background mounts get almost no environment.
@@ -92,6 +100,37 @@ export class Leftovers {
     const outputs = [1, 2].map((fd) => link(`/proc/${pid}/fd/${fd}`)).filter((file) => file.startsWith('/'));
     const files = outputs.filter((file) => !file.startsWith('/dev/'));
     return files.length === 0 ? undefined : files.some((file) => file.startsWith(`${this.#folder}/`));
+  }
+}
+
+/** Below which a test's kubelet makes those of its pods, in each hierarchy. */
+const CONTROL_GROUPS = '/sys/fs/cgroup';
+
+function controlGroups() {
+  const roots = ['', ...list(CONTROL_GROUPS)].map((name) => join(CONTROL_GROUPS, name));
+  return roots.flatMap((folder) =>
+    list(folder)
+      .filter((name) => name.startsWith('pageseal-'))
+      .map((name) => join(folder, name)),
+  );
+}
+
+function clusterFolders() {
+  const namespaces = list('/run/netns').map((name) => join('/run/netns', name));
+  const folders = ['/run/containerd', '/run/pageseal', '/var/lib/cni', '/var/lib/kubelet'].filter((path) =>
+    existsSync(path),
+  );
+  return [...controlGroups(), ...namespaces, ...folders];
+}
+
+/** One whose processes live on stays. */
+function removeControlGroup(folder) {
+  const inside = list(folder).map((name) => join(folder, name));
+  for (const path of inside) if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) removeControlGroup(path);
+  try {
+    rmdirSync(folder);
+  } catch {
+    // in use
   }
 }
 

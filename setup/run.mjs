@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildAddon } from './addon.mjs';
 import { buildDist } from './build.mjs';
+import { installCluster, makeImage } from './cluster.mjs';
 import { installDependencies } from './dependencies.mjs';
 import { installHooks } from './hooks.mjs';
 import { scaledFiles } from './scaled.mjs';
@@ -34,9 +35,11 @@ const commands = {
     base();
     buildDist();
     installTools();
+    await installCluster();
+    await makeImage();
     checkStatic();
-    const files = testFiles();
-    return runTests({ files: [...files.quick, ...files.whole], scaled: scaledFiles, long });
+    const { quick, whole, cluster } = testFiles();
+    return runTests({ files: [...quick, ...whole], scaled: scaledFiles, cluster, long });
   },
   async demo(args) {
     base();

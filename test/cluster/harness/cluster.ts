@@ -2,8 +2,9 @@
 // ends with it. Its namespaces for tests are made and taken away one by one.
 import { randomBytes } from 'node:crypto';
 import { after } from 'node:test';
+import type { V1PersistentVolume } from '@kubernetes/client-node';
 import type { Namespace } from '../../harness/namespace.ts';
-import { type Outcome, type RunOptions, run } from '../../harness/program.ts';
+import { type Outcome, type RunOptions, run, until } from '../../harness/program.ts';
 import type { Temp } from '../../harness/temp.ts';
 import { serversNetwork } from '../testbed/machine.ts';
 import type { Release } from '../testbed/release.ts';
@@ -65,7 +66,7 @@ export class Cluster {
     return { name, kubectl };
   }
 
-  /** Pods first: a claim that is in use stays, and with it the namespace. */
+  /** Pods first, as a claim in use stays; then claims, as their volumes' Secrets may be in the namespace. */
   async #remove(name: string, failed: boolean): Promise<void> {
     const kubectl = this.kubectl.in(name);
     if (failed) {
@@ -74,9 +75,19 @@ export class Cluster {
       process.stderr.write(`--- namespace ${name}\n${await kubectl.explainAll()}\n--- Pageseal\n${system}\n`);
     }
     await kubectl.run(['delete', 'pods', '--all', '--wait', '--timeout=60s'], { timeoutMs: 90_000 });
+    await kubectl.run(['delete', 'pvc', '--all', '--wait', '--timeout=60s'], { timeoutMs: 90_000 });
+    await until(`the volumes of ${name} to go`, async () => (await this.#volumesOf(name)).length === 0);
     await this.kubectl.ok(['delete', 'namespace', name, '--wait=false']);
     leaving.push(
       this.kubectl.until('namespace', name, 'to go', (object) => object === undefined).then(() => undefined),
+    );
+  }
+
+  /** Those that go with their claim. */
+  async #volumesOf(namespace: string): Promise<V1PersistentVolume[]> {
+    const all = await this.kubectl.list<V1PersistentVolume>('pv');
+    return all.filter(
+      ({ spec }) => spec?.claimRef?.namespace === namespace && spec.persistentVolumeReclaimPolicy === 'Delete',
     );
   }
 }
