@@ -6,6 +6,7 @@ export const scaledFiles = [
   'test/crash/kill-points.e2e.test.ts',
   'test/crash/without-resend.e2e.test.ts',
   'test/crash/worker-kill.e2e.test.ts',
+  'test/encryption/race.test.ts',
   'test/encryption/reasons.test.ts',
   'test/encryption/steps.test.ts',
   'test/encryption/wipe.test.ts',

@@ -39,6 +39,8 @@ export const sizes = {
   /** How long each outage of a mount's store, database or network lasts, and how often all of them come. */
   outageMs: size(1_500, 60_000),
   outageRounds: size(1, 5),
+  /** Times that a client comes while encryption is being turned on. */
+  conversionRaces: size(40, 3_000) * quarter,
   /** Operations on a volume with quotas, by two clients, accounts looked at after each. */
   quotaOperations: size(300, 4_000),
   /** The same by two mounts of ours and one of the original client, each. */

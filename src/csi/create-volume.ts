@@ -48,7 +48,8 @@ export async function handleCreateVolume(request: messages.CreateVolume, options
     const id = formatVolumeId({ uuid: fileSystem.setting.uuid, digest: wanted.digest });
     const params = digestOfParameters(request, directory);
     const { required } = wanted.capacity;
-    const spec = { id, request: request.name, directory, params, capacity: required };
+    const { uuid } = fileSystem.setting;
+    const spec = { id, request: request.name, directory, params, capacity: required, uuid };
     const row = await createVolume(fileSystem.engine, spec);
     checkExisting(row, params, wanted.capacity);
     tellIgnored(id, wanted, options.notices);

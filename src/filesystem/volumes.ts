@@ -7,6 +7,8 @@ import { increment } from './meta/counters.ts';
 import { newDirectory } from './meta/new-directory.ts';
 import { addRootUsage } from './meta/owner-rows.ts';
 import { addQuotaUsage, quotaOf, quotasAbove, setQuota } from './meta/quota-rows.ts';
+import { recordText } from './meta/record-row.ts';
+import { uuidIn } from './meta/setting.ts';
 import { childByName, insertDirStats, insertEdge, insertNode, nodeById, touch } from './meta/statements.ts';
 import { type Attr, type Ino, NodeFlag, NodeType, ROOT } from './meta/types.ts';
 import { addDirStats, addVolumeUsage, lockFigures } from './meta/usage-rows.ts';
@@ -31,6 +33,8 @@ export interface VolumeSpec {
   readonly params: string;
   /** Bytes; 0 is unlimited. */
   readonly capacity: bigint;
+  /** Of the file system that the caller has looked at: encrypted or wiped since, it is another one. */
+  readonly uuid: string;
 }
 
 /** Whoever mounts the volume decides who may write; the original driver's directories are as open. */
@@ -54,7 +58,7 @@ export async function createVolume(engine: Engine, spec: VolumeSpec): Promise<Vo
   const last = names.pop();
   if (last === undefined) throw fail('bad-input', 'create volume: its directory cannot be the root');
   let parent = ROOT;
-  for (const name of names) parent = await makeParent(engine, parent, Buffer.from(name));
+  for (const name of names) parent = await makeParent(engine, spec.uuid, parent, Buffer.from(name));
   const ino = await newInode(engine);
   const row: VolumeRow = {
     id: spec.id,
@@ -64,12 +68,13 @@ export async function createVolume(engine: Engine, spec: VolumeSpec): Promise<Vo
     capacity: spec.capacity,
     state: 'ready',
   };
-  return engine.run(() => insertVolumeDirectory(row, parent, Buffer.from(last)), { durable: true });
+  return engine.run(() => insertVolumeDirectory(row, spec.uuid, parent, Buffer.from(last)), { durable: true });
 }
 
-function* insertVolumeDirectory(row: VolumeRow, parentIno: Ino, name: Buffer): Op<VolumeRow> {
-  const [, lock, [existing], [parent], [clash], quotas] = yield* read(
+function* insertVolumeDirectory(row: VolumeRow, uuid: string, parentIno: Ino, name: Buffer): Op<VolumeRow> {
+  const [, [record], lock, [existing], [parent], [clash], quotas] = yield* read(
     lockFigures,
+    recordText,
     conversionRows,
     volumeById(row.id, true),
     nodeById(parentIno, true),
@@ -77,6 +82,7 @@ function* insertVolumeDirectory(row: VolumeRow, parentIno: Ino, name: Buffer): O
     quotasAbove(parentIno),
   );
   refuseConversion(`create volume ${row.id}`, lock);
+  refuseAnother(uuid, record);
   if (existing !== undefined) return existing;
   if (parent === undefined) throw fail('ENOENT', `create volume ${row.id}: the directory above it is gone`);
   if (clash !== undefined) throw fail('conflict', `create volume ${row.id}: its directory exists and is not its own`);
@@ -92,18 +98,25 @@ function* insertVolumeDirectory(row: VolumeRow, parentIno: Ino, name: Buffer): O
   return row;
 }
 
+function refuseAnother(uuid: string, record: string | undefined): void {
+  const found = uuidIn(record ?? '');
+  if (found !== uuid) throw fail('conflict', `create volume: its file system ${uuid} is ${found ?? 'gone'} now`);
+}
+
 /** A directory on the way to a volume's; one that exists is used. */
-async function makeParent(engine: Engine, parentIno: Ino, name: Buffer): Promise<Ino> {
+async function makeParent(engine: Engine, uuid: string, parentIno: Ino, name: Buffer): Promise<Ino> {
   const ino = await newInode(engine);
   return engine.run(function* (): Op<Ino> {
-    const [, lock, [parent], [found], quotas] = yield* read(
+    const [, [record], lock, [parent], [found], quotas] = yield* read(
       lockFigures,
+      recordText,
       conversionRows,
       nodeById(parentIno, true),
       childByName(parentIno, name),
       quotasAbove(parentIno),
     );
     refuseConversion('create volume', lock);
+    refuseAnother(uuid, record);
     if (found?.type === NodeType.directory) return found.ino;
     if (found !== undefined) throw fail('conflict', `create volume: ${name} on its path is no directory`);
     if (parent === undefined) throw fail('ENOENT', `create volume: the directory above ${name} is gone`);

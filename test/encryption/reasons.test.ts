@@ -148,9 +148,9 @@ const ways: Readonly<Record<string, Way>> = {
     codes: ['LiveFile', 'CsiVolume'],
     text: /^1 /,
     trashDays: 0,
-    plant: async ({ place }) => {
-      const engine = await openEngine(place.metaUrl);
-      await createVolume(engine, { id: 'v', request: 'r', directory: '/v', params: '', capacity: 0n });
+    plant: async (volume) => {
+      const engine = await openEngine(volume.place.metaUrl);
+      await createVolume(engine, { id: 'v', request: 'r', directory: '/v', params: '', capacity: 0n, uuid: await volume.uuid() });
       await engine.close();
     },
     takeAway: async (volume) => {

@@ -31,7 +31,14 @@ suite('steps', needs('openssl'), () => {
     const before = await volume.record();
     // Opened before the lock: they ask in the transaction that they depend on.
     const engine = await openEngine(metaUrl);
-    await createVolume(engine, { id: 'v', request: 'r', directory: '/v', params: '', capacity: 0n });
+    await createVolume(engine, {
+      id: 'v',
+      request: 'r',
+      directory: '/v',
+      params: '',
+      capacity: 0n,
+      uuid: await volume.uuid(),
+    });
     assert.deepEqual(await beginConversion(volume.at, OWNER), { kind: 'locked' });
     assert.deepEqual(await beginConversion(volume.at, OWNER), { kind: 'locked' });
     assert.equal(await volume.record(), before.replace('"MetaVersion": 1', '"MetaVersion": 2'));
@@ -41,7 +48,7 @@ suite('steps', needs('openssl'), () => {
     );
     assert.equal(lock?.['record'], before);
 
-    const spec = { id: 'w', request: 'w', directory: '/w', params: '', capacity: 0n };
+    const spec = { id: 'w', request: 'w', directory: '/w', params: '', capacity: 0n, uuid: await volume.uuid() };
     await assert.rejects(createVolume(engine, spec), busy);
     await assert.rejects(expandVolume(engine, 'v', 5n), busy);
     await assert.rejects(markDeleting(engine, 'v'), busy);

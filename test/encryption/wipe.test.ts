@@ -104,7 +104,7 @@ suite('wipe', needs('openssl'), () => {
       );
     await wipe(volume.at, order);
     assert.equal((await volume.switchOn({ kind: 'self-managed' })).kind, 'encrypted');
-    const left = readdirSync(`${volume.place.objects}${NAME}`, { recursive: true, withFileTypes: true });
+    const left = readdirSync(volume.place.objects, { recursive: true, withFileTypes: true });
     assert.deepEqual(
       left.filter((entry) => entry.isFile()),
       [],
@@ -114,7 +114,14 @@ suite('wipe', needs('openssl'), () => {
   test('volumes of a cluster stay', async (t) => {
     const volume = await Convertible.make(makeTemp(t));
     const engine = await openEngine(volume.place.metaUrl);
-    await createVolume(engine, { id: 'v', request: 'r', directory: '/v', params: '', capacity: 0n });
+    await createVolume(engine, {
+      id: 'v',
+      request: 'r',
+      directory: '/v',
+      params: '',
+      capacity: 0n,
+      uuid: await volume.uuid(),
+    });
     await engine.close();
     await volume.confirm();
     const order = { ...OWNER, confirmUuid: await volume.uuid() };
