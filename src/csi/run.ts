@@ -7,6 +7,7 @@ import { log } from '../base/log.ts';
 import { DRIVER_NAME, TOPOLOGY_NODE_ID } from '../config/driver.ts';
 import type { PlaceRules } from '../connection/place.ts';
 import { connectKeeper, type Keeper } from '../keeper/client.ts';
+import { DescriptorHolder } from '../keeper/client-holder.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { native } from '../native/native.ts';
 import { controllerMethods } from './controller.ts';
@@ -49,6 +50,7 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
     Identity: identityMethods({ controller: options.mode !== 'node', embedded: embedded !== undefined }),
   };
   let keeper: Keeper | undefined;
+  let holder: DescriptorHolder | undefined;
   let lostMounts: LostMounts | undefined;
   const { kube } = options;
   const notices = kube === undefined ? loggedNotices : recordedNotices(kube, DRIVER_NAME, nodeId || hostname());
@@ -56,6 +58,8 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
   if (options.mode !== 'controller') {
     const directory = options.stateDirectory ?? join(dirname(socketOf(options.endpoint)), 'state');
     keeper = connectKeeper(options.keeperSocket);
+    // Beside the keeper's other socket. A keeper that hands nothing over does not listen there.
+    holder = new DescriptorHolder({ socket: join(dirname(options.keeperSocket), 'keeper-fd.sock') });
     const state = await NodeState.open(directory);
     services.Node = new NodeService(keeper, state, { nodeId, kubeletDirectory, notices, ...rules }).methods();
     lostMounts = new LostMounts(keeper, state, notices);
@@ -75,6 +79,7 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
       await notices.flush();
       kube?.close();
       keeper?.close();
+      holder?.close();
     },
   };
 }

@@ -102,6 +102,22 @@ export async function unbind(
   throw fail('failed-precondition', `taking away the bind at ${path}: more than ${MAX_LAYERS} mounts on each other`);
 }
 
+/** Where a volume is bound, from what the kernel shows: a target has the floor below it, the staging path has not. */
+export function boundAt(
+  root: string,
+  device: string,
+  entries: readonly MountEntry[],
+): { readonly stagingPath: string; readonly targets: readonly string[] } {
+  // Another root than the volume's own: kubelet's bind of a subPath.
+  const paths = entries
+    .filter(
+      (entry) => isVolume(entry) && entry.device === device && entry.root === '/' && entry.path.startsWith(`${root}/`),
+    )
+    .map(({ path }) => path);
+  const isTarget = (path: string): boolean => entries.some((entry) => entry.path === path && isFloor(entry));
+  return { stagingPath: paths.find((path) => !isTarget(path)) ?? '', targets: [...new Set(paths.filter(isTarget))] };
+}
+
 async function removeTop(paths: KubeletPaths, path: string, detach: boolean): Promise<void> {
   await paths.viaParent(path, (stable) => removeMount(stable, path, detach));
 }

@@ -1,13 +1,15 @@
 // The mounts of a node: one superblock per volume in the keeper's own directory, bound at kubelet's paths. Knows volumes
 // and paths; the gRPC service in front of it is service.ts. It never opens a file system: workers do.
 
-import { mkdirSync, readdirSync, realpathSync, rmdirSync } from 'node:fs';
+import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { FsError, fail, hasCode } from '../base/errors.ts';
+import { FsError, fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
-import { environmentFor } from '../config/worker-environment.ts';
-import { bind, isVolume, removeMount, unbind } from './bind.ts';
-import type { Handoff, StoreOverrides, WorkerSettings } from './handoff.ts';
+import { clearOut, gatherOffers, removeFolder, tellOutcome } from './adoption.ts';
+import { bind, boundAt, isVolume, unbind } from './bind.ts';
+import { handoffOf } from './connection-handoff.ts';
+import type { HandOver } from './hand-over.ts';
+import type { Offer } from './holder-link.ts';
 import { KubeletPaths } from './kubelet-paths.ts';
 import type {
   BindReply,
@@ -22,13 +24,15 @@ import type {
   UnmountRequest,
 } from './messages.ts';
 import { metricsSocketOf, mountName } from './metrics-socket.ts';
-import { mounts, topMount } from './mountinfo.ts';
+import { type MountEntry, mounts, topMount } from './mountinfo.ts';
 import { ownerOf } from './owner.ts';
+import { closeAll } from './packet-socket.ts';
 import { connectionDigest, FailedKeys } from './proof.ts';
 import { prove } from './prove.ts';
+import { handedBy } from './record.ts';
 import { Records, type VolumeRecord } from './records.ts';
 import { abnormal, type Stats, statsOf } from './stats.ts';
-import { Volume } from './volume.ts';
+import { type ServedOptions, Volume } from './volume.ts';
 import type { Program } from './worker-process.ts';
 
 export interface KeeperOptions {
@@ -60,9 +64,11 @@ export class KeeperMounts {
   readonly #stale = new Map<string, VolumeRecord>();
   readonly #busy = new Set<string>();
   readonly #failedKeys = new FailedKeys();
+  readonly #handOver: HandOver | undefined;
   #closing = false;
 
-  constructor(options: KeeperOptions) {
+  constructor(options: KeeperOptions, handOver?: HandOver) {
+    this.#handOver = handOver;
     mkdirSync(options.runDirectory, { recursive: true, mode: 0o700 });
     // As mountinfo shows it.
     this.#options = { ...options, runDirectory: realpathSync(options.runDirectory) };
@@ -75,15 +81,45 @@ export class KeeperMounts {
     return join(this.#options.runDirectory, 'mounts');
   }
 
-  /** Takes away what a killed keeper left in our own directory; binds stay until kubelet asks for them. */
-  async start(): Promise<void> {
+  /**
+   * Goes on with what the keeper before left with a holder, and takes away what else it left in our own directory; binds
+   * stay until kubelet asks for them. Until `signal` says that there will be no service.
+   */
+  async start(signal = new AbortController().signal): Promise<void> {
     for (const record of this.#records.load()) this.#stale.set(record.volumeId, record);
-    for (const entry of mounts().reverse())
-      if (isVolume(entry) && entry.path.startsWith(`${this.#mountsDirectory}/`)) {
-        log.warn('mount of a keeper that is gone is taken away', { path: entry.path });
-        await removeMount(entry.path, entry.path, true);
-      }
-    for (const name of readdirSync(this.#mountsDirectory)) removeFolder(join(this.#mountsDirectory, name));
+    if (this.#handOver !== undefined) await this.#adoptAll(this.#handOver, signal);
+    if (signal.aborted) return;
+    await clearOut(this.#mountsDirectory, new Set([...this.#held.values()].map(({ volume }) => volume.mountPoint)));
+    if (this.#handOver === undefined) return;
+    this.#handOver.settle();
+    await this.#save();
+  }
+
+  async #adoptAll(handOver: HandOver, signal: AbortSignal): Promise<void> {
+    const offers = await gatherOffers(handOver, this.#mountsDirectory, signal);
+    if (signal.aborted) return;
+    const entries = mounts();
+    for (const offer of offers) this.#adopt(offer, entries);
+    tellOutcome(handOver, this.#held.size, [...this.#stale.values()], entries);
+  }
+
+  #adopt(offer: Offer, entries: readonly MountEntry[]): void {
+    const { volumeId } = offer;
+    const mountPoint = this.#mountPointOf(volumeId);
+    try {
+      if (this.#held.has(volumeId)) throw fail('conflict', 'it was offered twice');
+      const handed = handedBy(offer, mountPoint, entries);
+      const owner = ownerOf(handed.record.metaUrl);
+      const volume = Volume.adopt({ ...this.#servedOptions(volumeId, mountPoint), owner }, handed);
+      const { stagingPath, targets } = boundAt(this.#paths.root, volume.device, entries);
+      this.#held.set(volumeId, { volume, stagingPath, targets: new Set(targets), proven: new Set() });
+      this.#stale.delete(volumeId);
+      this.#handOver?.add(offer, false);
+      log.info('volume is adopted', { volume: volumeId, device: volume.device, targets: targets.length });
+    } catch (thrown) {
+      closeAll(offer.fds);
+      log.error('volume is not adopted', { volume: volumeId, error: FsError.from(thrown).message });
+    }
   }
 
   mount(request: MountRequest): Promise<MountReply> {
@@ -175,6 +211,14 @@ export class KeeperMounts {
     await Promise.all([...this.#held.values()].map((held) => this.#closeOne(held)));
   }
 
+  /** Ends the workers after a flush, and leaves everything that is mounted to the next keeper. */
+  async leave(): Promise<void> {
+    this.#closing = true;
+    const unheld = (await this.#handOver?.unheld()) ?? [];
+    for (const volume of unheld) log.error('volume is lost with this keeper: nobody holds its descriptors', { volume });
+    await Promise.all([...this.#held.values()].map(({ volume }) => volume.leave()));
+  }
+
   async #closeOne(held: Held): Promise<void> {
     try {
       for (const path of [...held.targets, held.stagingPath])
@@ -191,13 +235,11 @@ export class KeeperMounts {
     const { connection, volumeId } = request;
     this.#failedKeys.check(connection);
     const digest = connectionDigest(connection);
-    const mountPoint = join(this.#mountsDirectory, mountName(volumeId));
+    const mountPoint = this.#mountPointOf(volumeId);
     try {
       const volume = await Volume.open({
-        id: volumeId,
-        program: this.#options.program,
+        ...this.#servedOptions(volumeId, mountPoint),
         owner: ownerOf(connection.metaUrl),
-        mountPoint,
         handoff: handoffOf(connection, {
           purpose: 'serve',
           uuid: request.fileSystemUuid,
@@ -208,19 +250,38 @@ export class KeeperMounts {
           mountPoint: request.stagingPath || mountPoint,
           ownMounts: [mountPoint, this.#paths.root],
         }),
-        metricsSocket: metricsSocketOf(this.#options.runDirectory, mountPoint),
-        over: (health) => log.error('volume is no longer served', { volume: volumeId, health }),
-        ...deadlinesOf(this.#options),
       });
       const held = { volume, stagingPath: '', targets: new Set<string>(), proven: new Set([digest]) };
       this.#held.set(volumeId, held);
       this.#stale.delete(volumeId);
+      this.#handOver?.found(volumeId);
+      this.#handOver?.add(volume.handed(), true);
       await this.#save();
       return held;
     } catch (error) {
       this.#failedKeys.note(connection, error);
       throw error;
     }
+  }
+
+  #mountPointOf(volumeId: string): string {
+    return join(this.#mountsDirectory, mountName(volumeId));
+  }
+
+  #servedOptions(id: string, mountPoint: string): Omit<ServedOptions, 'owner'> {
+    return {
+      id,
+      program: this.#options.program,
+      mountPoint,
+      metricsSocket: metricsSocketOf(this.#options.runDirectory, mountPoint),
+      over: (health) => {
+        log.error('volume is no longer served', { volume: id, health });
+        if (health === 'lost') this.#handOver?.lost(id, 'no worker of it came up in time');
+      },
+      serving: () => this.#handOver?.serving(id),
+      released: () => this.#handOver?.remove(id),
+      ...deadlinesOf(this.#options),
+    };
   }
 
   /** A repeated Mount must mean the same volume, and its Secret open it. */
@@ -319,15 +380,6 @@ export class KeeperMounts {
   }
 }
 
-function removeFolder(path: string): void {
-  try {
-    rmdirSync(path);
-  } catch (error) {
-    if (!hasCode(FsError.from(error), 'ENOENT'))
-      log.warn('folder of a mount could not be removed', { path, error: String(error) });
-  }
-}
-
 /** Not when its mounts were taken away, or no worker came up behind them: then its descriptor is closed for good. */
 const isServed = ({ volume }: Held): boolean => volume.health !== 'lost' && volume.health !== 'ended';
 
@@ -336,25 +388,3 @@ const deadlinesOf = ({ recoveryDeadlineMs, endDeadlineMs, hangDeadlineMs }: Keep
   ...(endDeadlineMs !== undefined && { endDeadlineMs }),
   ...(hangDeadlineMs !== undefined && { hangDeadlineMs }),
 });
-
-function handoffOf(
-  connection: Connection,
-  rest: Omit<WorkerSettings, 'metaUrl' | 'store' | 'environment' | 'encryptionRequired'>,
-): Handoff {
-  const { metaUrl, encryptionRequired } = connection;
-  const store = storeOf(connection);
-  // A volume that brings credentials of its own has no use for the node's.
-  const environment = environmentFor({ withIdentity: store.accessKey === undefined });
-  return {
-    settings: { metaUrl, store, environment, encryptionRequired, ...rest },
-    pem: connection.rsaKey.length > 0 ? Buffer.from(connection.rsaKey) : undefined,
-    passphrase: connection.hasPassphrase ? Buffer.from(connection.passphrase) : undefined,
-  };
-}
-
-/** What is empty is as the record says. */
-function storeOf(connection: Connection): StoreOverrides {
-  const { storage, bucket, accessKey, secretKey, sessionToken, caBundle } = connection;
-  const given = { storage, bucket, accessKey, secretKey, sessionToken, caBundle };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''));
-}

@@ -7,7 +7,7 @@
 //   36864  inodes with data acknowledged and not committed: 65536 x u64, 0 is free
 //  561152  sealed part, two slots of 256 KiB: length u32, bytes (handoff.ts)
 import { randomBytes } from 'node:crypto';
-import { readSync, writeSync } from 'node:fs';
+import { fstatSync, readSync, writeSync } from 'node:fs';
 import { fail } from '../base/errors.ts';
 import { KiB } from '../base/units.ts';
 import { native } from '../native/native.ts';
@@ -28,7 +28,10 @@ export const MARKS = 65_536;
 const SEALED_AT = MARKS_AT + MARKS * 8;
 /** Settings and a key of any sane size (RSA-16384 in PEM is 13 KB). */
 const SEALED_SIZE = 256 * KiB;
+const SIZE = SEALED_AT + 2 * SEALED_SIZE;
 const MFD_CLOEXEC = 1;
+/** Of the memfd, as /proc shows it. */
+export const STATE_NAME = 'pageseal-state';
 const NO_BYTES = Buffer.alloc(0);
 
 export class StateMemory {
@@ -43,9 +46,9 @@ export class StateMemory {
   }
 
   static create(): StateMemory {
-    const fd = native.memfdCreate('pageseal-state', MFD_CLOEXEC);
+    const fd = native.memfdCreate(STATE_NAME, MFD_CLOEXEC);
     writeSync(fd, MAGIC, 0, MAGIC.length, 0);
-    writeSync(fd, Buffer.alloc(1), 0, 1, SEALED_AT + 2 * SEALED_SIZE - 1); // the whole length at once
+    writeSync(fd, Buffer.alloc(1), 0, 1, SIZE - 1); // the whole length at once
     const connection = randomBytes(8);
     connection.writeUInt8(connection.readUInt8(7) & 0x7f, 7); // 63 bits
     writeSync(fd, connection, 0, 8, CONNECTION_AT);
@@ -54,8 +57,14 @@ export class StateMemory {
 
   /** Of an inherited descriptor. */
   static attach(fd: number): StateMemory {
-    if (!read(fd, 0, MAGIC.length).equals(MAGIC))
-      throw fail('internal', `state memory: descriptor ${fd} does not begin with ${MAGIC}`);
+    const { size } = fstatSync(fd);
+    if (size !== SIZE) throw fail('internal', `state memory: descriptor ${fd} has ${size} bytes, wanted ${SIZE}`);
+    const found = read(fd, 0, MAGIC.length);
+    if (!found.equals(MAGIC))
+      throw fail(
+        'internal',
+        `state memory: descriptor ${fd} begins with ${JSON.stringify(String(found))}, not ${MAGIC}`,
+      );
     return new StateMemory(fd);
   }
 

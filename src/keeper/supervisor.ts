@@ -40,6 +40,8 @@ export interface SupervisorOptions {
   readonly volumeId: string;
   /** Serving is over without our doing: everything was unmounted ('ended'), or no worker came up ('lost'). */
   readonly over: (health: 'ended' | 'lost') => void;
+  /** Each time that a worker has begun to answer. */
+  readonly serving?: (() => void) | undefined;
   /** Tests shorten them. */
   readonly recoveryDeadlineMs?: number;
   readonly stopDeadlineMs?: number;
@@ -107,6 +109,11 @@ export class Supervisor {
     this.#serving(worker);
   }
 
+  /** Behind a mount that another keeper left: the first worker is a successor, and may need several tries. */
+  adopt(): void {
+    void this.#recover();
+  }
+
   /** Ends the worker after its last flush; resolves when the process is gone. */
   async stop(keepSession: boolean): Promise<void> {
     this.#stopping = true;
@@ -136,6 +143,7 @@ export class Supervisor {
     this.#health = 'serving';
     this.#servingSince = Date.now();
     this.#endWhenHanging(worker);
+    this.#options.serving?.();
     void worker.exited.then((exit) => {
       if (this.#stopping) return;
       this.#note(worker);

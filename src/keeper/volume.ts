@@ -11,8 +11,10 @@ import { native } from '../native/native.ts';
 import { isVolume, MOUNT_TYPE, removeMount } from './bind.ts';
 import type { MountShape } from './control.ts';
 import { type Handoff, packHandoff } from './handoff.ts';
+import type { Offer } from './holder-link.ts';
 import { MetricsSocket } from './metrics-socket.ts';
 import { topMount } from './mountinfo.ts';
+import { type Handed, packRecord } from './record.ts';
 import { StateMemory } from './state.ts';
 import { type Health, type Opened, Supervisor } from './supervisor.ts';
 import type { Owner, Program } from './worker-process.ts';
@@ -30,22 +32,40 @@ const SYNC_DEADLINE_MS = 30_000;
 /** Mounts over each other in the keeper's own folder: one is the rule, more were left by somebody's interference. */
 const MOST_STACKED = 4;
 
-export interface VolumeOptions {
+export interface ServedOptions {
   readonly id: string;
   readonly program: Program;
   readonly owner: Owner | undefined;
   /** Where the one superblock is mounted; made when it does not exist. */
   readonly mountPoint: string;
-  /** Its secrets are wiped when they are packed. */
-  readonly handoff: Handoff;
   /** Serving ended without our doing. */
   readonly over?: (health: 'ended' | 'lost') => void;
+  /** Each time that a worker has begun to answer. */
+  readonly serving?: () => void;
+  /** Its descriptors are closed and its key is wiped: nobody can go on with it. */
+  readonly released?: () => void;
   readonly recoveryDeadlineMs?: number;
   /** Tests shorten it: how long the last flush may take, before unmounting and once more in the worker's own end. */
   readonly endDeadlineMs?: number;
   readonly hangDeadlineMs?: number;
   /** Where whoever may asks for its counters. */
   readonly metricsSocket: string;
+}
+
+export interface VolumeOptions extends ServedOptions {
+  /** Its secrets are wiped when they are packed. */
+  readonly handoff: Handoff;
+}
+
+type Identity = Pick<Opened, 'uuid' | 'name' | 'keyId'>;
+
+/** What a volume is made of, whoever made it. */
+interface Parts {
+  readonly state: StateMemory;
+  readonly fuse: number;
+  readonly readOnly: boolean;
+  readonly directory: string;
+  readonly metaUrl: string;
 }
 
 export class Volume {
@@ -59,19 +79,22 @@ export class Volume {
   readonly #supervisor: Supervisor;
   readonly #syncDeadlineMs: number;
   #fuse: number | undefined;
-  #opened: Opened | undefined;
+  #identity: Identity | undefined;
   #device = '';
   #metrics: MetricsSocket | undefined;
 
-  private constructor(options: VolumeOptions) {
+  readonly #released: (() => void) | undefined;
+
+  private constructor(options: ServedOptions, parts: Parts) {
     this.id = options.id;
     this.mountPoint = options.mountPoint;
-    this.readOnly = options.handoff.settings.readOnly;
-    this.directory = options.handoff.settings.directory;
-    this.metaUrl = withoutSecrets(options.handoff.settings.metaUrl);
+    this.readOnly = parts.readOnly;
+    this.directory = parts.directory;
+    this.metaUrl = parts.metaUrl;
     this.#syncDeadlineMs = options.endDeadlineMs ?? SYNC_DEADLINE_MS;
-    this.#state = sealedState(options.handoff);
-    this.#fuse = openSync('/dev/fuse', 'r+');
+    this.#state = parts.state;
+    this.#fuse = parts.fuse;
+    this.#released = options.released;
     this.#supervisor = new Supervisor({
       program: options.program,
       owner: options.owner,
@@ -83,6 +106,7 @@ export class Volume {
         this.#release();
         options.over?.(health);
       },
+      serving: options.serving,
       ...(options.recoveryDeadlineMs !== undefined && { recoveryDeadlineMs: options.recoveryDeadlineMs }),
       ...(options.endDeadlineMs !== undefined && { stopDeadlineMs: options.endDeadlineMs }),
       ...(options.hangDeadlineMs !== undefined && { hangDeadlineMs: options.hangDeadlineMs }),
@@ -91,13 +115,13 @@ export class Volume {
 
   /** The worker opens the file system first, so that a wrong passphrase never shows a mount. */
   static async open(options: VolumeOptions): Promise<Volume> {
-    const volume = new Volume(options);
+    const volume = new Volume(options, partsOf(options.handoff));
     try {
       const opened = await volume.#supervisor.open();
-      volume.#opened = opened;
+      volume.#identity = opened;
       volume.#mount(opened.mount, opened.name);
       await volume.#supervisor.serve();
-      volume.#metrics = new MetricsSocket(options.metricsSocket, () => volume.#supervisor.metrics());
+      volume.#offerMetrics(options);
       volume.#raiseReadAhead();
       return volume;
     } catch (error) {
@@ -108,14 +132,36 @@ export class Volume {
     }
   }
 
+  /** Goes on behind the mount of a keeper that is gone; its first worker comes up later. The descriptors become ours. */
+  static adopt(options: ServedOptions, { record, state, fuse }: Handed): Volume {
+    const volume = new Volume(options, { ...record, state, fuse });
+    volume.#identity = record;
+    volume.#device = record.device;
+    volume.#offerMetrics(options);
+    volume.#supervisor.adopt();
+    return volume;
+  }
+
+  /** For who keeps it when this process ends. */
+  handed(): Offer {
+    const { id: volumeId, uuid, name, keyId, metaUrl, directory, readOnly, mountPoint, device } = this;
+    if (this.#fuse === undefined) throw fail('internal', `handing over ${volumeId}: it is closed`);
+    return {
+      volumeId,
+      connectionId: String(this.#state.connectionId),
+      record: packRecord({ volumeId, device, mountPoint, uuid, name, keyId, metaUrl, directory, readOnly }),
+      fds: [this.#fuse, this.#state.fd],
+    };
+  }
+
   get uuid(): string {
-    return this.#opened?.uuid ?? '';
+    return this.#identity?.uuid ?? '';
   }
   get name(): string {
-    return this.#opened?.name ?? '';
+    return this.#identity?.name ?? '';
   }
   get keyId(): string {
-    return this.#opened?.keyId ?? '';
+    return this.#identity?.keyId ?? '';
   }
   /** major:minor; '' before it is mounted. */
   get device(): string {
@@ -160,6 +206,13 @@ export class Volume {
     }
   }
 
+  /** Ends the worker after a flush and leaves mount, descriptors and key to the next keeper; callers wait meanwhile. */
+  async leave(): Promise<void> {
+    this.#metrics?.close();
+    // The descriptors stay open until this process ends: until then a holder may come and want them.
+    await this.#supervisor.stop(true);
+  }
+
   /** False: not in time. The waiting call ends when the connection does. */
   async #syncfs(): Promise<boolean> {
     if (this.health !== 'serving') return true; // it would wait for ever
@@ -192,6 +245,10 @@ export class Volume {
     this.#device = topMount(this.mountPoint)?.device ?? '';
   }
 
+  #offerMetrics({ metricsSocket }: ServedOptions): void {
+    this.#metrics = new MetricsSocket(metricsSocket, () => this.#supervisor.metrics());
+  }
+
   /** One request's worth; the kernel's own 128 KiB cost sequential readers. Containers may have /sys read-only. */
   #raiseReadAhead(): void {
     try {
@@ -207,6 +264,7 @@ export class Volume {
     this.#fuse = undefined;
     this.#state.wipe();
     closeSync(this.#state.fd);
+    this.#released?.();
   }
 }
 
@@ -225,6 +283,12 @@ async function syncMount(mountPoint: string): Promise<void> {
   } finally {
     closeSync(folder);
   }
+}
+
+function partsOf(handoff: Handoff): Parts {
+  const { readOnly, directory, metaUrl } = handoff.settings;
+  const state = sealedState(handoff);
+  return { state, fuse: openSync('/dev/fuse', 'r+'), readOnly, directory, metaUrl: withoutSecrets(metaUrl) };
 }
 
 /** The secrets are wiped here, whatever happens. */

@@ -35,6 +35,7 @@ static napi_value init(napi_env env, napi_value exports) {
   init_spawn(env, exports);
   init_inspect(env, exports);
   init_file(env, exports);
+  init_socket(env, exports);
   return exports;
 }
 

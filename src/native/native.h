@@ -44,4 +44,5 @@ void init_process(napi_env env, napi_value exports);
 void init_spawn(napi_env env, napi_value exports);
 void init_inspect(napi_env env, napi_value exports);
 void init_file(napi_env env, napi_value exports);
+void init_socket(napi_env env, napi_value exports);
 #endif

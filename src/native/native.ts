@@ -31,6 +31,26 @@ export interface Statfs {
   readonly filesFree: bigint;
 }
 
+/** One packet of a unix socket. Its descriptors are the receiver's to close; without data it is the end. */
+export interface Packet {
+  readonly data: Buffer;
+  readonly fds: readonly number[];
+  /** Data or descriptors were more than there was room for, and are lost. */
+  readonly truncated: boolean;
+}
+
+export interface Peer {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+declare const watcher: unique symbol;
+/** A descriptor on the event loop (socket.c). */
+export interface Watcher {
+  readonly [watcher]: true;
+}
+
 declare const channel: unique symbol;
 /** A /dev/fuse descriptor on the event loop (fuse.c). */
 export interface FuseChannel {
@@ -56,6 +76,18 @@ interface Calls {
   memfdCreate(name: string, flags: number): number;
   /** dlopen(3), for good: ENOENT whatever goes wrong. */
   loadLibrary(path: string): void;
+
+  // socket.c; SOCK_SEQPACKET, close-on-exec, never waiting
+  /** A socket that listens at `path`, which must not exist. */
+  listenPackets(path: string, backlog: number): number;
+  /** EAGAIN: too many wait there already; ECONNREFUSED: nobody listens any more. */
+  connectPackets(path: string): number;
+  /** The next connection; EAGAIN: none waits. */
+  acceptPackets(descriptor: number): number;
+  /** SO_PEERCRED: who connected, or made the socket that listens. */
+  peerOf(descriptor: number): Peer;
+  /** poll(2) without waiting: the events that are there (POLLIN 1, POLLERR 8, POLLHUP 16). */
+  pollNow(descriptor: number, events: number): number;
 
   // inspect.c
   /** statx(2); flags AT_SYMLINK_NOFOLLOW 0x100, AT_EMPTY_PATH 0x1000, AT_NO_AUTOMOUNT 0x800. */
@@ -125,6 +157,18 @@ export interface Native extends Calls, Later {
   ): Promise<void>;
   /** On a pool thread, in one trip: a whole file, or undefined when it is longer than `limit`. */
   readSmallFile(path: string, limit: number): Promise<Buffer | undefined>;
+
+  // socket.c
+  /** Answers 0 or the errno: 11 (EAGAIN) no room, 109 (ETOOMANYREFS) too many descriptors on their way. */
+  sendPacket(descriptor: number, data: Buffer, fds: readonly number[]): number;
+  /** undefined: none waits. */
+  receivePacket(descriptor: number, limit: number): Packet | undefined;
+  /** `ready` gets the events that came: 1 readable, 2 writable. Waits for nothing before `watchFor`. */
+  watchDescriptor(descriptor: number, ready: (events: number) => void): Watcher;
+  /** 1 readable, 2 writable, 0 nothing. */
+  watchFor(watcher: Watcher, events: number): void;
+  /** To be called before the descriptor is closed. */
+  watchEnd(watcher: Watcher): void;
 
   // process.c
   /** prctl(PR_SET_DUMPABLE); false also sets RLIMIT_CORE to 0. */

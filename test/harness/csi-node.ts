@@ -1,7 +1,7 @@
 // One node with everything on it, as a chart's embedded mode would start it: keeper, controller and node plugin as
 // processes of their own, in a test's folder that stands for the node's directories.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import { CsiClient, writer } from './csi-client.ts';
 import { pagesealProgram } from './pageseal.ts';
 import { ended, until } from './program.ts';
@@ -24,6 +24,12 @@ export interface PublishedVolume {
   readonly volumeContext: Readonly<Record<string, string>>;
 }
 
+export interface KeeperStart {
+  readonly flags?: readonly string[];
+  /** Words before its command, beside those of the place: a container of its own. */
+  readonly enter?: readonly string[];
+}
+
 export class CsiNode {
   readonly #place: Place;
   readonly #running = new Map<ProcessName, ChildProcess>();
@@ -35,10 +41,12 @@ export class CsiNode {
   readonly node: CsiClient;
 
   readonly #flags: readonly string[];
+  readonly #keeper: KeeperStart;
 
   /** `flags`: those of the CSI processes, instead of embedded mode's directory. */
-  constructor(place: Place, flags?: readonly string[]) {
+  constructor(place: Place, flags?: readonly string[], keeper: KeeperStart = {}) {
     this.#place = place;
+    this.#keeper = keeper;
     this.kubelet = place.at('kubelet');
     this.embedded = place.at('embedded');
     this.#flags = flags ?? ['--embedded-directory', this.embedded];
@@ -58,7 +66,10 @@ export class CsiNode {
   async startOne(name: ProcessName, own: readonly string[] = []): Promise<void> {
     const common = ['--node-id', 'node-1', ...this.#flags];
     const args: Record<ProcessName, string[]> = {
-      keeper: ['keeper', '--run-directory', this.#place.at('run'), '--kubelet-directory', this.kubelet],
+      keeper: [
+        'keeper', '--run-directory', this.#place.at('run'), '--kubelet-directory', this.kubelet,
+        ...(this.#keeper.flags ?? []),
+      ],
       controller: ['csi', '--mode', 'controller', '--endpoint', `unix://${this.controllerSocket}`, ...common],
       node: [
         'csi', '--mode', 'node', '--endpoint', `unix://${this.nodeSocket}`, ...common,
@@ -66,15 +77,17 @@ export class CsiNode {
       ],
     }; // biome-ignore format: flags and their values stay together
     const log = openSync(this.logFile(name), 'a');
+    const before = statSync(this.logFile(name)).size;
     const options = { env: this.#place.env, stdio: ['ignore', log, log] as ('ignore' | number)[] };
     const command = [this.#place.program ?? pagesealProgram, '--log-level', 'debug', ...args[name], ...own];
-    const [program = pagesealProgram, ...words] = [...(this.#place.enter ?? []), ...command];
+    const container = name === 'keeper' ? (this.#keeper.enter ?? []) : [];
+    const [program = pagesealProgram, ...words] = [...(this.#place.enter ?? []), ...container, ...command];
     const child = spawn(program, words, options);
     closeSync(log);
     this.#running.set(name, child);
     const isServing = async (): Promise<boolean> => {
       if (child.exitCode !== null) throw new Error(`${name} ended: ${readFileSync(this.logFile(name), 'utf8')}`);
-      if (name === 'keeper') return readFileSync(this.logFile(name), 'utf8').includes('keeper serves');
+      if (name === 'keeper') return readFileSync(this.logFile(name)).subarray(before).includes('keeper serves');
       const client = name === 'controller' ? this.controller : this.node;
       return (await client.code('Identity', 'probe')) === 'OK';
     };
