@@ -17,7 +17,6 @@ const neverRunsFolders = new Set(
 /** What is for browsers, bundlers or the command line. */
 const foldersOf = {
   async: ['dist'],
-  bintrees: ['dist', 'bench'],
   'js-yaml': ['bin'],
   jsep: ['dist/iife'],
   protobufjs: ['dist', 'cli', 'bin'],
