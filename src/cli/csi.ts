@@ -18,6 +18,7 @@ interface Flags {
   readonly embeddedDirectory?: string;
   readonly allowedEndpoints: string;
   readonly ambientCredentials?: boolean;
+  readonly selinuxLabel?: string;
   readonly kube?: boolean;
   readonly httpAddress?: string;
 }
@@ -41,6 +42,10 @@ export function register(program: Command): void {
       '',
     )
     .option('--ambient-credentials', "use the node's own credentials for stores where a Secret brings none")
+    .option(
+      '--selinux-label <label>',
+      'of mounts on nodes that have SELinux, unless the kubelet asks for another: system_u:object_r:container_file_t:s0',
+    )
     .option('--kube', "use the pod's service account: Events, and the declared file systems of StorageClasses")
     .addOption(httpAddressOption())
     .action(async (flags: Flags) => {
@@ -57,6 +62,7 @@ export function register(program: Command): void {
         endpoints: parseEndpoints(flags.allowedEndpoints),
         ambientCredentials: flags.ambientCredentials === true,
         embedded: flags.embeddedDirectory === undefined ? undefined : realDirectory(flags.embeddedDirectory),
+        selinuxLabel: flags.selinuxLabel,
         kube: flags.kube === true ? await (await import('../kube/connect.ts')).connectKube() : undefined,
       });
       const keeperSocket = flags.mode === 'controller' ? undefined : resolve(flags.keeperSocket);

@@ -6,6 +6,7 @@ import { component, extraArguments, image, kubernetesMap, resources, spelled } f
 import { storageClasses } from './chart-storage-classes.ts';
 import { TOPOLOGY_NODE_ID } from './driver.ts';
 import { endpointShape, MAX_ENDPOINTS } from './endpoints.ts';
+import { selinuxLabel } from './selinux.ts';
 
 /** Nothing that a mount path of Kubernetes or a shell trips over, and neither . nor .. */
 const directoryPattern = /^(\/\.?[A-Za-z0-9_@%+=~-][A-Za-z0-9_.@%+=~-]*)+$/;
@@ -105,6 +106,9 @@ export const chartValues = z
     embedded,
     csiDriver: z.strictObject({
       requiresRepublish: z.boolean().meta({ description: 'Let the kubelet bring changed Secrets to running pods.' }),
+      seLinuxLabel: spelled('an SELinux label, user:role:type:level', orEmpty(selinuxLabel)).meta({
+        description: 'Label of mounts on nodes that have SELinux; empty: none.',
+      }),
       seLinuxMount: z.boolean().meta({ description: "Mount with the pod's SELinux label." }),
     }),
     controller: component({

@@ -4,6 +4,7 @@
 import { fail } from '../base/errors.ts';
 import { parseMbps } from './bandwidth.ts';
 import { parseAttempts, parseDuration, parseHeartbeat } from './duration.ts';
+import { contextOption, labelOf } from './selinux.ts';
 
 export interface MountOptions {
   readonly readOnly: boolean;
@@ -62,13 +63,24 @@ const withoutMeaning: ReadonlySet<string> = new Set([
   'writeback_cache',
 ]); // biome-ignore format: a table reads better than a column
 
+/** Commas inside quotes belong to an SELinux label. */
+const splitList = (entry: string): readonly string[] => entry.match(/(?:[^,"]|"[^"]*"?)+/g) ?? [];
+
+/** A label comes from the kubelet, where the CSIDriver object allows it, or from an administrator. */
+function checkedLabel(value: string): string {
+  const label = labelOf(value);
+  if (label === undefined)
+    throw fail('bad-input', 'mount option context: wanted an SELinux label, user:role:type:level');
+  return label;
+}
+
 /** Each flag may itself be a comma-separated list, as in fstab. */
 export function parseMountOptions(flags: readonly string[]): MountOptions {
   let readOnly = false;
   let subdir: string | undefined;
   const worker: string[] = [];
   const ignored: string[] = [];
-  for (const flag of flags.flatMap((entry) => entry.split(','))) {
+  for (const flag of flags.flatMap(splitList)) {
     const item = flag.trim().replace(/^--?/, '');
     if (item === '') continue;
     const equals = item.indexOf('=');
@@ -77,6 +89,7 @@ export function parseMountOptions(flags: readonly string[]): MountOptions {
     const wanted = forWorker[name];
     if (name === 'ro' || name === 'read-only') readOnly = true;
     else if (plain.has(name)) worker.push(name);
+    else if (name === 'context') worker.push(contextOption(checkedLabel(value)));
     else if (name === 'subdir' && value !== '') subdir = value;
     else if (name === 'transport' && value !== 'kernel')
       throw fail('bad-input', 'mount option transport: volumes of pods need the ids of callers: wanted kernel');

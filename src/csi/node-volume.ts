@@ -4,6 +4,7 @@ import { posix } from 'node:path';
 import { fail } from '../base/errors.ts';
 import { checkedDirectory } from '../config/directory.ts';
 import { type NodeSecret, parseNodeSecret, type SecretMap } from '../config/secret.ts';
+import { contextOption } from '../config/selinux.ts';
 import { parseVolumeContext, type VolumeContext } from '../config/volume-context.ts';
 import { type Place, type PlaceRules, placeOf } from '../connection/place.ts';
 import type { Connection, MountRequest } from '../keeper/messages.ts';
@@ -14,6 +15,8 @@ import { fileSystemNameOf, parseVolumeId } from './volume-id.ts';
 
 export interface NodeRules extends PlaceRules {
   readonly kubeletDirectory: string;
+  /** Of mounts for which nobody asks for another; undefined: none, as on nodes without SELinux. */
+  readonly selinuxLabel?: string | undefined;
 }
 
 export interface NodeVolume {
@@ -121,6 +124,7 @@ export function mountRequest(
   connection: Connection,
   stagingPath: string,
   knownUuid: string,
+  label?: string,
 ): MountRequest {
   return {
     volumeId: volume.id,
@@ -129,9 +133,15 @@ export function mountRequest(
     fileSystemUuid: volume.uuid === '' ? knownUuid : volume.uuid,
     directory: volume.directory,
     readOnly: volume.access.readOnly,
-    options: volume.access.options.worker,
+    options: labelled(volume.access.options.worker, label),
   };
 }
+
+/** What the kubelet or the PV asks for goes before the driver's own label. */
+const labelled = (options: readonly string[], label: string | undefined): readonly string[] =>
+  label === undefined || options.some((option) => option.startsWith('context='))
+    ? options
+    : [...options, contextOption(label)];
 
 /** Text check only: the keeper opens the path without following links. */
 export function checkKubeletPath(path: string, rules: NodeRules, what: string): void {

@@ -126,7 +126,7 @@ export class NodeService {
     state: VolumeState,
   ): Promise<VolumeState> {
     const path = state.staging?.path ?? '';
-    const request = mountRequest(volume, connection, path, state.fileSystemUuid);
+    const request = mountRequest(volume, connection, path, state.fileSystemUuid, this.#options.selinuxLabel);
     const reply = await this.#keeper.mount(request).catch((thrown: unknown) => {
       throw advised(thrown);
     });

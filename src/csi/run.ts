@@ -1,10 +1,12 @@
 // Puts a CSI process together: which services it offers in its mode, on what rules, until it is told to end.
 
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { DRIVER_NAME, TOPOLOGY_NODE_ID } from '../config/driver.ts';
+import { selinuxLabel } from '../config/selinux.ts';
 import type { PlaceRules } from '../connection/place.ts';
 import { connectKeeper, type Keeper } from '../keeper/client.ts';
 import { DescriptorHolder } from '../keeper/client-holder.ts';
@@ -32,6 +34,8 @@ export interface CsiOptions extends PlaceRules {
   readonly stateDirectory: string | undefined;
   /** In a cluster, with an account there: declared file systems and Events. */
   readonly kube: KubeClient | undefined;
+  /** Of mounts, where the node has SELinux. */
+  readonly selinuxLabel?: string | undefined;
 }
 
 const MAX_NODE_ID = 192;
@@ -61,7 +65,9 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
     // Beside the keeper's other socket. A keeper that hands nothing over does not listen there.
     holder = new DescriptorHolder({ socket: join(dirname(options.keeperSocket), 'keeper-fd.sock') });
     const state = await NodeState.open(directory);
-    services.Node = new NodeService(keeper, state, { nodeId, kubeletDirectory, notices, ...rules }).methods();
+    const label = hasSelinux() ? options.selinuxLabel : undefined;
+    const node = { nodeId, kubeletDirectory, notices, selinuxLabel: label, ...rules };
+    services.Node = new NodeService(keeper, state, node).methods();
     lostMounts = new LostMounts(keeper, state, notices);
   }
   const server = await serve(options.endpoint, services);
@@ -84,7 +90,12 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
   };
 }
 
+/** The kernel refuses a label where it has no SELinux; the folder is there as soon as it has. */
+const hasSelinux = (): boolean => existsSync('/sys/fs/selinux');
+
 function checkOptions(options: CsiOptions): void {
+  if (options.selinuxLabel !== undefined && !selinuxLabel.test(options.selinuxLabel))
+    throw fail('bad-input', '--selinux-label: wanted user:role:type:level');
   const needsNode = options.mode !== 'controller' || options.embedded !== undefined;
   if (needsNode && options.nodeId === '') throw fail('bad-input', '--node-id: is missing');
   if (options.nodeId.length > MAX_NODE_ID) throw fail('bad-input', `--node-id: longer than ${MAX_NODE_ID} characters`);

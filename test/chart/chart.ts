@@ -133,7 +133,7 @@ export const corners: Readonly<Record<string, Values>> = {
   'no definitions': { crds: { install: false } },
   'a quota, SELinux and republishing': {
     priorityQuota: true,
-    csiDriver: { requiresRepublish: true, seLinuxMount: true },
+    csiDriver: { requiresRepublish: true, seLinuxMount: true, seLinuxLabel: '' },
   },
   classes: {
     storageClasses: [

@@ -175,3 +175,16 @@ test('nothing but the taint of a fresh node is tolerated by what may run anywher
     assert.equal(podOf(objects, name).spec['priorityClassName'], 'system-node-critical', name);
   }
 });
+
+test(
+  'mounts have an SELinux label where nodes know them, the kubelet one of its own where it is let',
+  needed,
+  async () => {
+    const label = (objects: readonly Rendered[]): string | undefined =>
+      pagesealOf(podOf(objects, 'pageseal-node')).args.find((arg) => arg.startsWith('--selinux-label'));
+    assert.equal(label(await render({})), '--selinux-label=system_u:object_r:container_file_t:s0');
+    const objects = await render({ csiDriver: { seLinuxLabel: '', seLinuxMount: true } });
+    assert.equal(label(objects), undefined);
+    assert.equal(at(find(objects, 'CSIDriver', 'csi.pageseal.dev'), 'spec.seLinuxMount'), true);
+  },
+);

@@ -71,6 +71,11 @@ const refused: readonly (readonly [string, Values, RegExp])[] = [
   ['a label that is no text', { node: { nodeSelector: { fast: true } } }, /got boolean, want string/],
   ['a port', { node: { port: 70_000 } }, /maximum: got 70,000, want 65,535/],
   ['no port of its own', { hostNetwork: true, node: { port: 9808 } }, /hostNetwork: controller\.port.* must differ/],
+  [
+    'half a label',
+    { csiDriver: { seLinuxLabel: 'container_file_t' } },
+    /wanted an SELinux label, user:role:type:level/,
+  ],
   ['a duration without a unit', { sidecars: { timeout: '60' } }, /wanted a duration such as 30s/],
   ['a name to listen at', { metrics: { host: 'localhost' } }, /wanted an address such as 0\.0\.0\.0/],
   ['embedded mode without a node', embedded({ node: '' }), /embedded\.node: is missing; name the one node/],
