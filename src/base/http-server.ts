@@ -171,7 +171,7 @@ async function replyTo(routes: ReadonlyMap<string, Route>, { method, url = '' }:
   try {
     return await route();
   } catch (error) {
-    log.warn('http request failed', { error: FsError.from(error).message });
+    log.warn('http request failed', { error: FsError.from(error, url).message });
     return plain(500, 'failed, see the log');
   }
 }
