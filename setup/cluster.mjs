@@ -16,7 +16,7 @@ import { clusterFolder, toolEnvironment } from './tools.mjs';
 const usage = `usage: node setup/cluster.mjs install | up [FLAG...] | down [--id ID] | run FILE...
   install   Kubernetes' programs and the images, as npm test does
   up        starts a cluster that stays; with --id ID (default dev): several at once; --bare: without
-            Pageseal; --mode api: etcd and an API server only
+            Pageseal; --no-wait: does not wait for it to run; --mode api: etcd and an API server only
   down      ends it (--id ID)
   run       these test files on the cluster that is up, or on one of their own`;
 

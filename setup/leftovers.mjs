@@ -105,12 +105,14 @@ export class Leftovers {
 
 /** Below which a test's kubelet makes those of its pods, in each hierarchy. */
 const CONTROL_GROUPS = '/sys/fs/cgroup';
+/** By the ids of clusters that a run or a test file starts. */
+const OF_TESTS = /^pageseal-(run|file)-/;
 
 function controlGroups() {
   const roots = ['', ...list(CONTROL_GROUPS)].map((name) => join(CONTROL_GROUPS, name));
   return roots.flatMap((folder) =>
     list(folder)
-      .filter((name) => name.startsWith('pageseal-'))
+      .filter((name) => OF_TESTS.test(name))
       .map((name) => join(folder, name)),
   );
 }

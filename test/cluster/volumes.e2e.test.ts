@@ -53,7 +53,7 @@ test('a claim grows under a running pod', needed, async (t) => {
   await kubectl.apply(pod('user', { claims: onClaim }));
   await kubectl.podReady('user');
   const kilobytes = async (): Promise<number> =>
-    Number(await kubectl.sh('user', `df -k ${DATA} | awk 'NR==2 {print $2}'`));
+    Number(await kubectl.sh('user', `df -Pk ${DATA} | awk 'NR==2 {print $2}'`));
   assert.equal(await kilobytes(), 1 << 20);
   const resources = { requests: { storage: '2Gi' } };
   await kubectl.ok(['patch', 'pvc', 'data', '--patch', JSON.stringify({ spec: { resources } })]);

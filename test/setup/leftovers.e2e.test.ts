@@ -75,6 +75,14 @@ test('a program of ours that stays without an environment fails the run and ends
   assert.ok(!isRunning(readFileSync(temp.at('pid'), 'utf8')));
 });
 
+test('a control group of a cluster that is gone fails the run and goes', needs('root'), async (t) => {
+  const group = `/sys/fs/cgroup/${existsSync('/sys/fs/cgroup/pids') ? 'pids/' : ''}pageseal-run-${process.pid}`;
+  const { code, stderr } = await runTests(makeTemp(t), `mkdirSync('${group}/pod', { recursive: true });`);
+  assert.equal(code, 1);
+  assert.match(stderr, new RegExp(`folder ${group}`));
+  assert.ok(!existsSync(group));
+});
+
 test('a record of a mount that is gone fails the run and goes', needs('root'), async (t) => {
   const file = `/run/pageseal-test-${process.pid}/x.json`;
   t.after(() => rmSync(dirname(file), { recursive: true, force: true }));

@@ -118,7 +118,7 @@ const leaving: Promise<void>[] = [];
 export async function sharedCluster({ bare = false } = {}): Promise<Cluster> {
   const given = process.env['PAGESEAL_TESTBED'];
   if (given !== undefined) return new Cluster(JSON.parse(given) as Described);
-  own ??= start({ id: `file-${process.pid}`, mode: 'node' }, bare);
+  own ??= start({ id: `file-${process.pid}`, mode: 'node', bare });
   return new Cluster((await own).described);
 }
 

@@ -33,7 +33,8 @@ const testValues = {
 /** Pulls, starts and registers; the bound is for a hang. */
 const INSTALL_BOUND = '180s';
 
-export async function install(testbed: Testbed): Promise<Release> {
+/** `wait`: until everything runs; without, whoever looks for the fault finds the cluster up. */
+export async function install(testbed: Testbed, wait: boolean): Promise<Release> {
   if (!existsSync(pagesealArchive)) throw new Error(`${pagesealArchive} is missing: node setup/cluster.mjs makes it`);
   const { kubeconfig, state } = testbed.described;
   await testbed.load(pagesealArchive);
@@ -41,7 +42,7 @@ export async function install(testbed: Testbed): Promise<Release> {
   writeFileSync(values, stringify(testValues));
   await labelNamespace(kubeconfig);
   const where = ['--kubeconfig', kubeconfig, '--namespace', RELEASE_NAMESPACE];
-  const how = ['--values', values, '--wait', '--timeout', INSTALL_BOUND];
+  const how = ['--values', values, ...(wait ? ['--wait', '--timeout', INSTALL_BOUND] : [])];
   const { code, stderr } = await run(programPath('helm'), ['install', RELEASE, chartFolder, ...where, ...how], {
     timeoutMs: 300_000,
   });

@@ -1,6 +1,6 @@
 // A program: starts a cluster, prints one line that describes it, and ends it with its input (or at a signal). Flags:
-// --id ID (several clusters at once), --mode api|node, --bare (without Pageseal), --stay (not with its input), --record FILE
-// (what it prints, too), --keep-logs FOLDER.
+// --id ID (several clusters at once), --mode api|node, --bare (without Pageseal), --no-wait (for Pageseal to run), --stay (not
+// with its input), --record FILE (what it prints, too), --keep-logs FOLDER.
 import { renameSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { start } from './start.ts';
@@ -11,6 +11,7 @@ const { values } = parseArgs({
     id: { type: 'string', default: `run-${process.pid}` },
     mode: { type: 'string', default: 'node' },
     bare: { type: 'boolean', default: false },
+    'no-wait': { type: 'boolean', default: false },
     stay: { type: 'boolean', default: false },
     record: { type: 'string' },
     'keep-logs': { type: 'string' },
@@ -27,8 +28,9 @@ const ending = new Promise<void>((resolve) => {
 });
 
 const keepLogs = values['keep-logs'];
-const options = { id: values.id, mode: modeOf(values.mode), ...(keepLogs !== undefined && { keepLogs }) };
-const { testbed, described } = await start(options, values.bare);
+const { id, bare, 'no-wait': noWait } = values;
+const mode = modeOf(values.mode);
+const { testbed, described } = await start({ id, mode, bare, noWait, ...(keepLogs !== undefined && { keepLogs }) });
 const line = JSON.stringify({ ...described, server: process.pid });
 if (values.record !== undefined) {
   writeFileSync(`${values.record}.new`, line);

@@ -14,13 +14,19 @@ export interface Started {
   readonly described: Described;
 }
 
-/** `bare`: the testbed alone. */
-export async function start(options: TestbedOptions, bare: boolean): Promise<Started> {
+export interface StartOptions extends TestbedOptions {
+  /** The testbed alone. */
+  readonly bare?: boolean;
+  /** Does not wait for Pageseal to run. */
+  readonly noWait?: boolean;
+}
+
+export async function start({ bare = false, noWait = false, ...options }: StartOptions): Promise<Started> {
   const testbed = await Testbed.start(options);
   const { node } = testbed.described;
   if (bare || node === undefined) return { testbed, described: testbed.described };
   try {
-    const [servers, release] = await Promise.all([startServers(testbed.temp, node.pid), install(testbed)]);
+    const [servers, release] = await Promise.all([startServers(testbed.temp, node.pid), install(testbed, !noWait)]);
     return { testbed, described: { ...testbed.described, servers, release } };
   } catch (error) {
     await testbed.stop();
