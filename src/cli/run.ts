@@ -30,6 +30,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   migrate: () => import('./migrate.ts'),
   mount: () => import('./mount.ts'),
   'mount-keeper': () => import('./mount-keeper.ts'),
+  operator: () => import('./operator.ts'),
   quota: () => import('./quota.ts'),
   restore: () => import('./restore.ts'),
   rmr: () => import('./rmr.ts'),

@@ -38,7 +38,7 @@ export async function openWithoutKey(metaUrl: string): Promise<WithoutKey | unde
 }
 
 /** Whether a public key (PEM) fits; true as long as nobody has claimed the file system. */
-export function isKeyOf({ ours }: VolumeSetting, publicKey: string): boolean {
+export function isKeyOf({ ours }: Pick<VolumeSetting, 'ours'>, publicKey: string): boolean {
   const { check } = readPublicKey(Buffer.from(publicKey));
   return ours.keyCheck === undefined || ours.keyCheck.equals(check);
 }

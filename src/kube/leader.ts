@@ -33,6 +33,8 @@ export class Leader {
   readonly #options: LeaderOptions;
   readonly #times: LeaderTimes;
   #seen: { readonly version: string; readonly at: number } | undefined;
+  /** Somebody else held it at the last look. */
+  #taken = false;
 
   constructor(options: LeaderOptions) {
     this.#options = options;
@@ -75,7 +77,8 @@ export class Leader {
       await this.#pause(signal);
       if (signal.aborted) return false;
       if (await this.#attempt()) renewed = performance.now();
-      else if (performance.now() - renewed > this.#times.renewWithinMs) return true;
+      // Written by another: it was taken away, and nothing is to be waited for.
+      else if (this.#taken || performance.now() - renewed > this.#times.renewWithinMs) return true;
     }
     return false;
   }
@@ -104,6 +107,7 @@ export class Leader {
       return true;
     }
     const { spec = {} } = found;
+    this.#taken = spec.holderIdentity !== identity && spec.holderIdentity !== '';
     if (spec.holderIdentity === identity) {
       await client.replace(leases, { ...found, spec: { ...spec, ...mine } });
       return true;

@@ -39,7 +39,7 @@ export interface Condition {
   readonly reason: string;
   readonly message: string;
   readonly lastTransitionTime: string;
-  readonly observedGeneration?: number;
+  readonly observedGeneration?: number | undefined;
 }
 
 export interface Secret extends KubeObject {

@@ -1,7 +1,7 @@
 // The lock of a conversion: taken in one transaction that looks for sessions, copies the record and marks it with a number
 // that the original client refuses.
 import { nowNs, nowSeconds } from '../../base/clock.ts';
-import { fail } from '../../base/errors.ts';
+import { fail, hasCode } from '../../base/errors.ts';
 import { CONVERSION, conversionRows, insertLockRow } from '../meta/conversion-lock.ts';
 import { allSettings, ledgerSettingOf, type Owner } from '../meta/ledger-setting.ts';
 import { lockedRecordText, putSettingText } from '../meta/record-row.ts';
@@ -36,6 +36,10 @@ export async function conversionState({ metaUrl }: FileSystemPlace): Promise<Con
       return { kind: 'under-way', ...common, step: stepOf(lock), since: lock.since, changed: changesOf(text, lock) };
     const keyCheck = ours.keyCheck?.toString('hex');
     return { kind: 'at-rest', ...common, custody: custodyOf(standing), keyCheck };
+  } catch (thrown) {
+    // A database without any of the tables.
+    if (hasCode(thrown, 'not-formatted')) return { kind: 'not-formatted' };
+    throw thrown;
   } finally {
     await engine.close();
   }
