@@ -41,6 +41,8 @@ export const sizes = {
   outageRounds: size(1, 5),
   /** Times that a client comes while encryption is being turned on. */
   conversionRaces: size(40, 3_000) * quarter,
+  /** The same with a mount of each client; a round takes ten seconds. */
+  mountRaces: size(6, 200) * half,
   /** Operations on a volume with quotas, by two clients, accounts looked at after each. */
   quotaOperations: size(300, 4_000),
   /** The same by two mounts of ours and one of the original client, each. */

@@ -11,6 +11,7 @@ import { Pageseal } from '../harness/pageseal.ts';
 import { isScaled, newPlace, type Place } from '../harness/place.ts';
 import { runOk } from '../harness/program.ts';
 import type { Temp } from '../harness/temp.ts';
+import { sizes } from '../sizes.ts';
 import type { Act, Contents, Scenario } from './kill-points-scenarios.ts';
 
 const actor = fileURLToPath(new URL('kill-points-actor.ts', import.meta.url));
@@ -34,6 +35,53 @@ export async function compileShim(temp: Temp): Promise<string> {
   const shim = temp.at('kill-points.so');
   await runOk('cc', ['-shared', '-fPIC', '-O1', '-Wall', '-Werror', '-o', shim, source, '-ldl']);
   return shim;
+}
+
+/** What is run under the shim; its volume without servers lies in the test's folder `work`. */
+export interface PointsRun {
+  readonly temp: Temp;
+  readonly shim: string;
+  readonly place: Place;
+  /** Of Node: a file and its arguments. */
+  readonly args: readonly string[];
+}
+
+/** To its end, or until it is killed. */
+export async function runToPoint({ temp, shim, place, args }: PointsRun, killAt?: number): Promise<Run> {
+  const log = temp.at('points');
+  rmSync(log, { force: true });
+  const env = {
+    ...temp.env,
+    LD_PRELOAD: shim,
+    ...watched(temp, place),
+    POINTS_LOG: log,
+    ...(killAt !== undefined && { POINTS_KILL: String(killAt) }),
+  };
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const { output, signal, code } = await outcomeOf(child);
+  const killed = signal === 'SIGKILL' && killAt !== undefined;
+  if (!killed && code !== 0) throw new Error(`${args.join(' ')}: exit ${code ?? signal}\n${output}`);
+  const points = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : [];
+  await place.quiet(new Set(points.flatMap((point) => / from (\d+) to /.exec(point)?.[1] ?? []).map(Number)));
+  return { points, steps: output.split('done\n').length - 1, killed, output };
+}
+
+/** What the shim is to look at. */
+function watched(temp: Temp, place: Place): NodeJS.ProcessEnv {
+  if (!isScaled) return { POINTS_FOLDER: temp.at(WORK) };
+  return { POINTS_PORTS: [place.metaUrl, place.store.bucket].map((url) => new URL(url).port).join() };
+}
+
+/** Numbers of the points at which a process is killed: all, or as many as the size allows, each run others. */
+export function chosenPoints(count: number): number[] {
+  const all = Array.from({ length: count }, (_, at) => at + 1);
+  if (count <= sizes.killPoints) return all;
+  const stride = count / sizes.killPoints;
+  const from = Math.random() * stride;
+  return Array.from({ length: sizes.killPoints }, (_, i) => all[Math.floor(from + i * stride)] ?? count);
 }
 
 export class PointsVolume {
@@ -76,32 +124,8 @@ export class PointsVolume {
     writeFileSync(path, 'stray');
   }
 
-  async #run(args: readonly string[], killAt?: number): Promise<Run> {
-    const log = this.#temp.at('points');
-    rmSync(log, { force: true });
-    const env = {
-      ...this.#temp.env,
-      LD_PRELOAD: this.#shim,
-      ...this.#watched,
-      POINTS_LOG: log,
-      ...(killAt !== undefined && { POINTS_KILL: String(killAt) }),
-    };
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const { output, signal, code } = await outcomeOf(child);
-    const killed = signal === 'SIGKILL' && killAt !== undefined;
-    if (!killed && code !== 0) throw new Error(`${args.join(' ')}: exit ${code ?? signal}\n${output}`);
-    const points = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : [];
-    await this.place.quiet(new Set(points.flatMap((point) => / from (\d+) to /.exec(point)?.[1] ?? []).map(Number)));
-    return { points, steps: output.split('done\n').length - 1, killed, output };
-  }
-
-  /** What the shim is to look at. */
-  get #watched(): NodeJS.ProcessEnv {
-    if (!isScaled) return { POINTS_FOLDER: this.#temp.at(WORK) };
-    return { POINTS_PORTS: [this.metaUrl, this.place.store.bucket].map((url) => new URL(url).port).join() };
+  #run(args: readonly string[], killAt?: number): Promise<Run> {
+    return runToPoint({ temp: this.#temp, shim: this.#shim, place: this.place, args }, killAt);
   }
 
   /** The next client: adds what the dead one left pending, then shows what is there. */

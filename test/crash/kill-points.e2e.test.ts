@@ -9,22 +9,12 @@ import { isScaled } from '../harness/place.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { interopNeeds, needs } from '../harness/tools.ts';
 import { placeViolations } from '../model/invariants.ts';
-import { sizes } from '../sizes.ts';
 import { type Act, type Contents, type Scenario, type Step, scenarios } from './kill-points-scenarios.ts';
-import { compileShim, PointsVolume } from './kill-points-volume.ts';
+import { chosenPoints, compileShim, PointsVolume } from './kill-points-volume.ts';
 
 const empty: Contents = new Map();
 const through = (tree: Contents, steps: readonly Step[]): Contents =>
   steps.reduce((now, step) => step.after(now), tree);
-
-/** Numbers of the points at which the process is killed: all, or as many as the size allows, each run others. */
-function chosen(count: number): number[] {
-  const all = Array.from({ length: count }, (_, at) => at + 1);
-  if (count <= sizes.killPoints) return all;
-  const stride = count / sizes.killPoints;
-  const from = Math.random() * stride;
-  return Array.from({ length: sizes.killPoints }, (_, i) => all[Math.floor(from + i * stride)] ?? count);
-}
 
 /** What of `found` is neither as before nor as after the step that was under way. */
 function wrongIn(found: Contents, before: Contents, after: Contents, inParts: boolean): string[] {
@@ -75,7 +65,7 @@ async function storm(
   await volume.place.keep();
   const whole = await volume.act(act);
   assert.equal(whole.steps, scenario.steps.length);
-  const points = chosen(whole.points.length);
+  const points = chosenPoints(whole.points.length);
   assert.ok(points.length > 0);
   let killed = 0;
   for (const [i, killAt] of points.entries()) {
