@@ -133,8 +133,9 @@ export const corners: Readonly<Record<string, Values>> = {
   'no definitions': { crds: { install: false } },
   'a quota, SELinux and republishing': {
     priorityQuota: true,
-    csiDriver: { requiresRepublish: true, seLinuxMount: true, seLinuxLabel: '' },
+    csiDriver: { requiresRepublish: true, seLinuxMount: true },
   },
+  'no label': { csiDriver: { seLinuxLabel: '' } },
   classes: {
     storageClasses: [
       {

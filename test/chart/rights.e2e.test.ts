@@ -173,6 +173,7 @@ test('what pods see of their node', needed, async () => {
   assert.deepEqual(seen.sort(), [
     'keeper /dev/fuse',
     'keeper /run/pageseal',
+    'keeper /run/pageseal-volumes Bidirectional',
     'keeper /var/lib/kubelet Bidirectional',
     'node /run/pageseal ro HostToContainer',
     'node /var/lib/kubelet/plugins/csi.pageseal.dev',

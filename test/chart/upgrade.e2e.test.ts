@@ -20,7 +20,7 @@ import {
   type Values,
 } from './chart.ts';
 
-/** As it was when it first had definitions and a schema. */
+/** As it was when keepers first handed their mounts over. */
 const earlier = join(root, 'test/chart/earlier/pageseal-0.1.0.tgz');
 const needed = needs('helm', 'kube-apiserver', 'openssl');
 const temp = makeTemp();
@@ -49,8 +49,11 @@ const kept: readonly (readonly [string, string])[] = [
 const keptFlags =
   /^--(endpoint|node-id|keeper-socket|state-directory|kubelet-directory|run-directory|embedded-directory|hand-over)/;
 
+/** Corners that it does not know. */
+const newer: ReadonlySet<string> = new Set(['no label']);
+
 test('selectors, names, classes and places are those of the earlier chart', needed, async () => {
-  for (const [name, values] of Object.entries(corners)) {
+  for (const [name, values] of Object.entries(corners).filter(([corner]) => !newer.has(corner))) {
     const [old, now] = await Promise.all([render(values, earlier), render(values)]);
     for (const object of old) {
       const same = now.find(({ kind, metadata }) => kind === object.kind && metadata.name === object.metadata.name);
