@@ -20,7 +20,7 @@ export function register(program: Command): void {
     .addArgument(metaUrlArgument())
     .argument('<UUID>', 'of the file system, as pageseal status shows it')
     .option('-y, --yes', 'do not ask')
-    .option('--force', 'also while clients have it mounted')
+    .option('--force', 'also while clients have it mounted, and what an operator or controller has made')
     .option('--json', 'what was destroyed, as JSON');
   addStoreOptions(command).action(destroy);
 }
@@ -35,6 +35,7 @@ async function destroy(metaUrl: string, uuid: string, flags: Flags): Promise<voi
   const done = await destroyVolume({
     metaUrl,
     uuid,
+    owner: 'user',
     onProgress: progress.on,
     ...(flags.force && { force: true }),
     ...storeOption(flags),

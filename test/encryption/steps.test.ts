@@ -13,6 +13,7 @@ import type { ConversionKey } from '../../src/filesystem/encryption/words.ts';
 import { formatVolume } from '../../src/filesystem/format.ts';
 import { readSettingOf } from '../../src/filesystem/meta/read-setting.ts';
 import type { KeySource } from '../../src/filesystem/options.ts';
+import { destroyVolume } from '../../src/filesystem/removal/destroy-volume.ts';
 import { openEngine } from '../../src/filesystem/sql/open-engine.ts';
 import { createVolume, expandVolume, markDeleting } from '../../src/filesystem/volumes.ts';
 import { openKeyless, openWithoutKey } from '../../src/filesystem/without-key.ts';
@@ -198,6 +199,9 @@ suite('steps', needs('openssl'), () => {
     const state = await conversionState(volume.at);
     assert.ok(state.kind === 'at-rest');
     assert.equal(state.owner, 'operator');
+    const { metaUrl } = volume.place;
+    await assert.rejects(destroyVolume({ metaUrl, uuid: state.uuid, owner: 'user' }), refused);
+    await destroyVolume({ metaUrl, uuid: state.uuid, owner: 'operator' });
   });
 });
 

@@ -30,7 +30,7 @@ export interface Lock {
 export const ownerOf = ({ ours }: Pick<Standing, 'ours'>): Owner => ours.owner ?? 'user';
 
 /** Rejects refused. */
-export function refuseOtherOwner(what: string, standing: Standing, owner: Owner): void {
+export function refuseOtherOwner(what: string, standing: Pick<Standing, 'setting' | 'ours'>, owner: Owner): void {
   const found = ownerOf(standing);
   if (found === owner) return;
   throw fail('refused', `${what}: file system ${standing.setting.name} belongs to ${owners[found]}`, {

@@ -5,6 +5,8 @@ import { dirname } from 'node:path';
 import { nowNs } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import type { OnProgress } from '../../base/progress.ts';
+import { refuseOtherOwner } from '../encryption/standing.ts';
+import type { Owner } from '../meta/ledger-setting.ts';
 import { readSettingOf, type VolumeSetting } from '../meta/read-setting.ts';
 import { dropTables, hasOtherTables } from '../meta/schema.ts';
 import { liveSessions, otherVolumes } from '../meta/volume-rows.ts';
@@ -20,6 +22,8 @@ export interface DestroyOptions {
   readonly uuid: string;
   /** Also while clients have it mounted, or volumes of pods are in it. */
   readonly force?: boolean;
+  /** Who asks; given, only what is his is destroyed without force. */
+  readonly owner?: Owner;
   /** Overrides of the record. */
   readonly store?: Partial<StoreSettings>;
   readonly onProgress?: OnProgress;
@@ -49,7 +53,10 @@ export async function destroyVolume(options: DestroyOptions): Promise<Destroyed>
   if (found === undefined) throw fail('not-formatted', 'destroy: the metadata holds no file system');
   const { engine, setting } = found;
   try {
-    if (options.force !== true) await refuseInUse(found);
+    if (options.force !== true) {
+      if (options.owner !== undefined) refuseOtherOwner('destroy', found, options.owner);
+      await refuseInUse(found);
+    }
     const store = storeSettings(found, options.store);
     await refuseMissingStore(store, setting.name);
     const objects = await destroyData(
