@@ -2,6 +2,7 @@
 // to, when the mount is gone, or at once when the keeper is.
 import { fstatSync } from 'node:fs';
 import { release } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { wipe } from '../../base/bytes.ts';
 import { FsError, fail } from '../../base/errors.ts';
 import { log } from '../../base/log.ts';
@@ -23,6 +24,9 @@ import { openOptionsOf, splitOptions } from './options.ts';
 import { refuseOwnMounts } from './own-mounts.ts';
 import { prove } from './prove.ts';
 import { inFlightIn, marksIn } from './tables.ts';
+
+/** A store that is slow must not keep a hand-over from happening; its pod has a grace of some ten seconds. */
+const FLUSH_AHEAD_MS = 10_000;
 
 export interface WorkerOptions {
   /** Tests: behave as on a kernel that cannot send requests again. */
@@ -119,7 +123,9 @@ class Worker {
   #keepKey(handoff: Handoff, fileSystem: FileSystem): void {
     if (handoff.der !== undefined) return;
     const der = fileSystem.unlockedKey();
-    const packed = packHandoff({ settings: handoff.settings, der });
+    // A successor must open this file system, whatever the connection leads to by then.
+    const settings = { ...handoff.settings, uuid: fileSystem.uuid };
+    const packed = packHandoff({ settings, der });
     this.#state.seal(packed);
     wipe(packed, der);
   }
@@ -168,12 +174,21 @@ class Worker {
   async #stop(keepSession: boolean): Promise<void> {
     if (this.#ending) return;
     let failure: unknown;
+    if (keepSession) await this.#flushAhead();
     try {
       await this.#session?.stopReading();
     } catch (thrown) {
       failure = thrown;
     }
     await this.#finish('stopped', keepSession, failure);
+  }
+
+  /** Most of what is dirty goes out while callers are still answered; they wait for the rest and the successor only. */
+  async #flushAhead(): Promise<void> {
+    const vfs = this.#fileSystem?.vfs;
+    if (vfs === undefined || vfs.away) return;
+    // What fails is kept in mind by the files, and told.
+    await Promise.race([vfs.flushAll().catch(() => undefined), sleep(FLUSH_AHEAD_MS, undefined, { ref: false })]);
   }
 
   /** Closes, which flushes; says how it went; ends the process. */

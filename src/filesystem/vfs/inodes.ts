@@ -52,8 +52,9 @@ export class OpenInode implements WriterOwner {
     return this.writer.dirty ? larger(this.known.length, this.writer.end) : this.known.length;
   }
 
+  /** A loss may not have been told when another process takes over: it tells the handles that are open then. */
   get keepsMark(): boolean {
-    return this.#table.lost.has(this.ino);
+    return this.#table.lost.has(this.ino) || (this.errors > 0 && this.handles > 0);
   }
 
   /** The answer of an own change to this inode. */
@@ -180,6 +181,7 @@ export class Inodes {
     if (inode.handles > 0 || inode.writer.dirty || this.#open.get(inode.ino) !== inode) return;
     this.#open.delete(inode.ino);
     this.#atClose.delete(inode.ino);
+    if (inode.errors > 0 && !inode.keepsMark) this.#parts.marks.clear(inode.ino);
     if (inode.mixed) return;
     this.#atClose.set(inode.ino, { mtime: inode.known.mtime, ctime: inode.known.ctime });
     for (const oldest of this.#atClose.keys()) {

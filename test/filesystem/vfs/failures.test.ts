@@ -50,6 +50,8 @@ test('a page that fails takes its slice along: objects and memory go, later writ
     [],
     'pages of the failed slice are removed',
   );
+  assert.deepEqual([...marked], [ino], 'a successor has to know as long as a handle is open');
+  await vfs.release(caller, ino, handle);
   assert.equal(marked.size, 0);
 });
 

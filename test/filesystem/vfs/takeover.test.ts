@@ -1,7 +1,7 @@
 // A successor behind the same kernel connection: old handles work, and what the predecessor lost is told.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hasCode } from '../../../src/base/errors.ts';
+import { fail, hasCode } from '../../../src/base/errors.ts';
 import type { Ino } from '../../../src/base/words.ts';
 import { decodeHandle, encodeHandle } from '../../../src/filesystem/vfs/handles.ts';
 import type { UncommittedMarks } from '../../../src/filesystem/vfs/marks.ts';
@@ -68,6 +68,24 @@ test('old handles go on working in a successor', async () => {
   await second.release(caller, attr.ino, handle);
   assert.equal(marks.set.size, 0);
   assert.equal(meta.handles.get(attr.ino), 1, "the predecessor's own count is not ours to lower");
+});
+
+test('what the predecessor could not write out at its end is told by the successor', async () => {
+  const { worker, marks, pages } = setUp();
+  const first = worker(0);
+  const [{ attr }, { handle }] = await first.create(caller, 1n, Buffer.from('a'), 0o644, O_RDWR);
+  pages.beforeWrite = () => {
+    throw fail('store-unavailable', 'gone');
+  };
+  await first.write(caller, attr.ino, handle, 0n, data);
+  await assert.rejects(first.flushAll());
+  pages.beforeWrite = () => undefined;
+  const second = worker(1);
+  await assert.rejects(second.fsync(caller, attr.ino, handle), isEio);
+  await second.fsync(caller, attr.ino, handle);
+  await second.release(caller, attr.ino, handle);
+  second.forget(attr.ino, 1n);
+  assert.equal(marks.set.size, 0);
 });
 
 test('lost data is told to every old handle, and a new one does not hide it', async () => {
