@@ -1,17 +1,20 @@
 // `npm run bench -- --processes`: what each process of a node and the controller take, from the container image's root, with
 // PostgreSQL and S3 over TLS: idle, and while volumes are made, mounted, written and read. The chart's requests come from it.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CsiCluster } from '../harness/csi-cluster.ts';
 import type { CsiNode, PublishedVolume } from '../harness/csi-node.ts';
 import { ImageRoot } from '../harness/image-root.ts';
-import { runOk } from '../harness/program.ts';
+import { ended, runOk, until } from '../harness/program.ts';
 import { Temp } from '../harness/temp.ts';
+import { ApiServer } from '../kube/api-server.ts';
 import { usageOf } from './clients.ts';
 
 const VOLUMES = 10;
 const DATA_MIB = 512;
+const FILE_SYSTEMS = 100;
 /** Until a process that has started, or done something, has settled. */
 const SETTLE_MS = 5_000;
 /** Over which the processor time of an idle process is taken. */
@@ -54,8 +57,9 @@ function workersOf(node: CsiNode): number[] {
 export async function processes(): Promise<string> {
   const temp = new Temp();
   try {
-    const cluster = await CsiCluster.make(temp, 1, await ImageRoot.make(temp));
-    await measure(cluster);
+    const image = await ImageRoot.make(temp);
+    await measure(await CsiCluster.make(temp, 1, image));
+    await measureOperator(temp, image);
     return render();
   } finally {
     await temp.remove();
@@ -105,6 +109,47 @@ async function measure({ first: node, provisioner, node: secrets }: CsiCluster):
   await during('idle, all gone again', { ...controller, ...onNode }, () => wait(IDLE_MS));
 }
 
+/** With an API server that knows nothing but its objects; their Secrets are missing, so it looks and formats nothing. */
+async function measureOperator(temp: Temp, image: ImageRoot): Promise<void> {
+  const api = await ApiServer.start(temp);
+  const account = join(image.path, 'var/run/secrets/kubernetes.io/serviceaccount');
+  mkdirSync(account, { recursive: true });
+  for (const [name, text] of [
+    ['token', api.token],
+    ['ca.crt', api.ca],
+    ['namespace', 'default'],
+  ] as const)
+    writeFileSync(join(account, name), text);
+  const env = { ...image.env, KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(api.port) };
+  const [program = '', ...words] = [...image.enter, image.program, 'operator', '--namespace', 'default'];
+  const child = spawn(program, words, { env, stdio: 'ignore' });
+  temp.beforeRemoval(async () => {
+    child.kill();
+    await ended(child);
+  });
+  const has = async (...what: string[]): Promise<number> =>
+    (await api.kubectl('get', ...what)).split(' ').filter(Boolean).length;
+  await until(
+    'the lease',
+    async () => (await has('lease', '--output', 'jsonpath={.items[*].spec.holderIdentity}')) > 0,
+  );
+  const operator = { operator: [child.pid ?? 0] };
+  await wait(SETTLE_MS);
+  await during('idle', operator, () => wait(IDLE_MS));
+  await during(`${FILE_SYSTEMS} objects declared`, operator, async () => {
+    const items = Array.from({ length: FILE_SYSTEMS }, (_, i) => ({
+      apiVersion: 'pageseal.dev/v1alpha1',
+      kind: 'FileSystem',
+      metadata: { name: `declared-${i}`, namespace: 'default' },
+      spec: { secretName: 'missing' },
+    }));
+    assert.equal((await api.apply({ apiVersion: 'v1', kind: 'List', items })).code, 0);
+    const phases = ['filesystems', '--output', 'jsonpath={.items[*].status.phase}'];
+    await until('a phase of each', async () => (await has(...phases)) === FILE_SYSTEMS);
+  });
+  await during(`idle, ${FILE_SYSTEMS} objects`, operator, () => wait(IDLE_MS));
+}
+
 function render(): string {
   const head =
     '| process | state | proportional set, MiB | resident, MiB | peak, MiB | processor, s | of, s |\n|---|---|---|---|---|---|---|';
@@ -117,7 +162,7 @@ function render(): string {
   return [head, ...lines].join('\n');
 }
 
-const kinds = ['controller', 'node plugin', 'keeper', 'worker'];
+const kinds = ['controller', 'operator', 'node plugin', 'keeper', 'worker'];
 const order = (row: Row): number => kinds.findIndex((kind) => row.process.startsWith(kind));
 
 /** The worker that a write to this volume keeps busy. */
