@@ -3,10 +3,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { openFileSystem } from '../../src/filesystem/open.ts';
+import type { KeySource } from '../../src/filesystem/options.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { type FileSystemObject, fileSystems } from '../../src/kube/crd/file-system.ts';
 import type { Condition, CoreEvent } from '../../src/kube/objects.ts';
 import { events, secrets } from '../../src/kube/resources.ts';
+import { Files } from '../crash/kill-points-scenarios.ts';
 import { makeKey, publicHalf, type TestKey } from '../harness/keys.ts';
 import { pagesealProgram } from '../harness/pageseal.ts';
 import { PostgresServer } from '../harness/postgres.ts';
@@ -217,6 +220,15 @@ export class Declared {
 
   get bucketFolder(): string {
     return `${this.s3.folder}/${BUCKET}`;
+  }
+
+  /** As a mount would, with a session of its own. */
+  async use(name: string, work: (files: Files) => Promise<void>, encrypted = false): Promise<void> {
+    const metaUrl = this.postgres.url(name);
+    const key: KeySource = { kind: 'pem', pem: readFileSync(this.key.file), passphrase: Buffer.from(PASSPHRASE) };
+    const store = { caBundle: this.postgres.authority.pem };
+    const fileSystem = await openFileSystem({ metaUrl, store, backgroundJobs: false, ...(encrypted && { key }) });
+    await work(new Files(fileSystem.vfs, metaUrl)).finally(() => fileSystem.close());
   }
 
   sql(name: string, text: string): Promise<string> {
