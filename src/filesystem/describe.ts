@@ -1,5 +1,5 @@
 // What a file system says about itself: record, sessions, usage. Reads metadata only, needs no key, and gives no secret away.
-import type { Custody } from './meta/ledger-setting.ts';
+import type { Custody, Owner } from './meta/ledger-setting.ts';
 import { readSetting, type VolumeSetting } from './meta/read-setting.ts';
 import { bigintAt, bytesAt, textAt } from './meta/rows.ts';
 import { hasOurTables } from './meta/schema.ts';
@@ -26,6 +26,8 @@ export interface Status {
   /** The record as JSON text, with secrets replaced by "removed". */
   readonly record: string;
   readonly custody: Custody;
+  /** Who made it, and alone may wipe it or turn its encryption on. */
+  readonly owner: Owner;
   /** Hex; undefined while no key has been seen. */
   readonly keyId: string | undefined;
   readonly sessions: readonly Session[];
@@ -74,6 +76,7 @@ export const readStatus = (metaUrl: string): Promise<Status> =>
       setting,
       record: printRecord(new Map(shown)),
       custody: custodyOf(volume),
+      owner: volume.ours.owner ?? 'user',
       keyId: volume.ours.keyCheck?.toString('hex'),
       sessions: rest.sessions,
       usedSpace: (rest.counters.get('usedSpace') ?? 0n) + (pending?.space ?? 0n),

@@ -180,6 +180,8 @@ suite('steps', needs('openssl'), () => {
       ['MetaVersion'],
     );
     assert.equal(await volume.record(), locked);
+    const state = await conversionState(volume.at);
+    assert.equal(state.kind === 'under-way' && state.step, 'waiting');
     assert.deepEqual(await volume.switchOn({ kind: 'self-managed' }), { kind: 'not-confirmed' });
     await volume.confirm();
     assert.equal((await volume.switchOn({ kind: 'self-managed' })).kind, 'encrypted');

@@ -97,8 +97,10 @@ export function changesOf(text: string, { copy }: Lock): FieldChange[] {
 }
 
 export function stepOf({ steps: done }: Lock): ConversionStep {
+  // Whatever was done before: the record was back in use meanwhile, or is to be given up.
+  if (!done.has('confirmed')) return 'waiting';
   if (done.has('next')) return 'switching';
   if (done.has('wiped')) return 'wiped';
   if (done.has('wiping')) return 'wiping';
-  return done.has('confirmed') ? 'confirmed' : 'waiting';
+  return 'confirmed';
 }

@@ -177,6 +177,8 @@ export async function abandon(place: FileSystemPlace, { owner }: { owner: Owner 
     if (lock === undefined) return undefined;
     refuseOtherOwner('give up a conversion', standing, owner);
     refuseHalfWiped(lock, setting.name);
+    // From here on nobody else ends it the other way, while the object is put back.
+    if (!(await engine.run(unconfirm, { durable: true, looksItself: true }))) return undefined;
     const wiped = lock.steps.has('wiped');
     const uuid = wiped ? await nextUuid(engine) : setting.uuid;
     const text = wiped ? newRecord(lock.copy, { uuid, key: undefined, encryptAlgo: undefined }) : lock.copy;
@@ -190,6 +192,15 @@ export async function abandon(place: FileSystemPlace, { owner }: { owner: Owner 
   } finally {
     await engine.close();
   }
+}
+
+/** False when the lock is gone. */
+function* unconfirm(): Op<boolean> {
+  const [, rows] = yield* read(lockedRecordText, conversionRows);
+  const lock = lockOf(rows);
+  if (lock === undefined) return false;
+  if (lock.steps.has('confirmed')) yield* write(deleteLockRow(steps.confirmed));
+  return true;
 }
 
 function* release(text: string, more: readonly Change[]): Op<readonly FieldChange[]> {
