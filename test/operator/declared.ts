@@ -100,6 +100,13 @@ export class Declared {
     return this.#signal('SIGTERM');
   }
 
+  /** Answers the exit code of an operator that ends by itself. */
+  async ended(): Promise<number | null> {
+    const operator = this.#operator ?? assert.fail('none was started');
+    await ended(operator);
+    return operator.exitCode;
+  }
+
   async #signal(name: NodeJS.Signals): Promise<number> {
     const operator = this.#operator;
     this.#operator = undefined;
