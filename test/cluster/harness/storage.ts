@@ -28,7 +28,7 @@ export async function storage(
   parameters: Readonly<Record<string, string>> = {},
 ): Promise<Storage> {
   const temp = new Temp();
-  const backend = Backend.make(cluster);
+  const backend = Backend.make(cluster, { after: (hook) => owner.after(async () => hook()) });
   const key = await makeKey(temp, 2048, 'pkcs8', PASSPHRASE);
   const keys = {
     'rsa-key': readFileSync(key.file, 'utf8'),

@@ -5,11 +5,11 @@ export interface SuiteOwner {
   after(hook: () => void | Promise<void>): void;
 }
 
-/** Call it in the suite's body. The last made goes first. */
+/** Call it in the suite's body. In the order in which they were made, as a test's context does it. */
 export function suiteOwner(): SuiteOwner {
   const hooks: (() => void | Promise<void>)[] = [];
   after(async () => {
-    for (const hook of hooks.toReversed()) await hook();
+    for (const hook of hooks) await hook();
   });
   return { after: (hook) => void hooks.push(hook) };
 }
