@@ -5,7 +5,15 @@ import { FsError, hasCode } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { readSetting } from './meta/read-setting.ts';
 import type { Reader } from './sql/op.ts';
-import type { ListOptions, ObjectInfo, ObjectStore, PutOptions, StoreSettings } from './store/store.ts';
+import {
+  type ListOptions,
+  noVersions,
+  type ObjectInfo,
+  type ObjectStore,
+  type PutOptions,
+  type StoreSettings,
+  type Versions,
+} from './store/store.ts';
 import { storeSettings } from './store-settings.ts';
 
 export interface RecordStoreParts {
@@ -80,6 +88,10 @@ export class RecordStore implements ObjectStore {
         if (!refuses(thrown) || !(await this.#exchanged(used))) throw thrown;
       }
     }
+  }
+
+  removeVersions(prefix: string): Promise<Versions> {
+    return this.#once(async (store) => (await store.removeVersions?.(prefix)) ?? noVersions);
   }
 
   async close(): Promise<void> {

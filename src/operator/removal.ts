@@ -1,5 +1,5 @@
-// A FileSystem object is deleted: it lets go of its file system, or takes it along. What is removed is said, and what is
-// not: copies that a store keeps of older versions, and who still has the key.
+// A FileSystem object is deleted: it lets go of its file system, or takes it along: objects, older versions that the store
+// lists, metadata. What is left is said: copies that others made, and who still has the key.
 import { fail, hasCode } from '../base/errors.ts';
 import { inspectEmptiness } from '../filesystem/encryption/emptiness.ts';
 import { conversionState } from '../filesystem/encryption/lock.ts';

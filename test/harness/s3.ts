@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Authority, type Certificate } from './certificates.ts';
 import type { Namespace } from './namespace.ts';
 import { freePort } from './port.ts';
@@ -34,6 +34,8 @@ export interface S3Options {
   readonly tls?: boolean;
   /** Further flags of versitygw, before its `posix`. */
   readonly flags?: readonly string[];
+  /** Buckets can be told to keep versions. */
+  readonly versioning?: boolean;
 }
 
 let made = 0;
@@ -89,10 +91,11 @@ export class S3Server {
 
   /** On the same port, with the objects that are there. */
   async start(): Promise<void> {
-    const { virtualDomain, inside, flags = [] } = this.#options;
+    const { virtualDomain, inside, flags = [], versioning = false } = this.#options;
+    const kept = versioning ? ['--versioning-dir', this.#temp.folder(`${basename(this.folder)}-versions`)] : [];
     const where = ['--port', `${this.address}:${this.port}`, '--region', this.region, ...this.#tls];
     const virtual = virtualDomain === undefined ? [] : ['--virtual-domain', virtualDomain];
-    const all = ['--quiet', '--keep-alive', ...where, ...virtual, ...flags, 'posix', this.folder];
+    const all = ['--quiet', '--keep-alive', ...where, ...virtual, ...flags, 'posix', ...kept, this.folder];
     const env = { ...this.#temp.env, ROOT_ACCESS_KEY: this.accessKey, ROOT_SECRET_KEY: this.secretKey };
     const log = openSync(this.#log, 'a');
     const [program = versitygwProgram, ...args] = [...(inside?.enter ?? []), versitygwProgram, ...all];

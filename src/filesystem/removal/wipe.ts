@@ -1,7 +1,7 @@
 // Removes a file system's objects: listed, not computed, so that what no metadata names goes too. Ends only when a listing
 // is empty.
 import { fail } from '../../base/errors.ts';
-import type { ObjectStore } from '../store/store.ts';
+import { noVersions, type ObjectStore } from '../store/store.ts';
 
 /** What S3 deletes in one request. */
 const BATCH = 1000;
@@ -13,7 +13,7 @@ export interface WipeOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Every object below `{name}/`. Answers how many went. May be repeated after a crash. */
+/** Every object below `{name}/`, and older versions where the store lists them. Answers how many went. May be repeated. */
 export async function wipeObjects(store: ObjectStore, name: string, options: WipeOptions = {}): Promise<number> {
   let deleted = 0;
   for (let pass = 0; pass < MAX_PASSES; pass++) {
@@ -21,9 +21,20 @@ export async function wipeObjects(store: ObjectStore, name: string, options: Wip
       deleted += count;
       options.onProgress?.(deleted);
     });
-    if (found === 0) return deleted;
+    if (found === 0) return deleted + (await removeVersions(store, name));
   }
   throw fail('store-not-empty', `remove the objects of ${name}: new ones keep appearing in ${store.description}`);
+}
+
+/** Last, so that nothing else is left: older versions hold the same data as the objects did. */
+async function removeVersions(store: ObjectStore, name: string): Promise<number> {
+  const { removed, left } = (await store.removeVersions?.(`${name}/`)) ?? noVersions;
+  if (left === 0) return removed;
+  throw fail(
+    'store-not-empty',
+    `remove the objects of ${name}: ${store.description} keeps ${left} older versions and refuses to delete them`,
+    { hint: 'a lock on objects, or a missing right to delete versions' },
+  );
 }
 
 /** True when nothing is left below `{name}/`. */

@@ -5,7 +5,14 @@ import type { FileHandle } from 'node:fs/promises';
 import { type Clock, realClock } from '../../base/clock.ts';
 import { fail } from '../../base/errors.ts';
 import { MiB } from '../../base/units.ts';
-import type { ListOptions, ObjectInfo, ObjectStore, PutOptions } from './store.ts';
+import {
+  type ListOptions,
+  noVersions,
+  type ObjectInfo,
+  type ObjectStore,
+  type PutOptions,
+  type Versions,
+} from './store.ts';
 
 /** The record counts in Mbit/s, of a million bits. */
 const BYTES_PER_MBIT = 1e6 / 8;
@@ -91,6 +98,10 @@ export class LimitedStore implements ObjectStore {
 
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo> {
     return this.#store.list(prefix, options);
+  }
+
+  async removeVersions(prefix: string): Promise<Versions> {
+    return (await this.#store.removeVersions?.(prefix)) ?? noVersions;
   }
 
   close(): Promise<void> {

@@ -4,7 +4,14 @@ import { hasCode } from '../../base/errors.ts';
 import { counter, type Timer, timer } from '../../base/metrics.ts';
 import { pauseAfter, type RetryPolicy, retry } from '../../base/retry.ts';
 import { retryAfterMs } from './retry-after.ts';
-import type { ListOptions, ObjectInfo, ObjectStore, PutOptions } from './store.ts';
+import {
+  type ListOptions,
+  noVersions,
+  type ObjectInfo,
+  type ObjectStore,
+  type PutOptions,
+  type Versions,
+} from './store.ts';
 
 /** About five seconds in all: an application waits behind it, and a kernel request may not hang for minutes. */
 export const storeRetry: RetryPolicy = {
@@ -96,6 +103,10 @@ export class RetryingStore implements ObjectStore {
         await pauseAfter(this.#policy, attempt, thrown);
       }
     }
+  }
+
+  async removeVersions(prefix: string): Promise<Versions> {
+    return retry(async () => (await this.#store.removeVersions?.(prefix)) ?? noVersions, this.#policy);
   }
 
   close(): Promise<void> {

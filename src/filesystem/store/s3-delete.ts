@@ -66,7 +66,7 @@ export class BatchDelete {
   }
 }
 
-function withMd5(command: DeleteObjectsCommand): DeleteObjectsCommand {
+export function withMd5(command: DeleteObjectsCommand): DeleteObjectsCommand {
   command.middlewareStack.add(
     (next) => (args) => {
       const request = args.request as { body?: string | Uint8Array; headers: Record<string, string> };

@@ -11,7 +11,8 @@ import { s3Kind } from './s3-kinds.ts';
 import { listObjects } from './s3-list.ts';
 import { PART_BYTES, putInParts } from './s3-multipart.ts';
 import { crc32Of, lengthOf, putObject, Understood } from './s3-put.ts';
-import type { ListOptions, ObjectInfo, ObjectStore, PutOptions } from './store.ts';
+import { removeVersions } from './s3-versions.ts';
+import type { ListOptions, ObjectInfo, ObjectStore, PutOptions, Versions } from './store.ts';
 
 /** For the time limit of what nobody has said the length of. */
 const UNKNOWN_BYTES = 64 * MiB;
@@ -102,6 +103,10 @@ export class S3Store implements ObjectStore {
 
   list(prefix: string, options: ListOptions = {}): AsyncIterable<ObjectInfo> {
     return listObjects(this.#bucket, prefix, options);
+  }
+
+  removeVersions(prefix: string): Promise<Versions> {
+    return removeVersions(this.#bucket, prefix);
   }
 
   async close(): Promise<void> {

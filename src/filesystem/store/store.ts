@@ -25,6 +25,15 @@ export interface PutOptions {
   readonly onlyNew?: boolean;
 }
 
+/** Older versions of deleted objects. */
+export interface Versions {
+  readonly removed: number;
+  /** That the store refused to delete. */
+  readonly left: number;
+}
+
+export const noVersions: Versions = { removed: 0, left: 0 };
+
 export interface ObjectStore {
   /** For messages: "file:///data/objects/"; never with credentials. */
   readonly description: string;
@@ -44,6 +53,8 @@ export interface ObjectStore {
   head(key: string): Promise<ObjectInfo | undefined>;
   /** All objects whose key starts with `prefix`, in byte order of keys, as a stream of bounded pages. */
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
+  /** Older versions below `prefix`, where the store keeps and lists them; left out where there never are any. */
+  removeVersions?(prefix: string): Promise<Versions>;
   close(): Promise<void>;
 }
 
