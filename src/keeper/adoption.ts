@@ -1,15 +1,14 @@
 // What a starting keeper finds of the one before: descriptors that somebody held, and mounts in its own directory that
 // nobody brings descriptors for.
-import { readdirSync, rmdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { FsError, hasCode } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { counter } from '../base/metrics.ts';
 import { isVolume, removeMount } from './bind.ts';
 import type { HandOver } from './hand-over.ts';
 import type { Offer } from './holder-link.ts';
-import { mountName } from './metrics-socket.ts';
 import { type MountEntry, mounts } from './mountinfo.ts';
+import { ownMountPoint, removeOwnFolder } from './own-mounts.ts';
 import type { VolumeRecord } from './records.ts';
 
 const adoptions = counter('pageseal_keeper_adopted_volumes_total', 'Volumes taken over from a keeper that was gone');
@@ -18,7 +17,7 @@ const losses = counter('pageseal_keeper_lost_volumes_total', 'Volumes that nobod
 /** Waits for whoever has the descriptors of what is mounted; not at all where nothing is. */
 export function gatherOffers(handOver: HandOver, directory: string, signal: AbortSignal): Promise<readonly Offer[]> {
   const complete = (offers: readonly Offer[]): boolean => {
-    const offered = new Set(offers.map(({ volumeId }) => join(directory, mountName(volumeId))));
+    const offered = new Set(offers.map(({ volumeId }) => ownMountPoint(directory, volumeId)));
     return ownMounts(directory).every(({ path }) => offered.has(path));
   };
   return handOver.gather(complete, signal);
@@ -51,18 +50,10 @@ export async function clearOut(directory: string, keep: ReadonlySet<string>): Pr
       log.warn('mount of a keeper that is gone is taken away', { path });
       await removeMount(path, path, true);
     }
-  for (const path of readdirSync(directory).map((name) => join(directory, name)))
-    if (!keep.has(path)) removeFolder(path);
+  const kept = [...keep];
+  for (const name of readdirSync(directory))
+    if (!kept.some((path) => path.startsWith(`${join(directory, name)}/`))) removeOwnFolder(directory, name);
 }
 
 const ownMounts = (directory: string): MountEntry[] =>
   mounts().filter((entry) => isVolume(entry) && entry.path.startsWith(`${directory}/`));
-
-export function removeFolder(path: string): void {
-  try {
-    rmdirSync(path);
-  } catch (error) {
-    if (!hasCode(FsError.from(error), 'ENOENT'))
-      log.warn('folder of a mount could not be removed', { path, error: String(error) });
-  }
-}

@@ -5,7 +5,7 @@ import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { FsError, fail } from '../base/errors.ts';
 import { log } from '../base/log.ts';
-import { clearOut, gatherOffers, removeFolder, tellOutcome } from './adoption.ts';
+import { clearOut, gatherOffers, tellOutcome } from './adoption.ts';
 import { bind, boundAt, isVolume, unbind } from './bind.ts';
 import { handoffOf } from './connection-handoff.ts';
 import type { HandOver } from './hand-over.ts';
@@ -23,8 +23,9 @@ import type {
   UnbindRequest,
   UnmountRequest,
 } from './messages.ts';
-import { metricsSocketOf, mountName } from './metrics-socket.ts';
+import { metricsSocketOf } from './metrics-socket.ts';
 import { type MountEntry, mounts, topMount } from './mountinfo.ts';
+import { mountName, ownMountPoint, removeOwnFolder } from './own-mounts.ts';
 import { ownerOf } from './owner.ts';
 import { closeAll } from './packet-socket.ts';
 import { connectionDigest, FailedKeys } from './proof.ts';
@@ -265,7 +266,7 @@ export class KeeperMounts {
   }
 
   #mountPointOf(volumeId: string): string {
-    return join(this.#mountsDirectory, mountName(volumeId));
+    return ownMountPoint(this.#mountsDirectory, volumeId);
   }
 
   #servedOptions(id: string, mountPoint: string): Omit<ServedOptions, 'owner'> {
@@ -273,7 +274,7 @@ export class KeeperMounts {
       id,
       program: this.#options.program,
       mountPoint,
-      metricsSocket: metricsSocketOf(this.#options.runDirectory, mountPoint),
+      metricsSocket: metricsSocketOf(this.#options.runDirectory, mountName(id)),
       over: (health) => {
         log.error('volume is no longer served', { volume: id, health });
         if (health === 'lost') this.#handOver?.lost(id, 'no worker of it came up in time');
@@ -341,7 +342,7 @@ export class KeeperMounts {
     const { volume } = held;
     await volume.close({ detach: detach || !isServed(held) });
     this.#held.delete(volume.id);
-    removeFolder(volume.mountPoint);
+    removeOwnFolder(this.#mountsDirectory, mountName(volume.id));
   }
 
   #find(volumeId: string): Held {

@@ -1,9 +1,8 @@
 // A mount's counters for whoever may open the socket (root): one connection, one answer in Prometheus' text format, no
 // request. Lies in a folder that nobody else can look into.
-import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { FsError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 
@@ -12,12 +11,9 @@ const IDLE_MS = 10_000;
 /** Asked at the same time: more are turned away, so that nobody holds up a worker by asking. */
 const MAX_CONNECTIONS = 8;
 
-/** The name of a volume's mount point in the keeper's own folder: volume ids may be any text. */
-export const mountName = (volumeId: string): string => createHash('sha256').update(volumeId).digest('hex').slice(0, 32);
-
-/** Of a volume that a keeper mounts in its run directory. */
-export const metricsSocketOf = (runDirectory: string, mountPoint: string): string =>
-  join(runDirectory, 'metrics', `${basename(mountPoint)}.sock`);
+/** Of a volume that a keeper mounts, by the volume's name in its run directory. */
+export const metricsSocketOf = (runDirectory: string, name: string): string =>
+  join(runDirectory, 'metrics', `${name}.sock`);
 
 export class MetricsSocket {
   readonly #path: string;

@@ -8,7 +8,8 @@ import { exposition } from '../../base/metrics.ts';
 import { MiB } from '../../base/units.ts';
 import { connectKeeper, type Keeper } from '../../keeper/client.ts';
 import type { KeeperVolume } from '../../keeper/messages.ts';
-import { metricsSocketOf, mountName } from '../../keeper/metrics-socket.ts';
+import { metricsSocketOf } from '../../keeper/metrics-socket.ts';
+import { mountName } from '../../keeper/own-mounts.ts';
 import { merged, type Told } from './merge.ts';
 
 /** A worker that hangs leaves its counters out; scrapers wait for ten seconds by default. */

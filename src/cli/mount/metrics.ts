@@ -1,10 +1,10 @@
 // Asks a mount for its counters: over the socket beside its record, or in the run directory of the keeper that made it.
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fail } from '../../base/errors.ts';
 import { metricsSocketOf as socketOfKeeper } from '../../keeper/metrics-socket.ts';
+import { ownMountAt } from '../../keeper/own-mounts.ts';
 import { wholeMounts } from './locate.ts';
 import { metricsSocketOf } from './record.ts';
 
@@ -17,7 +17,10 @@ export type Metrics = ReadonlyMap<string, number>;
 /** The socket of the mount that `path` is on. */
 export function findSocket(path: string): string {
   const found = wholeMounts(path)
-    .flatMap((place) => [metricsSocketOf(place), socketOfKeeper(dirname(dirname(place)), place)])
+    .flatMap((place) => {
+      const { runDirectory, name } = ownMountAt(place);
+      return [metricsSocketOf(place), socketOfKeeper(runDirectory, name)];
+    })
     .find((socket) => existsSync(socket));
   if (found === undefined)
     throw fail('not-found', `statistics of ${path}: whoever mounted it offers none here`, {
