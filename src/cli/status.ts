@@ -33,6 +33,7 @@ function asJson(status: Status): string {
       TrashInodes: Number(status.trashInodes),
     },
     Custody: status.custody,
+    Owner: status.owner,
     KeyCheck: status.keyId,
   };
   return JSON.stringify(shown, null, 2);
@@ -52,6 +53,7 @@ function asText(status: Status, metadata: string, place: string): string {
   const lines = [
     ['metadata', metadata],
     ['volume', `${setting.name} (${setting.uuid})`],
+    ['owner', status.owner],
     ['objects', `${setting.storage} ${place}${shownClass(setting.storageClass)}`],
     ['pages', `${setting.pageSize / 1024} KiB, ${setting.compression}${setting.hashPrefix ? ', hash prefix' : ''}`],
     ['key', `${key[status.custody]}${sealing(status)}`],

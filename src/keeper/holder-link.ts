@@ -145,8 +145,10 @@ export class HolderLink {
       const { volumeId, connectionId, record } = message;
       this.#has.set(volumeId, connectionId);
       this.#events.offered({ volumeId, connectionId, record, fds });
-    } else if (message.kind === 'offered') this.#ready = true;
-    else if (this.#has.get(message.volumeId) === message.connectionId) {
+    } else if (message.kind === 'offered') {
+      this.#ready = true;
+      log.info('holder of descriptors is there', { offers: this.#has.size });
+    } else if (this.#has.get(message.volumeId) === message.connectionId) {
       this.#has.delete(message.volumeId);
       this.#told.delete(`serving ${message.volumeId} ${message.connectionId}`);
     }
