@@ -5,8 +5,9 @@ import { stringify } from 'yaml';
 import { run } from '../../harness/program.ts';
 import { root } from '../../harness/tools.ts';
 import { Kubectl } from '../harness/kubectl.ts';
+import { SERVERS_ADDRESS } from './machine.ts';
 import { pagesealArchive, pagesealImage, programPath } from './programs.ts';
-import { hostAliases } from './servers.ts';
+import { hostAliases, POSTGRES_NAME, S3_NAME } from './servers.ts';
 import type { Testbed } from './testbed.ts';
 
 export const RELEASE = 'pageseal';
@@ -26,6 +27,8 @@ export interface Release {
 const [repository = '', tag = ''] = pagesealImage.split(/:(?=[^/]*$)/);
 /** What differs from the chart's defaults. */
 const testValues = {
+  // As where tenants write Secrets: the servers beside the cluster, and whatever a test starts there.
+  allowedEndpoints: [`${POSTGRES_NAME}:5432`, `${S3_NAME}:443`, SERVERS_ADDRESS],
   image: { repository, tag },
   logLevel: 'debug',
   hostAliases,
