@@ -80,7 +80,9 @@ export async function convert(conversion: Conversion, begin: AtRest | undefined)
     if (state.kind === 'at-rest') return state;
     const reasons = await advance(conversion, state);
     if (reasons === undefined) continue;
-    await abandon(place, { owner: OWNER });
+    const abandoned = await abandon(place, { owner: OWNER });
+    // After a wipe it is another one.
+    if (abandoned !== undefined) await report.write({ uuid: abandoned.uuid });
     return blocked(conversion, reasons, wantedWipe(spec, report.status) === state.uuid);
   }
   throw fail('busy', 'turning encryption on: somebody else keeps changing the file system');

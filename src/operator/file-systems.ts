@@ -10,6 +10,7 @@ import type { KubeClient } from '../kube/client.ts';
 import {
   FILE_SYSTEM_FINALIZER,
   type FileSystemObject,
+  type FileSystemStatus,
   fileSystems,
   parseFileSystemSpec,
 } from '../kube/crd/file-system.ts';
@@ -92,12 +93,16 @@ export class FileSystems {
       return WAITING_MS;
     }
     const place = placeFor(declared);
-    if ((await conversionState(place)).kind === 'not-formatted') await makeFileSystem(declared, report);
+    if ((await conversionState(place)).kind === 'not-formatted') {
+      refuseGone(report.status);
+      await makeFileSystem(declared, report);
+    }
     const state = await conversionState(place);
     if (state.kind === 'not-formatted')
       throw fail('metadata-unavailable', 'file system: is gone right after it was made');
     if (state.name !== declared.name)
       throw fail('conflict', `the metadata holds file system ${state.name}, the Secret names ${declared.name}`);
+    refuseOther(report.status, state.uuid);
     if (await this.#isAnothers(report, state.uuid)) return RESYNC_MS;
     await finishFormatting(declared, report);
     const { spec, secret } = declared;
@@ -225,6 +230,28 @@ export class FileSystems {
 const custodies = { 'self-managed': "the user's", 'in-metadata': 'in the metadata' } as Readonly<
   Record<string, string>
 >;
+
+/** While these last the UUID is not certain: it is being chosen, changed by us, or another object's to change. */
+const unsettled: ReadonlySet<string> = new Set(['Formatting', 'Locked', 'Wiping', 'Conflict']);
+
+const isSettled = ({ phase, uuid }: FileSystemStatus): boolean =>
+  uuid !== undefined && (phase === undefined || !unsettled.has(phase));
+
+/** A Secret that was changed must not turn the object into another one, least of all one that is deleted with its data. */
+function refuseOther(status: FileSystemStatus, found: string): void {
+  if (!isSettled(status) || status.uuid === found) return;
+  throw fail('conflict', `the Secret leads to file system ${found}, and this object is of ${status.uuid}`, {
+    hint: 'correct the Secret; for another file system make another object',
+  });
+}
+
+/** What was there once is not made anew: that would hide that it is lost. */
+function refuseGone(status: FileSystemStatus): void {
+  if (!isSettled(status)) return;
+  throw fail('not-formatted', `file system ${status.uuid} is gone: the metadata that the Secret names holds none`, {
+    hint: 'correct the Secret or restore the metadata; for a new file system delete this object and make it again',
+  });
+}
 
 const isRemoved = ({ metadata }: FileSystemObject): boolean => metadata.deletionTimestamp !== undefined;
 const placeFor = ({ place }: Declared): FileSystemPlace => ({ metaUrl: place.metaUrl, store: storeSettingsOf(place) });

@@ -49,7 +49,7 @@ export const notOwner = (owner: string): string =>
 
 const hints: Readonly<Record<string, string>> = {
   csi: 'delete its claims; the object itself goes with deletionPolicy Retain',
-  user: 'use pageseal destroy; the object itself goes with deletionPolicy Retain',
+  user: 'use pageseal encrypt or pageseal destroy; the object itself goes with deletionPolicy Retain',
 };
 
 /** A conversion that was under way ends, a half wiped one by wiping the rest. */

@@ -4,7 +4,7 @@ import { before, test } from 'node:test';
 import { secrets } from '../../src/kube/resources.ts';
 import { until } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
-import { Declared, NAMESPACE, needed } from './declared.ts';
+import { Declared, NAMESPACE, needed, type SecretData } from './declared.ts';
 
 const temp = makeTemp();
 let all: Declared;
@@ -78,6 +78,37 @@ test('what the record says of encryption counts, and a key that is another one i
   assert.equal((await all.find('strict'))?.status?.phase, 'Blocked');
   await all.change('strict', { encryption: 'required' });
   assert.equal((await all.ready('strict')).status?.uuid, status?.uuid);
+});
+
+test('a Secret that leads elsewhere later does not make it another file system, nor a new one', needed, async () => {
+  await all.declare('steady', { deletionPolicy: 'Delete' });
+  await all.declare('other');
+  const { status } = await all.ready('steady');
+  await all.ready('other');
+  const data = async (name: string): Promise<SecretData> =>
+    (await all.client.get(secrets, { name, namespace: NAMESPACE })).data ?? {};
+  const own = await data('steady');
+  let trashDays = 1;
+  const leadTo = async (changed: SecretData): Promise<void> => {
+    await all.client.patch(secrets, { name: 'steady', namespace: NAMESPACE }, { data: changed });
+    // A change of the object is looked at at once.
+    await all.change('steady', { trashDays: ++trashDays });
+  };
+  await leadTo(await data('other'));
+  const elsewhere = await all.reason('steady', 'Ready', 'Conflict');
+  assert.match(elsewhere.message, new RegExp(`this object is of ${status?.uuid}`));
+  const { metaUrl } = await all.postgres.createDatabase('empty');
+  const url = new URL(metaUrl);
+  await leadTo({ ...own, metaurl: Buffer.from(`postgres://empty@${url.host}/empty`).toString('base64') });
+  const gone = await all.reason('steady', 'Ready', 'NotFormatted');
+  assert.match(gone.message, new RegExp(`file system ${status?.uuid} is gone`));
+  await leadTo(await data('other'));
+  await all.delete('steady');
+  await all.reason('steady', 'Ready', 'Conflict');
+  assert.deepEqual(all.objects('other'), ['juicefs_uuid']);
+  await all.client.patch(secrets, { name: 'steady', namespace: NAMESPACE }, { data: own });
+  await all.gone('steady');
+  assert.deepEqual([all.objects('steady'), all.objects('other')], [[], ['juicefs_uuid']]);
 });
 
 test(
