@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { TestContext } from 'node:test';
 import { CsiNode, type KeeperStart, type PublishedVolume } from '../harness/csi-node.ts';
 import { makeKey, publicHalf } from '../harness/keys.ts';
 import { Pageseal } from '../harness/pageseal.ts';
 import { run, runOk, until } from '../harness/program.ts';
-import { descendants, type Temp } from '../harness/temp.ts';
+import { descendants, makeTemp, type Temp } from '../harness/temp.ts';
 import { isRunning } from '../keeper/node.ts';
 
 const PASSPHRASE = 'canary-passphrase-handover';
@@ -137,4 +138,15 @@ export class HandoverNode {
     const metaUrl = `sqlite3://${join(this.csi.embedded, database)}`;
     await new Pageseal(this.temp, PASSPHRASE).ok(['fsck', metaUrl, '--rsa-key', this.#keyFile]);
   }
+}
+
+/** Goes with the test. */
+export async function makeNode(
+  t: TestContext,
+  flags: readonly string[] = [],
+  contained = false,
+): Promise<HandoverNode> {
+  const node = await HandoverNode.make(makeTemp(t), flags, contained);
+  t.after(() => node.stop());
+  return node;
 }
