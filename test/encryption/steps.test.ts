@@ -1,7 +1,7 @@
 // The steps of a conversion: each may be repeated, what stands locked is refused to everybody of ours, giving up leaves the
 // record as it was, and what comes out is what `format` would have made.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { hasCode } from '../../src/base/errors.ts';
 import { changeConfig } from '../../src/filesystem/change-config.ts';
@@ -18,7 +18,7 @@ import { openEngine } from '../../src/filesystem/sql/open-engine.ts';
 import { createVolume, expandVolume, markDeleting } from '../../src/filesystem/volumes.ts';
 import { openKeyless, openWithoutKey } from '../../src/filesystem/without-key.ts';
 import { makeKey, publicHalf } from '../harness/keys.ts';
-import { rows } from '../harness/place.ts';
+import { isScaled, rows } from '../harness/place.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
 import { Convertible, NAME, OWNER, pemOf, WaitingClock } from './fixture.ts';
@@ -159,6 +159,8 @@ suite('steps', needs('openssl'), () => {
   test('what another client makes of the locked record is reported, and not in the new one', async (t) => {
     const volume = await Convertible.make(makeTemp(t));
     await volume.confirm();
+    // Left by a kill in the middle of putting it; only a folder's writers leave such files.
+    if (!isScaled) writeFileSync(`${volume.place.objects}${NAME}/.jfs.juicefs_uuid.tmp.1`, 'a UUID');
     const locked = await volume.record();
     await volume.setRecord(locked.replace('"TrashDays": 1', '"TrashDays": 9'));
     const switched = await volume.switchOn({ kind: 'self-managed' });

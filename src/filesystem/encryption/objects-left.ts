@@ -17,6 +17,7 @@ export interface ObjectsLeft {
 
 /** After so many the answer is clear; a hundred pages of an S3 listing, some ten seconds. */
 const MAX_LISTED = 100_000;
+const UUID_REST = '.jfs.juicefs_uuid.tmp.';
 /** Slice ids that are looked up in one flight. */
 const BATCH = 500;
 
@@ -45,6 +46,8 @@ export async function countObjects(
   for await (const { key, temporary } of store.list(`${name}/`, { temporaries: true })) {
     const path = key.slice(name.length + 1);
     if (path === 'juicefs_uuid' || path === 'testing' || path.startsWith('testing/')) continue;
+    // Of a conversion that was killed while it put that object: a UUID, and no data.
+    if (temporary && path.startsWith(UUID_REST)) continue;
     objects++;
     const page = temporary ? undefined : parsePageObjectKey(layout, key);
     if (path.startsWith('meta/')) metadataBackups++;
