@@ -104,8 +104,8 @@ describe('canaries in a cluster', needs(...clusterNeeds), () => {
 
   test('a database that refuses its password, a store that refuses its key, and places that are not there', async (t) => {
     const bad = secretOf(backend, right);
-    const password = canary("guess");
-    const secretKey = canary("guess");
+    const password = canary('guess');
+    const secretKey = canary('guess');
     canaries.addText('guessed password', password);
     canaries.addText('guessed secret key', secretKey);
     const cases: [Record<string, string>, RegExp][] = [
