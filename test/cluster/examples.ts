@@ -11,7 +11,7 @@ import { Backend } from './harness/backend.ts';
 import type { Cluster } from './harness/cluster.ts';
 import type { Kubectl, KubeObject } from './harness/kubectl.ts';
 
-const PASSPHRASE = 'correct horse battery staple';
+export const PASSPHRASE = 'correct horse battery staple';
 /** A command waits for pods that pull nothing and write a line. */
 const COMMANDS_BOUND_MS = 600_000;
 

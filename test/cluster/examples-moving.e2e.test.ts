@@ -1,0 +1,140 @@
+// Examples that bring data under encryption, or existing volumes under this driver, as they are printed: a copying Job, a
+// static volume of a declared file system, and a volume of the original client.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { V1PersistentVolumeClaim } from '@kubernetes/client-node';
+import { makeKey } from '../harness/keys.ts';
+import { run } from '../harness/program.ts';
+import { makeTemp } from '../harness/temp.ts';
+import { juicefsProgram, needs } from '../harness/tools.ts';
+import { Examples, PASSPHRASE } from './examples.ts';
+import { type Cluster, clusterNeeds, sharedCluster } from './harness/cluster.ts';
+import { programPath } from './testbed/programs.ts';
+import { hostAliases } from './testbed/servers.ts';
+
+const needed = needs(...clusterNeeds, 'juicefs');
+
+describe('examples that move volumes', needed, () => {
+  let cluster: Cluster;
+  let examples: Examples;
+  const made: string[] = [];
+  // Before the folder's own hook, with which database and buckets go.
+  after(async () => {
+    for (const name of made) await examples.remove(name);
+    await operatorReads('null');
+  });
+  const temp = makeTemp();
+
+  before(async () => {
+    cluster = await sharedCluster();
+    examples = await Examples.make(cluster, temp, ['volumes', 'photos']);
+    await operatorReads('{*}');
+  });
+
+  /** As the examples say: the chart must let the operator read the Secrets of their namespaces. */
+  async function operatorReads(namespaces: string): Promise<void> {
+    const { chart, name, namespace } = cluster.release;
+    const where = ['--kubeconfig', cluster.described.kubeconfig, '--namespace', namespace];
+    const how = ['--reuse-values', '--set', `operator.namespaces=${namespaces}`, '--wait', '--timeout', '120s'];
+    const { code, stderr } = await run(programPath('helm'), ['upgrade', name, chart, ...where, ...how], {
+      timeoutMs: 150_000,
+    });
+    if (code !== 0) throw new Error(`helm upgrade: ${stderr}`);
+  }
+
+  async function apply(name: string, from?: number, to?: number): Promise<string> {
+    if (!made.includes(name)) made.push(name);
+    return examples.run(name, from, to);
+  }
+
+  const objectsWith = (bucket: string, text: string): string[] =>
+    readdirSync(examples.bucketFolder(bucket), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name))
+      .filter((file) => readFileSync(file).includes(text));
+
+  test('encrypt-by-copy: what was in clear is ciphertext, file for file', async () => {
+    const said = await apply('encrypt-by-copy');
+    assert.match(said, /copied and compared 2 files/);
+    const inClear = objectsWith('volumes', 'a letter in clear text');
+    assert.equal(inClear.length, 1, 'the old volume only');
+    await examples.kubectl('moving').delete('job', 'copy');
+    await examples.kubectl('moving').delete('job', 'fill');
+    const { spec } = await examples.kubectl('moving').get<V1PersistentVolumeClaim>('pvc', 'old');
+    await examples.kubectl('moving').delete('pvc', 'old');
+    await cluster.kubectl.until('pv', spec?.volumeName ?? '', 'to go', (found) => found === undefined);
+    assert.deepEqual(objectsWith('volumes', 'a letter in clear text'), []);
+  });
+
+  test('juicefs-volume: the Secret unchanged, the volume as the original client left it', async () => {
+    await makeOriginal();
+    await apply('juicefs-volume', 0, 1);
+    // Nobody else knows the authority of the test's servers; where a public one signs, nothing is added.
+    const data = { 'ca-bundle': Buffer.from(examples.backend.authority).toString('base64') };
+    const patch = ['patch', 'secret', 'juicefs-secret', '--type', 'merge', '--patch', JSON.stringify({ data })];
+    await examples.kubectl('photos').ok(patch);
+    await apply('juicefs-volume', 1);
+    const kubectl = examples.kubectl('photos');
+    assert.equal(await kubectl.sh('viewer', 'cat /photos/album/one'), 'taken by the original client\n');
+    await kubectl.sh('viewer', 'echo "added by a pod" >/photos/album/two');
+    assert.deepEqual(objectsWith('photos', 'added by a pod'), []);
+    assert.equal(await original(mounted('cat album/two')), 'added by a pod\n');
+    const events = await kubectl.events('Pod', 'viewer');
+    assert.equal(events.filter((event) => /IgnoredSettings: .*mount options cache-size/.test(event)).length, 1);
+  });
+
+  /** A script beside a mount of the original client, where the servers have their names. */
+  async function original(script: string): Promise<string> {
+    const hosts = temp.at('hosts');
+    writeFileSync(hosts, hostAliases.map(({ ip, hostnames }) => `${ip} ${hostnames.join(' ')}\n`).join(''));
+    const url = examples.backend.metaUrl('juicefs');
+    const metaUrl = `${url}&sslmode=verify-full&sslrootcert=${cluster.servers.authority}`;
+    const text = `mount --bind ${hosts} /etc/hosts
+      ${script}`;
+    const env = {
+      ...temp.env,
+      META: metaUrl,
+      JFS_RSA_PASSPHRASE: PASSPHRASE,
+      SSL_CERT_FILE: cluster.servers.authority,
+    };
+    const keys = {
+      ACCESS_KEY: cluster.servers.accessKey,
+      SECRET_KEY: cluster.servers.secretKey,
+      JUICEFS: juicefsProgram,
+    };
+    const enter = [
+      '--target',
+      String(cluster.node.pid),
+      '--net',
+      '--',
+      'unshare',
+      '--mount',
+      '--propagation',
+      'private',
+    ];
+    const options = { env: { ...env, ...keys, MOUNT: temp.folder('original') }, timeoutMs: 120_000 };
+    const { code, stdout, stderr } = await run('nsenter', [...enter, 'sh', '-ec', text], options);
+    if (code !== 0) throw new Error(`${script}: exit ${code}\n${stdout}${stderr}`);
+    return stdout;
+  }
+
+  const mounted = (script: string): string => `
+    "$JUICEFS" mount -d "$META" "$MOUNT" --no-usage-report --no-bgjob --cache-dir "$TMPDIR/cache" --log "$TMPDIR/log" >&2
+    (cd "$MOUNT" && ${script})
+    "$JUICEFS" umount --flush "$MOUNT" >&2`;
+
+  async function makeOriginal(): Promise<void> {
+    const key = await makeKey(temp, 2048, 'traditional', PASSPHRASE);
+    await original(`"$JUICEFS" format "$META" photos --storage s3 --bucket https://s3.example.com/photos \\
+      --access-key "$ACCESS_KEY" --secret-key "$SECRET_KEY" --encrypt-rsa-key ${key.file} >&2`);
+    await original(mounted('mkdir album && echo "taken by the original client" >album/one'));
+  }
+
+  test('static-volume: a pod waits for the file system that it is to have', async () => {
+    await apply('static-volume');
+    assert.equal(await examples.kubectl('archive').sh('reader', 'cat /archive/report'), 'kept for later\n');
+    assert.deepEqual(objectsWith('volumes', 'kept for later'), []);
+  });
+});
