@@ -1,12 +1,12 @@
 // Examples that bring data under encryption, or existing volumes under this driver, as they are printed: a copying Job, a
-// static volume of a declared file system, and a volume of the original client.
+// declared file system that is wiped and turned encrypted, a static volume, and a volume of the original client.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import { makeKey } from '../harness/keys.ts';
-import { run } from '../harness/program.ts';
+import { run, until } from '../harness/program.ts';
 import { makeTemp } from '../harness/temp.ts';
 import { juicefsProgram, needs } from '../harness/tools.ts';
 import { Examples, PASSPHRASE } from './examples.ts';
@@ -131,6 +131,20 @@ describe('examples that move volumes', needed, () => {
       --access-key "$ACCESS_KEY" --secret-key "$SECRET_KEY" --encrypt-rsa-key ${key.file} >&2`);
     await original(mounted('mkdir album && echo "taken by the original client" >album/one'));
   }
+
+  test('declared-file-system: wiped and turned encrypted, and used by claims before and after', async () => {
+    await apply('declared-file-system', 0, 1);
+    await until(
+      'the text to be in the store, in clear',
+      () => objectsWith('volumes', 'plans that nobody else should read').length > 0,
+    );
+    await apply('declared-file-system', 1);
+    assert.equal(
+      await examples.kubectl('projects').sh('writer', 'cat /plans/first'),
+      'plans that nobody else should read\n',
+    );
+    assert.deepEqual(objectsWith('volumes', 'plans that nobody else should read'), []);
+  });
 
   test('static-volume: a pod waits for the file system that it is to have', async () => {
     await apply('static-volume');
