@@ -6,6 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { FsError, fail } from '../../base/errors.ts';
 import { isVolume } from '../../keeper/bind.ts';
 import { type MountEntry, mounts, topMount } from '../../keeper/mountinfo.ts';
+import { ownMountAt } from '../../keeper/own-mounts.ts';
 import { Records } from '../../keeper/records.ts';
 import { withPassword } from '../meta-url.ts';
 import { readRecord } from './record.ts';
@@ -93,6 +94,6 @@ function mountOf(path: string, entries: MountEntry[]): MountEntry | undefined {
 
 /** A mount of the command line has a record of its own, one of a keeper is in the list beside the keeper's mounts. */
 function originOf({ path }: MountEntry): Origin | undefined {
-  const keepers = new Records(dirname(dirname(path))).load();
+  const keepers = new Records(ownMountAt(path).runDirectory).load();
   return readRecord(path) ?? keepers.find(({ mountPoint }) => mountPoint === path);
 }
