@@ -18,7 +18,7 @@ import { closeAll, PacketSocket } from './packet-socket.ts';
 
 /** A keeper that ends within its first moments must not be asked a thousand times. */
 const RECONNECT = { attempts: 0, baseMs: 50, capMs: 1000, when: () => true };
-/** Until a keeper names another (K1: recoveryDeadline). */
+/** Until a keeper names another. */
 const RECOVERY_DEADLINE_MS = 120_000;
 
 export interface HolderOptions {

@@ -12,7 +12,7 @@ import { type Owner, type Program, WorkerProcess } from './worker-process.ts';
 const OPEN_DEADLINE_MS = 60_000;
 /** INIT is answered at once; the machine may be busy. */
 const READY_DEADLINE_MS = 20_000;
-/** Waiting callers cannot be killed, so somebody must end their wait (K1: recoveryDeadline). */
+/** Waiting callers cannot be killed, so somebody must end their wait. */
 const RECOVERY_DEADLINE_MS = 120_000;
 /** Uploads of what is dirty (64 MiB at most per mount) over a slow line, then the worker is killed. */
 const STOP_DEADLINE_MS = 60_000;

@@ -13,7 +13,7 @@ export interface Program {
   readonly args: readonly string[];
 }
 
-/** A key derivation may take 128 MiB (K1), and the pods of a node all start at once after a reboot. */
+/** A key derivation may take 128 MiB, and the pods of a node all start at once after a reboot. */
 const unlocking = new Semaphore(1);
 /** The costliest takes a second or two; who has not opened his volume by then waits for something else. */
 const UNLOCK_MS = 10_000;
