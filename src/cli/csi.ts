@@ -6,6 +6,7 @@ import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
 import { DEFAULT_KEEPER_SOCKET, DEFAULT_KUBELET_DIRECTORY } from '../config/driver.ts';
 import { parseEndpoints } from '../config/endpoints.ts';
+import { authoritiesOption } from './authorities-option.ts';
 import { httpAddressOption, watch } from './http/option.ts';
 
 interface Flags {
@@ -18,6 +19,7 @@ interface Flags {
   readonly embeddedDirectory?: string;
   readonly allowedEndpoints: string;
   readonly ambientCredentials?: boolean;
+  readonly caFile?: string;
   readonly selinuxLabel?: string;
   readonly kube?: boolean;
   readonly httpAddress?: string;
@@ -42,6 +44,7 @@ export function register(program: Command): void {
       '',
     )
     .option('--ambient-credentials', "use the node's own credentials for stores where a Secret brings none")
+    .addOption(authoritiesOption())
     .option(
       '--selinux-label <label>',
       'of mounts on nodes that have SELinux, unless the kubelet asks for another: system_u:object_r:container_file_t:s0',
@@ -52,6 +55,7 @@ export function register(program: Command): void {
       const { startCsi } = await import('../csi/run.ts');
       const { socketOf } = await import('../csi/server.ts');
       const { csiPages } = await import('./http/csi.ts');
+      if (flags.caFile !== undefined) (await import('../connection/authorities.ts')).trustAuthorities(flags.caFile);
       const running = await startCsi({
         mode: flags.mode,
         endpoint: flags.endpoint,

@@ -1,6 +1,7 @@
 // `pageseal keeper`: the process of a node that owns its mounts.
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
+import { authoritiesOption } from './authorities-option.ts';
 import { httpAddressOption, watchIfPossible } from './http/option.ts';
 import { thisProgram } from './program.ts';
 import { parseCount } from './sizes.ts';
@@ -10,6 +11,7 @@ interface Flags {
   readonly kubeletDirectory: string;
   readonly handOver?: boolean;
   readonly recoveryDeadline: string;
+  readonly caFile?: string;
   readonly httpAddress?: string;
 }
 
@@ -37,6 +39,7 @@ export function register(program: Command): void {
       'how long callers wait for a worker or keeper before they get an error',
       '120',
     )
+    .addOption(authoritiesOption())
     .addOption(httpAddressOption())
     .action(async ({ httpAddress, handOver = false, recoveryDeadline, ...flags }: Flags) => {
       const recoveryDeadlineMs = 1000 * secondsOf(recoveryDeadline);

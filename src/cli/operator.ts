@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { exposition } from '../base/metrics.ts';
 import { parseEndpoints } from '../config/endpoints.ts';
+import { authoritiesOption } from './authorities-option.ts';
 import { httpAddressOption, watch } from './http/option.ts';
 
 interface Flags {
@@ -10,6 +11,7 @@ interface Flags {
   readonly kubeconfig?: string;
   readonly allowedEndpoints: string;
   readonly ambientCredentials?: boolean;
+  readonly caFile?: string;
   readonly httpAddress?: string;
 }
 
@@ -26,10 +28,12 @@ export function register(program: Command): void {
       '',
     )
     .option('--ambient-credentials', 'use credentials of the machine for stores where a Secret brings none')
+    .addOption(authoritiesOption())
     .addOption(httpAddressOption())
     .action(async (flags: Flags) => {
       const { runOperator } = await import('../operator/run.ts');
-      const { namespace, leaseName, kubeconfig } = flags;
+      const { namespace, leaseName, kubeconfig, caFile } = flags;
+      if (caFile !== undefined) (await import('../connection/authorities.ts')).trustAuthorities(caFile);
       const rules = {
         endpoints: parseEndpoints(flags.allowedEndpoints),
         ambientCredentials: flags.ambientCredentials === true,

@@ -39,6 +39,17 @@ const embedded = z
   })
   .meta({ title: 'embedded mode' });
 
+const trustedAuthorities = z
+  .strictObject({
+    configMap: spelled('the name of a ConfigMap', orEmpty(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/)).meta({
+      description: "A ConfigMap of the release's namespace; empty: none.",
+    }),
+    key: spelled('a key of a ConfigMap', /^[A-Za-z0-9._-]{1,253}$/).meta({
+      description: 'The key with the certificates, as PEM.',
+    }),
+  })
+  .meta({ title: 'authorities that vouch for databases and stores beside the public ones' });
+
 const sidecar = (what: string): z.ZodType =>
   z
     .strictObject({
@@ -95,6 +106,7 @@ export const chartValues = z
         description:
           'Databases and stores that Secrets may name: hosts, *.domains, networks, each with or without :port. Empty: all but the node itself and its link.',
       }),
+    trustedAuthorities,
     ambientCredentials: z
       .boolean()
       .meta({ description: "Use the node's own credentials for stores where a Secret brings none." }),

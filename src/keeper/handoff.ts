@@ -23,6 +23,8 @@ export interface WorkerSettings {
   readonly store: StoreOverrides;
   /** Variables that the worker sets for itself (config/worker-environment.ts); it inherits none. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Of authorities beside the usual ones. Its path only: what it holds may be renewed. */
+  readonly caFile?: string | undefined;
   /** The volume must be encrypted, whatever its record says. */
   readonly encryptionRequired: boolean;
   /** The file system it must be; empty: any. */

@@ -40,6 +40,8 @@ export interface KeeperOptions {
   readonly runDirectory: string;
   readonly kubeletDirectory: string;
   readonly program: Program;
+  /** Authorities of the administrator; workers read it. */
+  readonly caFile?: string | undefined;
   readonly recoveryDeadlineMs?: number;
   readonly endDeadlineMs?: number;
   readonly hangDeadlineMs?: number;
@@ -243,6 +245,7 @@ export class KeeperMounts {
         owner: ownerOf(connection.metaUrl),
         handoff: handoffOf(connection, {
           purpose: 'serve',
+          caFile: this.#options.caFile,
           uuid: request.fileSystemUuid,
           keyId: '',
           directory: request.directory,
@@ -305,7 +308,8 @@ export class KeeperMounts {
     const { volume } = held;
     const settings = { purpose: 'prove', uuid: volume.uuid, keyId: volume.keyId, directory: volume.directory } as const;
     try {
-      const unused = { readOnly: true, options: [], mountPoint: '', ownMounts: [] };
+      const { caFile } = this.#options;
+      const unused = { readOnly: true, options: [], mountPoint: '', ownMounts: [], caFile };
       await prove(
         this.#options.program,
         ownerOf(connection.metaUrl),

@@ -130,6 +130,7 @@ export const corners: Readonly<Record<string, Values>> = {
     imagePullSecrets: [{ name: 'registry' }],
     commonLabels: { team: 'storage' },
   },
+  'authorities of our own': { trustedAuthorities: { configMap: 'our-authorities', key: 'bundle.pem' } },
   'no definitions': { crds: { install: false } },
   'a quota, SELinux and republishing': {
     priorityQuota: true,

@@ -85,6 +85,29 @@ test('embedded mode: one node, one directory at one path, and topology', needed,
   assert.ok(pagesealOf(podOf(objects, 'pageseal-node')).args.includes('--embedded-directory=/srv/pageseal'));
 });
 
+test('authorities reach every process that leads to databases and stores, and only read-only', needed, async () => {
+  const objects = await render({ trustedAuthorities: { configMap: 'ours', key: 'bundle.pem' } });
+  const mount = { name: 'authorities', mountPath: '/etc/pageseal/authorities', readOnly: true };
+  const configMap = { name: 'ours', items: [{ key: 'bundle.pem', path: 'ca.crt' }] };
+  for (const name of ['pageseal-controller', 'pageseal-keeper', 'pageseal-operator']) {
+    const pod = podOf(objects, name);
+    const { args, volumeMounts = [] } = pagesealOf(pod);
+    assert.ok(args.includes('--ca-file=/etc/pageseal/authorities/ca.crt'), name);
+    assert.deepEqual(
+      volumeMounts.filter((each) => each.name === mount.name),
+      [mount],
+      name,
+    );
+    const volumes = pod.spec['volumes'] as readonly { readonly name: string }[];
+    assert.deepEqual(
+      volumes.filter((each) => each.name === mount.name),
+      [{ name: mount.name, configMap }],
+      name,
+    );
+  }
+  assert.doesNotMatch(JSON.stringify(await render({})), /authorities|--ca-file/);
+});
+
 test('a disruption budget and spread pods where there are several', needed, async () => {
   assert.equal(ofKind(await render({}), 'PodDisruptionBudget').length, 0);
   const objects = await render({ controller: { replicas: 2 } });

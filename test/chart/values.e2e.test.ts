@@ -57,6 +57,8 @@ const refused: readonly (readonly [string, Values, RegExp])[] = [
   ],
   ['an endpoint with a scheme', { allowedEndpoints: ['https://s3'] }, /allowedEndpoints\/0.*wanted a host, \*\.domain/],
   ['endpoints as text', { allowedEndpoints: 'a,b' }, /'\/allowedEndpoints': got string, want array/],
+  ['authorities as text', { trustedAuthorities: '-----BEGIN' }, /'\/trustedAuthorities': got string, want object/],
+  ['a key with a way up', { trustedAuthorities: { key: '../ca' } }, /wanted a key of a ConfigMap/],
   ['a tag within the repository', { image: { repository: 'a/b:1' } }, /wanted a repository without its tag/],
   ['half a digest', { image: { digest: 'sha256:ab' } }, /wanted sha256: and 64 hexadecimal digits/],
   ['a registry with a scheme', { image: { registry: 'https://m' } }, /wanted the host of a registry/],

@@ -137,6 +137,34 @@ resources:
 {{- end }}
 {{- end -}}
 
+{{/* Authorities of the administrator, in every process that leads to databases and stores: flag, mount and volume. */}}
+{{- define "pageseal.authoritiesFlag" -}}
+{{- if .Values.trustedAuthorities.configMap }}
+- --ca-file=/etc/pageseal/authorities/ca.crt
+{{- end }}
+{{- end -}}
+
+{{- define "pageseal.authoritiesMount" -}}
+{{- if .Values.trustedAuthorities.configMap }}
+- name: authorities
+  mountPath: /etc/pageseal/authorities
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "pageseal.authoritiesVolume" -}}
+{{- with .Values.trustedAuthorities }}
+{{- if .configMap }}
+- name: authorities
+  configMap:
+    name: {{ .configMap }}
+    items:
+      - key: {{ .key | quote }}
+        path: ca.crt
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* The flags that say what a Secret may name: the same in every process that reads one. */}}
 {{- define "pageseal.placeFlags" -}}
 {{- with .Values.allowedEndpoints }}

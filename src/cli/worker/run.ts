@@ -13,7 +13,7 @@ import { parseMountOptions } from '../../fuse/mount-options.ts';
 import type { NegotiatedState } from '../../fuse/negotiate.ts';
 import { type FuseSession, startSession } from '../../fuse/session.ts';
 import { Control, type KeeperMessage, type WorkerMessage } from '../../keeper/control.ts';
-import { type Handoff, packHandoff, unpackHandoff } from '../../keeper/handoff.ts';
+import { type Handoff, packHandoff, unpackHandoff, type WorkerSettings } from '../../keeper/handoff.ts';
 import { StateMemory } from '../../keeper/state.ts';
 import { workerFds } from '../../keeper/worker-process.ts';
 import { native } from '../../native/native.ts';
@@ -70,6 +70,7 @@ class Worker {
       const handoff = unpackHandoff(packed);
       // Set here and not inherited: what the kernel shows of a process's environment is what it was started with.
       Object.assign(process.env, handoff.settings.environment);
+      await this.#trust(handoff.settings);
       if (handoff.passphrase !== undefined) {
         await this.#control.send({ kind: 'unlocking' });
         await this.#mayUnlock.promise;
@@ -90,6 +91,18 @@ class Worker {
     await Promise.race([this.#serve.promise, this.#ended.promise]);
     if (!this.#ending) await this.#serveMount();
     await this.#ended.promise;
+  }
+
+  /** A successor does without what cannot be read: the mount is there, and may have no need of it. */
+  async #trust({ caFile }: WorkerSettings): Promise<void> {
+    if (caFile === undefined) return;
+    const { trustAuthorities } = await import('../../connection/authorities.ts');
+    try {
+      trustAuthorities(caFile);
+    } catch (thrown) {
+      if (this.#state.epoch === 0) throw thrown;
+      log.warn('worker: goes on with the usual certificate authorities', { error: FsError.from(thrown).message });
+    }
   }
 
   async #open(handoff: Handoff): Promise<void> {
