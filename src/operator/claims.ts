@@ -1,5 +1,6 @@
 // Which FileSystem object stands for which file system. One UUID has one: the oldest object, whoever came first here; so
-// the answer is the same after a restart.
+// the answer is the same after a restart. The API server keeps ages in whole seconds: of two as old as each other the one
+// whose status says that it has the file system keeps it, else the one that came first.
 import type { FileSystemObject } from '../kube/crd/file-system.ts';
 import { keyOf, nameOf } from '../kube/resources.ts';
 
@@ -7,6 +8,8 @@ interface Claim {
   readonly uuid: string;
   readonly createdAt: string;
   readonly uid: string;
+  /** By its status, when it was claimed here. */
+  readonly had: boolean;
 }
 
 export class Claims {
@@ -25,7 +28,7 @@ export class Claims {
     const old = this.#claims.get(key);
     if (old?.uuid !== uuid || old.uid !== uid) {
       this.forget(key);
-      this.#claims.set(key, { uuid, createdAt: creationTimestamp, uid });
+      this.#claims.set(key, { uuid, createdAt: creationTimestamp, uid, had: hasIt(object, uuid) });
       this.#tell(key, uuid);
     }
     const oldest = this.#of(uuid).reduce((a, b) => (isOlder(b[1], a[1]) ? b : a));
@@ -47,5 +50,8 @@ export class Claims {
   }
 }
 
+const hasIt = ({ status }: FileSystemObject, uuid: string): boolean =>
+  status?.uuid === uuid && status.phase !== 'Conflict';
+
 const isOlder = (a: Claim, b: Claim): boolean =>
-  a.createdAt === b.createdAt ? a.uid < b.uid : a.createdAt < b.createdAt;
+  a.createdAt === b.createdAt ? a.had && !b.had : a.createdAt < b.createdAt;
