@@ -1,7 +1,7 @@
 // The controller's hand on whole file systems: finds those that exist, makes those that are missing. The record is written
 // before any object, so that a repeated call always finds what exists.
 
-import { fail } from '../base/errors.ts';
+import { fail, hasCode } from '../base/errors.ts';
 import type { FormatOptions } from '../config/format-options.ts';
 import type { ProvisionerSecret } from '../config/secret.ts';
 import { formatKeyOf, storeSettingsOf } from '../connection/file-system.ts';
@@ -9,6 +9,7 @@ import type { Place } from '../connection/place.ts';
 import { formatVolume } from '../filesystem/format.ts';
 import { createSchema } from '../filesystem/places.ts';
 import { custodyOf } from '../filesystem/unlock.ts';
+import { hasOtherVolumes } from '../filesystem/volumes.ts';
 import { isKeyOf, openWithoutKey, type WithoutKey } from '../filesystem/without-key.ts';
 import { type Declared, otherPlace } from './declared.ts';
 import { inspectFiles, makeFolders } from './embedded.ts';
@@ -25,6 +26,9 @@ export interface WantedFileSystem {
   readonly format: FormatOptions;
 }
 
+/** No volume has this id, so all of them are others. */
+const NO_VOLUME = '';
+
 /** Undefined when there is none at the place. To be closed by whoever got it. */
 export async function findFileSystem(place: Place, embedded: string | undefined): Promise<WithoutKey | undefined> {
   if (embedded !== undefined && (await inspectFiles(embedded, place.files)) === 'missing') return undefined;
@@ -34,15 +38,30 @@ export async function findFileSystem(place: Place, embedded: string | undefined)
 /** The file system at the place, made now if there is none, and checked to be what the volume's class wants. */
 export async function ensureFileSystem(wanted: WantedFileSystem): Promise<WithoutKey> {
   const { place, embedded } = wanted;
-  let found = await findFileSystem(place, embedded);
-  if (found === undefined) {
-    if (embedded !== undefined) await makeFolders(embedded, place.files);
-    if (place.ownSchema !== undefined) await createSchema(place.metaUrl, place.ownSchema);
-    await format(wanted);
-    found = await findFileSystem(place, embedded);
+  const existing = await findFileSystem(place, embedded);
+  if (existing !== undefined)
+    return checked(existing, async () => {
+      checkFound(existing, wanted);
+      await finishFormat(existing, wanted);
+    });
+  if (embedded !== undefined) await makeFolders(embedded, place.files);
+  if (place.ownSchema !== undefined) await createSchema(place.metaUrl, place.ownSchema);
+  // Somebody else's call may have been faster; what it made is checked like any other.
+  await format(wanted, { noUpdate: true });
+  const made = await findFileSystem(place, embedded);
+  if (made === undefined) throw fail('metadata-unavailable', 'file system: is gone right after it was made');
+  return checked(made, () => checkFound(made, wanted));
+}
+
+/** A call that was cut short may have left the record without the object that comes after it; no volume came before that. */
+async function finishFormat({ engine, ours }: WithoutKey, wanted: WantedFileSystem): Promise<void> {
+  if (ours.owner !== 'csi' || (await hasOtherVolumes(engine, NO_VOLUME))) return;
+  try {
+    await format(wanted, { noUpdate: false });
+  } catch (thrown) {
+    // Of another class, which is welcome to it.
+    if (!hasCode(thrown, 'already-formatted')) throw thrown;
   }
-  if (found === undefined) throw fail('metadata-unavailable', 'file system: is gone right after it was made');
-  return checked(found, () => checkFound(found, wanted));
 }
 
 /** The declared file system, which somebody else has made, checked likewise. */
@@ -56,9 +75,9 @@ export async function declaredFileSystem(declared: Declared, wanted: WantedFileS
   });
 }
 
-async function checked(found: WithoutKey, check: () => void): Promise<WithoutKey> {
+async function checked(found: WithoutKey, check: () => void | Promise<void>): Promise<WithoutKey> {
   try {
-    check();
+    await check();
     return found;
   } catch (thrown) {
     await found.engine.close();
@@ -66,7 +85,10 @@ async function checked(found: WithoutKey, check: () => void): Promise<WithoutKey
   }
 }
 
-async function format({ place, uuid, encryption, secret, format: settings }: WantedFileSystem): Promise<void> {
+async function format(
+  { place, uuid, encryption, secret, format: settings }: WantedFileSystem,
+  { noUpdate }: { readonly noUpdate: boolean },
+): Promise<void> {
   const { algorithm, ...others } = settings;
   await formatVolume({
     metaUrl: place.metaUrl,
@@ -77,8 +99,7 @@ async function format({ place, uuid, encryption, secret, format: settings }: Wan
     owner: 'csi',
     ...others,
     ...(algorithm === undefined ? {} : { encryptAlgo: algorithm }),
-    // Somebody else's call may have been faster; what it made is checked like any other.
-    noUpdate: true,
+    noUpdate,
   });
 }
 
