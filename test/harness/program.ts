@@ -18,6 +18,8 @@ export interface RunOptions {
 /** Longer than any program of a test takes; a hang ends here and not with the file. */
 const DEFAULT_TIMEOUT_MS = 120_000;
 const TIMEOUT_CODE = 124;
+/** After its end, for what is still in the pipes: this process may be busy. Unless the program left one that holds them. */
+const DRAIN_MS = 200;
 
 /** Runs to the end; a failure is an outcome, not an error. */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
@@ -48,7 +50,10 @@ export function run(program: string, args: readonly string[], options: RunOption
       clearTimeout(timer);
       reject(error);
     });
-    child.on('exit', (code) => setImmediate(() => finish(late ? TIMEOUT_CODE : (code ?? 128))));
+    child.on('close', (code) => finish(late ? TIMEOUT_CODE : (code ?? 128)));
+    child.on('exit', (code) =>
+      setTimeout(() => setImmediate(() => finish(late ? TIMEOUT_CODE : (code ?? 128))), DRAIN_MS),
+    );
   });
 }
 
