@@ -2,7 +2,7 @@
 // JavaScript for Node 20.
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildAddon } from './addon.mjs';
 import { buildDist } from './build.mjs';
@@ -78,6 +78,7 @@ async function up(args) {
   if (runningAt(record) !== undefined) throw new StepFailed(`cluster ${id} is up already`);
   rmSync(record, { force: true });
   await prepare(!args.includes('--bare') && !args.includes('api'));
+  mkdirSync(dirname(record), { recursive: true });
   const log = `${record}.log`;
   const output = openSync(log, 'w');
   const flags = ['--stay', '--record', record, '--id', id, ...withoutId(args)];
