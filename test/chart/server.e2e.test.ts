@@ -79,7 +79,7 @@ test('an installation: its notes, and a second one that finds the first', needed
   for (const words of ['kubectl get csinodes', 'kubectl create secret generic', 'kubectl apply -f -', 'leaves data'])
     assert.ok(notes.includes(words), words);
   // The class that the notes tell to apply is one that the server takes.
-  const shown = notes.slice(notes.indexOf("<<'END'") + 7, notes.indexOf('   END')).replace(/^ {3}/gm, '');
+  const shown = /<<'END'\n([\s\S]*?)^END$/m.exec(notes)?.[1] ?? '';
   const taken = await server.tryKubectl(['apply', '--dry-run=server', '-f', '-'], shown);
   assert.equal(taken.code, 0, taken.stderr);
   const second = await helm('upgrade', 'pageseal', chartFolder, ...where, '--set', 'logLevel=debug');

@@ -35,18 +35,11 @@ describe('examples that move volumes', needed, () => {
     await upgradeRelease();
   });
 
-  /**
-   * As the examples say, the operator reads the Secrets of their namespaces. No public authority vouches for the servers of
-   * tests, and a Secret of the other driver cannot name one: the administrator does.
-   */
+  /** No public authority vouches for the servers of tests, and a Secret of the other driver cannot name one: the administrator does. */
   async function upgradeRelease(): Promise<void> {
     const data = { 'ca.crt': examples.backend.authority };
     await cluster.system.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: AUTHORITIES }, data });
-    const values = ['operator.namespaces={*}', `trustedAuthorities.configMap=${AUTHORITIES}`];
-    await upgrade(
-      cluster,
-      values.flatMap((value) => ['--set', value]),
-    );
+    await upgrade(cluster, ['--set', `trustedAuthorities.configMap=${AUTHORITIES}`]);
   }
 
   async function apply(name: string, from?: number, to?: number): Promise<string> {
