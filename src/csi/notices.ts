@@ -21,7 +21,7 @@ export interface Notice {
   readonly about: Subject | undefined;
   readonly volume: string;
   readonly type: 'Normal' | 'Warning';
-  readonly reason: 'IgnoredSettings' | 'VolumeMountLost' | 'VolumeDataLost' | 'VolumeDeleted';
+  readonly reason: 'IgnoredSettings' | 'VolumeMountLost' | 'VolumeDeleted';
   readonly message: string;
 }
 
