@@ -74,7 +74,9 @@ describe('examples that move volumes', needed, () => {
     await kubectl.sh('viewer', 'echo "added by a pod" >/photos/album/two');
     assert.deepEqual(objectsWith('photos', 'added by a pod'), []);
     assert.equal(await original(mounted('cat album/two')), 'added by a pod\n');
-    // The operator finds it by the same Secret.
+    // The operator finds it by the same Secret, once it may read it.
+    const binding = ['--clusterrole=pageseal-operator-secrets', '--serviceaccount=pageseal-system:pageseal-operator'];
+    await kubectl.ok(['create', 'rolebinding', 'pageseal-operator-secrets', ...binding]);
     const declared = { apiVersion: 'pageseal.dev/v1alpha1', kind: 'FileSystem', metadata: { name: 'photos' } };
     await kubectl.apply({ ...declared, spec: { secretName: 'juicefs-secret' } });
     await kubectl.condition('filesystem', 'photos', 'Ready');
