@@ -78,6 +78,8 @@ test('an installation: its notes, and a second one that finds the first', needed
   assert.deepEqual(notes.match(/^\d\. /gm), ['1. ', '2. ', '3. ']);
   for (const words of ['kubectl get csinodes', 'kubectl create secret generic', 'kubectl apply -f -', 'leaves data'])
     assert.ok(notes.includes(words), words);
+  // Without its own place no claim after the first would find one that is free.
+  assert.match(notes, /name='\$\{fs\}'[\s\S]*metaurl='[^']*search_path=\$\{fs\}'/);
   // The class that the notes tell to apply is one that the server takes.
   const shown = /<<'END'\n([\s\S]*?)^END$/m.exec(notes)?.[1] ?? '';
   const taken = await server.tryKubectl(['apply', '--dry-run=server', '-f', '-'], shown);
