@@ -13,7 +13,9 @@ import { toolEnvironment } from './tools.mjs';
 /** A file that takes longer is stuck; the long sizes take hours in all. */
 const FILE_TIMEOUT_MS = { short: 10 * 60_000, long: 4 * 3_600_000 };
 /** Whole-system tests hold mounts and processes of several kinds; more at once only makes them slower. */
-const MOST_AT_ONCE = 2;
+const MOST_AT_ONCE = 3;
+/** Some of them mostly wait: for a lock's minute, for the end of an outage. */
+const BESIDE_WAITING = 1;
 /** The last of a flag counts. A cluster and its parts are shared: some tests end them. */
 const ONE_AT_ONCE = '--test-concurrency=1';
 const clusterLogs = join(cache, 'cluster/logs');
@@ -53,7 +55,7 @@ export async function runTests({ files, scaled = [], cluster = [], long }) {
   const args = [
     '--test',
     '--test-reporter=spec',
-    `--test-concurrency=${Math.min(MOST_AT_ONCE, availableParallelism())}`,
+    `--test-concurrency=${Math.min(MOST_AT_ONCE, availableParallelism() + BESIDE_WAITING)}`,
     `--test-timeout=${long ? FILE_TIMEOUT_MS.long : FILE_TIMEOUT_MS.short}`,
   ];
   const size = long ? ' at their long sizes' : '';
