@@ -30,7 +30,9 @@ const testValues = {
   // As where tenants write Secrets: the servers beside the cluster, and whatever a test starts there.
   allowedEndpoints: [`${POSTGRES_NAME}:5432`, `${S3_NAME}:443`, SERVERS_ADDRESS],
   image: { repository, tag },
+  // What may not be in a log is looked for in what says most.
   logLevel: 'debug',
+  sidecars: { verbosity: 9 },
   hostAliases,
 };
 /** Pulls, starts and registers; the bound is for a hang. */
