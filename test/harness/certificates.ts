@@ -29,15 +29,19 @@ export class Authority {
   readonly #key: string;
   readonly #temp: Temp;
 
-  private constructor(temp: Temp) {
-    const base = temp.at(`authority-${++made}`);
+  private constructor(temp: Temp, file: string) {
     this.#temp = temp;
-    this.file = `${base}.pem`;
-    this.#key = `${base}.key`;
+    this.file = file;
+    this.#key = file.replace(/pem$/, 'key');
+  }
+
+  /** One that somebody else made, by its file: the key is beside it. What it signs is the asking test's. */
+  static at(temp: Temp, file: string): Authority {
+    return new Authority(temp, file);
   }
 
   static async make(temp: Temp): Promise<Authority> {
-    const authority = new Authority(temp);
+    const authority = new Authority(temp, temp.at(`authority-${++made}.pem`));
     const subject = ['-subj', `/CN=Pageseal test CA ${made}`, '-days', DAYS];
     const uses = ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign'];
     const files = ['-keyout', authority.#key, '-out', authority.file];

@@ -33,6 +33,9 @@ export type S3Fault =
   | { readonly kind: 'stale' | 'lose' | 'hang' }
   | { readonly kind: 'delay'; readonly ms: number };
 
+/** What the proxy has to know of a server. */
+export type S3Target = Pick<S3Server, 'address' | 'port' | 'endpoint' | 'authority'>;
+
 interface Rule {
   readonly fault: S3Fault;
   readonly matches: (seen: SeenRequest) => boolean;
@@ -72,7 +75,7 @@ export class S3Proxy {
   /** How often each kind of fault was suffered; answers by their code. */
   readonly faults = new Map<string, number>();
   port = 0;
-  readonly #target: S3Server;
+  readonly #target: S3Target;
   readonly #agent: Agent;
   readonly #remembered = new Map<string, Answer>();
   /** By the client's port: a reset goes below TLS. */
@@ -81,12 +84,12 @@ export class S3Proxy {
   #remembers = false;
   #server: Server | undefined;
 
-  private constructor(target: S3Server) {
+  private constructor(target: S3Target) {
     this.#target = target;
     this.#agent = new Agent({ keepAlive: true, ca: target.authority.pem });
   }
 
-  static async start(temp: Temp, target: S3Server): Promise<S3Proxy> {
+  static async start(temp: Temp, target: S3Target): Promise<S3Proxy> {
     const proxy = new S3Proxy(target);
     const { certificate, key } = await target.authority.server([target.address, '127.0.0.1', 'localhost']);
     const server = createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (incoming, outgoing) => {
