@@ -22,6 +22,8 @@ const namespace = spelled('a namespace, or * for all', /^(\*|[a-z0-9]([a-z0-9-]{
 const MAX_NAMESPACES = 1000;
 const namespaces = (description: string): z.ZodType => z.array(namespace).max(MAX_NAMESPACES).meta({ description });
 
+/** From 8 on Kubernetes' clients log what the API server answers, Secrets included. */
+const MOST_VERBOSE = 7;
 const goDuration = spelled('a duration such as 30s or 2m', /^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$/);
 
 /** What is checked by nobody here: the API server knows it. */
@@ -151,7 +153,7 @@ export const chartValues = z
       strategy: 'Deployment',
     }),
     sidecars: z.strictObject({
-      verbosity: z.int().min(0).max(10).meta({ description: 'Of the log of the programs beside ours.' }),
+      verbosity: z.int().min(0).max(MOST_VERBOSE).meta({ description: 'Of the log of the programs beside ours.' }),
       timeout: goDuration.meta({ description: 'Of one call to the driver.' }),
       provisioner: sidecar('csi-provisioner'),
       resizer: sidecar('csi-resizer'),

@@ -78,6 +78,7 @@ const refused: readonly (readonly [string, Values, RegExp])[] = [
     { csiDriver: { seLinuxLabel: 'container_file_t' } },
     /wanted an SELinux label, user:role:type:level/,
   ],
+  ['a level that logs Secrets', { sidecars: { verbosity: 8 } }, /'\/sidecars\/verbosity': maximum: got 8, want 7/],
   ['a duration without a unit', { sidecars: { timeout: '60' } }, /wanted a duration such as 30s/],
   ['a name to listen at', { metrics: { host: 'localhost' } }, /wanted an address such as 0\.0\.0\.0/],
   ['embedded mode without a node', embedded({ node: '' }), /embedded\.node: is missing; name the one node/],

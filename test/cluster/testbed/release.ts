@@ -32,7 +32,7 @@ const testValues = {
   image: { repository, tag },
   // What may not be in a log is looked for in what says most.
   logLevel: 'debug',
-  sidecars: { verbosity: 9 },
+  sidecars: { verbosity: 7 },
   hostAliases,
 };
 /** Pulls, starts and registers; the bound is for a hang. */
