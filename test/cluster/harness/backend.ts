@@ -85,8 +85,12 @@ export class Backend {
 
   /** In the test's database, as the superuser; a line per row. */
   sql(text: string): string {
-    const { superuser } = this.#servers;
-    return psql(superuser.replace('@/postgres?', `@/${this.name}?`), text);
+    return psql(this.superuserUrl, text);
+  }
+
+  /** Of the test's database, from the host. */
+  get superuserUrl(): string {
+    return this.#servers.superuser.replace('@/postgres?', `@/${this.name}?`);
   }
 
   /** Schemas of file systems that are there. */

@@ -27,26 +27,37 @@ export async function storage(
   owner: { after(hook: () => Promise<void>): void },
   parameters: Readonly<Record<string, string>> = {},
 ): Promise<Storage> {
-  const temp = new Temp();
   const backend = Backend.make(cluster, { after: (hook) => owner.after(async () => hook()) });
+  const fields = { ...backend.secret(), ...(await newKeys()) };
+  const className = `class-${name}`;
+  const from = { name: SECRET, namespace: name };
+  await kubectl.apply(secret(SECRET, fields), storageClass(className, from, parameters));
+  owner.after(() => kubectl.delete('storageclass', className));
+  return { className, backend, secret: fields };
+}
+
+/** As fields of a Secret. */
+export async function newKeys(): Promise<Record<string, string>> {
+  const temp = new Temp();
   const key = await makeKey(temp, 2048, 'pkcs8', PASSPHRASE);
-  const keys = {
+  const fields = {
     'rsa-key': readFileSync(key.file, 'utf8'),
     'rsa-public-key': readFileSync(await publicHalf(temp, key), 'utf8'),
     passphrase: PASSPHRASE,
   };
   await temp.remove();
-  const fields = { ...backend.secret(), ...keys };
-  const className = `class-${name}`;
-  await kubectl.apply(secret(SECRET, fields), storageClass(className, name, parameters));
-  owner.after(() => kubectl.delete('storageclass', className));
-  return { className, backend, secret: fields };
+  return fields;
 }
 
-function storageClass(name: string, namespace: string, more: Readonly<Record<string, string>>): V1StorageClass {
+/** All of its calls take the one Secret. */
+export function storageClass(
+  name: string,
+  from: { readonly name: string; readonly namespace: string },
+  more: Readonly<Record<string, string>>,
+): V1StorageClass {
   const secrets = CALLS.flatMap((call) => [
-    [`csi.storage.k8s.io/${call}-secret-name`, SECRET],
-    [`csi.storage.k8s.io/${call}-secret-namespace`, namespace],
+    [`csi.storage.k8s.io/${call}-secret-name`, from.name],
+    [`csi.storage.k8s.io/${call}-secret-namespace`, from.namespace],
   ]);
   return {
     apiVersion: 'storage.k8s.io/v1',
