@@ -14,6 +14,7 @@ import { claim, DATA, pod } from './harness/objects.ts';
 import { suiteOwner } from './harness/suite-owner.ts';
 import { allProcesses, commandOf, contentsOf, type DriverPod } from './processes.ts';
 import { giveSecret, type Key, makeClass, newKey, secretOf } from './sealed-class.ts';
+import { SERVERS_ADDRESS } from './testbed/machine.ts';
 
 const LOOK_EVERY_MS = 100;
 const PORTS: Readonly<Record<string, number>> = { controller: 9808, node: 9809, keeper: 9810, operator: 9811 };
@@ -111,8 +112,9 @@ describe('canaries in a cluster', needs(...clusterNeeds), () => {
     const cases: [Record<string, string>, RegExp][] = [
       [{ metaurl: bad['metaurl']?.replace(/:[^:@/]+@/, `:${password}@`) ?? '' }, /password authentication failed/],
       [{ 'secret-key': secretKey }, /SignatureDoesNotMatch|AccessDenied|the store answered/],
-      [{ metaurl: bad['metaurl']?.replace(/:5432\//, ':5433/') ?? '' }, /ECONNREFUSED|cannot be reached|refused/],
-      [{ bucket: backend.bucket.replace('.com/', '.com:444/') }, /ECONNREFUSED|refused/],
+      [{ metaurl: bad['metaurl']?.replace(/@[^/]+/, `@${SERVERS_ADDRESS}:5433`) ?? '' }, /ECONNREFUSED/],
+      [{ bucket: backend.bucket.replace(/[^/]+\.com/, `${SERVERS_ADDRESS}:444`) }, /ECONNREFUSED/],
+      [{ bucket: backend.bucket.replace('.com/', '.com:444/') }, /not among the endpoints/],
       [{ metaurl: `${bad['metaurl']}&sslcert=${password}` }, /names a file/],
       [{ envs: `{"META_PASSWORD": "${password}"` }, /wanted a JSON object/],
       [{ 'rsa-public-key': right.pem }, /is a private key/],
