@@ -11,7 +11,7 @@ import { installClusterPrograms } from './cluster-programs.mjs';
 import { installDependencies } from './dependencies.mjs';
 import { buildImage } from './image.mjs';
 import { cache, cacheHere, node, root, runProgram, StepFailed, say } from './step.mjs';
-import { clusterFolder, toolEnvironment } from './tools.mjs';
+import { clusterFolder, installTools, toolEnvironment } from './tools.mjs';
 
 const usage = `usage: node setup/cluster.mjs install | up [FLAG...] | down [--id ID] | run FILE...
   install   Kubernetes' programs and the images, as npm test does
@@ -56,6 +56,7 @@ async function prepare(withImage = true) {
   installDependencies();
   buildAddon(say);
   buildDist();
+  installTools(); // PostgreSQL and the S3 server stand beside the cluster
   await installCluster();
   if (withImage) await makeImage();
 }
