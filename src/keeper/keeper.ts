@@ -9,6 +9,7 @@ import { clearOut, gatherOffers, tellOutcome } from './adoption.ts';
 import { bind, boundAt, isVolume, unbind } from './bind.ts';
 import { handoffOf } from './connection-handoff.ts';
 import type { HandOver } from './hand-over.ts';
+import { handedBy } from './handed.ts';
 import type { Offer } from './holder-link.ts';
 import { KubeletPaths } from './kubelet-paths.ts';
 import type {
@@ -30,7 +31,6 @@ import { ownerOf } from './owner.ts';
 import { closeAll } from './packet-socket.ts';
 import { connectionDigest, FailedKeys } from './proof.ts';
 import { prove } from './prove.ts';
-import { handedBy } from './record.ts';
 import { Records, type VolumeRecord } from './records.ts';
 import { abnormal, type Stats, statsOf } from './stats.ts';
 import { type ServedOptions, Volume } from './volume.ts';
