@@ -21,7 +21,7 @@ export const clusterFolder = process.env['PAGESEAL_CLUSTER'] ?? join(root, '.cac
 export const postgresPrograms = process.env['PAGESEAL_POSTGRES'] ?? newestPostgres('/usr/lib/postgresql');
 
 /** Programs of Kubernetes, see test/cluster/. */
-export const clusterPrograms = join(process.env['PAGESEAL_CLUSTER'] ?? join(root, '.cache/cluster'), 'bin');
+export const clusterPrograms = join(clusterFolder, 'bin');
 
 const present = {
   'kube-apiserver': () =>
@@ -46,7 +46,7 @@ const present = {
     existsSync(join(clusterFolder, 'images/busybox.tar')) &&
     ['containerd', 'runc', 'ip', 'unshare', 'nsenter', 'setpriv'].every(onPath) &&
     existsSync('/usr/lib/cni/bridge'),
-  'an API server': () => existsSync(join(clusterFolder, 'bin/kube-apiserver')),
+  'an API server': () => existsSync(join(clusterPrograms, 'kube-apiserver')),
   'the addon': () => existsSync(join(root, 'build/pageseal.node')),
 } as const;
 

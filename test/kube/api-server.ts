@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { connectKube } from '../../src/kube/connect.ts';
 import { fileSystemDefinition } from '../../src/kube/crd/definition.ts';
+import { etcdCommand, type Ports } from '../cluster/testbed/control-plane.ts';
 import { Authority } from '../harness/certificates.ts';
 import { freePort } from '../harness/port.ts';
 import { ended, type Outcome, run, runOk, until } from '../harness/program.ts';
@@ -15,12 +16,6 @@ import { clusterPrograms } from '../harness/tools.ts';
 
 const LOOPBACK = '127.0.0.1';
 const START_MS = 120_000;
-
-interface Ports {
-  readonly api: number;
-  readonly etcd: number;
-  readonly peers: number;
-}
 
 export class ApiServer {
   /** Of an administrator, whom nothing is refused. */
@@ -55,7 +50,7 @@ export class ApiServer {
     await runOk('openssl', ['ec', '-in', accounts, '-pubout', '-out', publicAccounts]);
     const token = randomBytes(16).toString('hex');
     writeFileSync(temp.at('tokens.csv'), `${token},admin,admin,"system:masters"\n`, { mode: 0o600 });
-    const ports = { api: await freePort(), etcd: await freePort(), peers: await freePort() };
+    const ports = { api: await freePort(), etcd: await freePort(), etcdPeers: await freePort() };
     const flags = [
       `--etcd-servers=http://${LOOPBACK}:${ports.etcd}`,
       `--bind-address=${LOOPBACK}`,
@@ -138,19 +133,8 @@ export class ApiServer {
   }
 
   async #begin(): Promise<void> {
-    const clients = `http://${LOOPBACK}:${this.#ports.etcd}`;
-    const peers = `http://${LOOPBACK}:${this.#ports.peers}`;
-    this.#etcd = this.#spawn('etcd', [
-      '--name=test',
-      `--data-dir=${this.#temp.at('etcd')}`,
-      '--unsafe-no-fsync',
-      '--log-level=warn',
-      `--listen-client-urls=${clients}`,
-      `--advertise-client-urls=${clients}`,
-      `--listen-peer-urls=${peers}`,
-      `--initial-advertise-peer-urls=${peers}`,
-      `--initial-cluster=test=${peers}`,
-    ]);
+    const [, ...flags] = etcdCommand({ state: this.#temp.path, ports: this.#ports });
+    this.#etcd = this.#spawn('etcd', flags);
     await this.start();
     await until('the default namespace', async () => (await this.tryKubectl(['get', 'ns', 'default'])).code === 0);
   }

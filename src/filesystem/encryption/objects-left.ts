@@ -7,9 +7,12 @@ import { query, type Reader, read } from '../sql/op.ts';
 import type { ObjectStore } from '../store/store.ts';
 
 export interface ObjectsLeft {
+  /** All below the prefix but `juicefs_uuid` and `testing/`: pages of live files, too. */
   readonly objects: number;
+  /** Of these. */
   readonly strayObjects: number;
   readonly metadataBackups: number;
+  /** True: there are more objects; the listing ended because the answer is clear. */
   readonly objectsCut: boolean;
   /** One stray, for the text. */
   readonly example: string | undefined;

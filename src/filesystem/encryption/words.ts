@@ -3,6 +3,8 @@ import type { FieldChange } from '../config-fields.ts';
 import type { FormatKey } from '../format-record.ts';
 import type { Custody, Owner } from '../meta/ledger-setting.ts';
 import type { StoreSettings } from '../store/store.ts';
+import type { ObjectsLeft } from './objects-left.ts';
+import type { RowsLeft } from './rows-left.ts';
 
 /** A file system by its metadata; `store` goes before what the record says of it. */
 export interface FileSystemPlace {
@@ -45,22 +47,7 @@ export interface LiveSession {
   readonly lastHeartbeat: bigint;
 }
 
-export interface Counts {
-  /** Without root and trash. */
-  readonly inodes: bigint;
-  readonly trash: bigint;
-  readonly sustained: bigint;
-  readonly pendingSlices: bigint;
-  readonly delayedSlices: bigint;
-  readonly snapshots: bigint;
-  readonly volumes: bigint;
-  /** All below the prefix but `juicefs_uuid` and `testing/`: pages of live files, too. */
-  readonly objects: number;
-  /** Of these. */
-  readonly strayObjects: number;
-  readonly metadataBackups: number;
-  /** True: there are more objects; the listing ended because the answer is clear. */
-  readonly objectsCut: boolean;
+export interface Counts extends RowsLeft, Omit<ObjectsLeft, 'example'> {
   readonly sessions: number;
 }
 

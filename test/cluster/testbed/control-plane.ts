@@ -45,7 +45,7 @@ export async function makeCertificates(certificates: ClusterCertificates, node: 
 }
 
 /** A test's cluster survives no crash of the machine, so nothing is forced to the disk. */
-export function etcdCommand({ state, ports }: Plane): string[] {
+export function etcdCommand({ state, ports }: Pick<Plane, 'state' | 'ports'>): string[] {
   const clients = `http://${LOOPBACK}:${ports.etcd}`;
   const peers = `http://${LOOPBACK}:${ports.etcdPeers}`;
   return [

@@ -3,9 +3,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { clusterFolder, root } from '../../harness/tools.ts';
+import { clusterFolder, clusterPrograms, root } from '../../harness/tools.ts';
 
-export const binFolder = join(clusterFolder, 'bin');
 export const imageFolder = join(clusterFolder, 'images');
 /** The image under test, as `node setup/cluster.mjs` makes it. */
 export const pagesealArchive = process.env['PAGESEAL_IMAGE'] ?? join(root, '.cache/cluster/pageseal.tar');
@@ -13,7 +12,7 @@ export const pagesealImage = 'localhost/pageseal/pageseal:test';
 export const busyboxImage = 'docker.io/library/busybox:1.37';
 export const pauseImage = 'localhost/pageseal/pause:test';
 
-export const programPath = (name: string): string => join(binFolder, name);
+export const programPath = (name: string): string => join(clusterPrograms, name);
 
 export interface Component {
   readonly name: string;
