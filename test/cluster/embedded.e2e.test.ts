@@ -62,7 +62,9 @@ describe('the example of a trial on one node', needs(...clusterNeeds), () => {
     await upgrade(cluster, flags);
     const wanted = flags.length === 0 ? '' : HOST_TOPOLOGY;
     await cluster.kubectl.until<V1CSINode>('csinode', cluster.node.name, `topology '${wanted}'`, (found) => {
-      const driver = found?.spec.drivers.find(({ name: registered }) => registered === DRIVER);
+      // Null while no plugin is registered: it has just been replaced.
+      const drivers: V1CSINode['spec']['drivers'] | null = found?.spec.drivers ?? null;
+      const driver = drivers?.find(({ name: registered }) => registered === DRIVER);
       return driver !== undefined && (driver.topologyKeys ?? []).join() === wanted;
     });
   }
