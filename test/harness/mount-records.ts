@@ -18,7 +18,8 @@ export function removeMountRecords(folder: string): void {
     for (const each of [file, file.replace(/json$/, 'sock')]) rmSync(each, { force: true });
 }
 
-function recordsBelow(folder: string): { readonly file: string; readonly record: MountRecord }[] {
+/** Of mounts below a folder; records of others come and go meanwhile. */
+export function recordsBelow(folder: string): { readonly file: string; readonly record: MountRecord }[] {
   return namesIn(FOLDER)
     .filter((name) => name.endsWith('.json'))
     .flatMap((name) => {
