@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import type { OpenedMeta } from '../../../src/filesystem/meta/open-meta.ts';
 import { type OwnerCheck, wrongOwners } from '../../../src/filesystem/meta/owner-rows.ts';
 import { allQuotas, quotaCheck } from '../../../src/filesystem/meta/quota-rows.ts';
+import { lockFigures } from '../../../src/filesystem/meta/usage-rows.ts';
 import { type Change, type Engine, read, write } from '../../../src/filesystem/sql/op.ts';
 import { openEngine } from '../../../src/filesystem/sql/open-engine.ts';
 import type { Temp } from '../../harness/temp.ts';
@@ -38,6 +39,8 @@ export async function quotaVolume(
   const engine = await openEngine(volume.url);
   const change = (...changes: readonly Change[]): Promise<void> =>
     engine.run(function* () {
+      // As whoever sets a quota does: what clients add to the figures meanwhile would be in neither.
+      yield* read(lockFigures);
       yield* write(...changes);
     });
   const first = await volume.open();
