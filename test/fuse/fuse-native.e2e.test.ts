@@ -16,7 +16,7 @@ import { mountPoint, quiet, takeAway } from './mounted.ts';
 const run = promisify(execFile);
 const python = (code: string, ...args: string[]) => run('python3', ['-c', `import os, sys\n${code}`, ...args]);
 
-const options = { timeout: 10_000, skip: process.arch !== 'x64' && 'the package is built for x64' };
+const options = { timeout: 60_000, skip: process.arch !== 'x64' && 'the package is built for x64' };
 const vfs = new MemoryVfs();
 let directory = '';
 let mounted: FuseNativeMount;

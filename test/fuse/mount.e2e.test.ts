@@ -23,7 +23,7 @@ async function eventually(what: () => boolean): Promise<void> {
   while (!what()) await turn();
 }
 
-suite('a mounted Vfs', { timeout: 60_000 }, () => {
+suite('a mounted Vfs', { timeout: 300_000 }, () => {
   const vfs = new MemoryVfs();
   let mounted: Mounted;
   before(() => {
@@ -321,7 +321,7 @@ m[5000:5005] = b'there'; m.flush(); m.close()`;
   });
 });
 
-suite('counts', { timeout: 30_000 }, () => {
+suite('counts', { timeout: 300_000 }, () => {
   test('every lookup is forgotten, every handle released, and unmounting flushes', async () => {
     const vfs = new MemoryVfs();
     const mounted = mountVfs(vfs);
