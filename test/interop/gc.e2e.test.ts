@@ -12,6 +12,7 @@ import { makeTemp, type Temp } from '../harness/temp.ts';
 import { needs } from '../harness/tools.ts';
 import { type TestVolume, type VolumeName, volumeAt } from '../harness/volumes.ts';
 import { placeViolations } from '../model/invariants.ts';
+import { startRootSums } from './root-sums.ts';
 
 const tools = needs('juicefs');
 
@@ -132,6 +133,7 @@ test('gc takes nothing from mounts that are writing', needs('root', 'fuse', 'jui
   await pageseal.formatAt(place, 'busy', ['--trash-days', '0', '--block-size', '64K']);
   const [ours, theirs] = [temp.at('ours'), temp.at('theirs')];
   await pageseal.mount(metaUrl, ours);
+  await startRootSums(place, ours);
   await juicefs.mount(metaUrl, theirs);
   const contents = new Map<string, Buffer>();
   let running = true;

@@ -16,7 +16,8 @@ import { sizes } from '../sizes.ts';
  * by us, each of the two below its own: the original client adds what it changed only seconds later, to quotas that it
  * found above then, and knows nothing of what others have pending. It makes no links: it counts them otherwise than it
  * checks them; and of files with several it changes no length: it asks for their directories only afterwards, when we may
- * have taken one of the names away.
+ * have moved one of the names. Which may have several is known by their letter, which stays: a number of links that it has
+ * seen is a second old.
  */
 const WORK = `
 import errno, os, random, sys
@@ -24,24 +25,27 @@ top, who, seed, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv
 random.seed(seed); os.chdir(top)
 shared = ['a', 'a/b', 'a/b/c', 'd', 'd/e']; own = [f'{who}']
 refused = 0
-def linked(p): return who == 'juicefs' and os.path.exists(p) and os.stat(p).st_nlink > 1
+single, linked = 'pqrs', 'tuvw'
+def fixed(p): return who == 'juicefs' and p[-2] in linked
 def entries(): return [f'{d}/{n}' for d in shared for n in sorted(os.listdir(d)) if not os.path.isdir(f'{d}/{n}')]
 for step in range(steps):
-    name = f'{random.choice(shared + own)}/{random.choice("pqrstuvw")}{random.randint(0, 9)}'
+    name = f'{random.choice(shared + own)}/{random.choice(single + linked)}{random.randint(0, 9)}'
     act = random.random()
     try:
         old = random.choice(entries() or [name])
         if act < 0.3:
-            if linked(name): continue
+            if fixed(name): continue
             with open(name, 'wb') as f: f.write(b'x' * random.choice([0, 1, 5000, 4096, 70000]))
             os.chown(name, random.randint(0, 3), random.randint(0, 3))
         elif act < 0.45:
-            if not linked(old): os.truncate(old, random.randint(0, 60000))
-        elif act < 0.6: os.rename(old, name)
+            if not fixed(old): os.truncate(old, random.randint(0, 60000))
+        elif act < 0.6:
+            if (old[-2] in linked) == (name[-2] in linked): os.rename(old, name)
         elif act < 0.7: os.unlink(old)
         elif act < 0.8: os.chown(old, random.randint(0, 3), random.randint(0, 3))
         elif who == 'juicefs': continue
-        elif act < 0.85: os.link(old, name)
+        elif act < 0.85:
+            if old[-2] in linked and name[-2] in linked: os.link(old, name)
         elif act < 0.9:
             os.makedirs(f'{who}/tree/x{step % 5}', exist_ok=True)
             with open(f'{who}/tree/x{step % 5}/f', 'wb') as f: f.write(b'y' * random.randint(0, 20000))
