@@ -1,10 +1,10 @@
 // The original client, as the tests run it: never reports usage, keeps its files in the test's folder, and does nothing
 // in the background unless asked.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { Inside } from './namespace.ts';
 import type { Place } from './place.ts';
-import { type Outcome, run } from './program.ts';
-import type { Temp } from './temp.ts';
+import { type Outcome, run, until } from './program.ts';
+import { isAlive, type Temp } from './temp.ts';
 import { juicefsProgram } from './tools.ts';
 
 /** A program's outcome as an error unless it ended well. */
@@ -19,6 +19,8 @@ export class Juicefs {
   readonly #env: NodeJS.ProcessEnv;
   readonly #enter: readonly string[];
   #mounts = 0;
+  /** By mount point. */
+  readonly #serving = new Map<string, readonly number[]>();
 
   constructor(temp: Temp, passphrase?: string, env: NodeJS.ProcessEnv = {}, inside?: Inside) {
     this.#temp = temp;
@@ -57,11 +59,19 @@ export class Juicefs {
     const caches = ['--attr-cache', '0', '--entry-cache', '0', '--dir-entry-cache', '0', '--cache-size', '0'];
     const quiet = ['--no-usage-report', '--no-bgjob', '--backup-meta', '0', '--enable-xattr'];
     const files = ['--cache-dir', `${own}-cache`, '--log', `${own}.log`];
+    const before = processes(this.#temp);
     await this.ok(['mount', '-d', metaUrl, mountPoint, ...quiet, ...caches, ...files, ...flags]);
+    const serving = processes(this.#temp).filter((pid) => !before.includes(pid));
+    if (serving.length === 0) throw new Error(`no process of juicefs is found that serves ${mountPoint}`);
+    this.#serving.set(mountPoint, serving);
   }
 
-  umount(mountPoint: string): Promise<string> {
-    return this.ok(['umount', '--flush', mountPoint]);
+  /** Its process adds the last of its sums to the metadata when nothing is mounted any more: gone when it resolves. */
+  async umount(mountPoint: string): Promise<string> {
+    const serving = this.#serving.get(mountPoint) ?? [];
+    const said = await this.ok(['umount', '--flush', mountPoint]);
+    await until(`juicefs to end after ${mountPoint}`, () => !serving.some(isAlive));
+    return said;
   }
 
   /** Answers what it found to complain about; nothing is what is wanted. */
@@ -81,6 +91,18 @@ export class Juicefs {
     if (line === undefined) throw new Error(`juicefs gc said nothing of what it scanned:\n${text}`);
     return line;
   }
+}
+
+/** Those started through this folder. They shorten their command lines, and leave their environment as it was. */
+function processes({ path }: Temp): number[] {
+  return readdirSync('/proc').flatMap((name) => {
+    try {
+      if (!readlinkSync(`/proc/${name}/exe`).endsWith('/juicefs')) return [];
+      return readFileSync(`/proc/${name}/environ`, 'utf8').includes(path) ? [Number(name)] : [];
+    } catch {
+      return []; // no process, or gone
+    }
+  });
 }
 
 /** Said of every folder store (it has no storage classes), and of a busy machine. */

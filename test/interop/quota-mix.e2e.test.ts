@@ -16,8 +16,8 @@ import { sizes } from '../sizes.ts';
  * by us, each of the two below its own: the original client adds what it changed only seconds later, to quotas that it
  * found above then, and knows nothing of what others have pending. It makes no links: it counts them otherwise than it
  * checks them; and of files with several it changes no length: it asks for their directories only afterwards, when we may
- * have moved one of the names. Which may have several is known by their letter, which stays: a number of links that it has
- * seen is a second old.
+ * have moved one of the names. Which may have several is known by their letter, which stays: another name may come at any
+ * moment.
  */
 const WORK = `
 import errno, os, random, sys
