@@ -22,6 +22,7 @@ interface Flags {
   readonly caFile?: string;
   readonly selinuxLabel?: string;
   readonly kube?: boolean;
+  readonly secretFinalizer?: string;
   readonly httpAddress?: string;
 }
 
@@ -50,6 +51,10 @@ export function register(program: Command): void {
       'of mounts on nodes that have SELinux, unless the kubelet asks for another: system_u:object_r:container_file_t:s0',
     )
     .option('--kube', "use the pod's service account: Events, and the declared file systems of StorageClasses")
+    .option(
+      '--secret-finalizer <configmap>',
+      "put a finalizer on the Secrets that volumes are deleted with, noted in this ConfigMap of the pod's namespace; needs --kube",
+    )
     .addOption(httpAddressOption())
     .action(async (flags: Flags) => {
       const { startCsi } = await import('../csi/run.ts');
@@ -68,6 +73,7 @@ export function register(program: Command): void {
         embedded: flags.embeddedDirectory === undefined ? undefined : realDirectory(flags.embeddedDirectory),
         selinuxLabel: flags.selinuxLabel,
         kube: flags.kube === true ? await (await import('../kube/connect.ts')).connectKube() : undefined,
+        secretFinalizer: flags.secretFinalizer,
       });
       const keeperSocket = flags.mode === 'controller' ? undefined : resolve(flags.keeperSocket);
       const watched = await watch(flags.httpAddress, csiPages(socketOf(flags.endpoint), keeperSocket));

@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFile>>> = {
   compact: () => import('./compact.ts'),
   config: () => import('./config.ts'),
   csi: () => import('./csi.ts'),
+  'csi-release': () => import('./csi-release.ts'),
   destroy: () => import('./destroy.ts'),
   dump: () => import('./dump.ts'),
   encrypt: () => import('./encrypt.ts'),

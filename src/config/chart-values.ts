@@ -130,6 +130,9 @@ export const chartValues = z
       secretNamespaces: namespaces(
         'Namespaces whose Secrets may be read for provisioning; ["*"]: all; empty: the one of the release.',
       ),
+      secretFinalizer: z
+        .boolean()
+        .meta({ description: 'Keep Secrets, by a finalizer, as long as a volume needs them to be deleted.' }),
       strategy: 'Deployment',
     }),
     node: component({ strategy: 'DaemonSet' }),

@@ -2,6 +2,8 @@
 
 /** CSIDriver object, StorageClass provisioner, registration path. */
 export const DRIVER_NAME = 'csi.pageseal.dev';
+/** On Secrets without which volumes could not be deleted, where the chart asks for it. */
+export const SECRET_FINALIZER = 'csi.pageseal.dev/volumes';
 /** Topology key of embedded mode: the one node that has the database and the folder. */
 export const HOST_TOPOLOGY = 'pageseal.dev/host';
 /** A node id that can be a topology value, which embedded mode needs: what CSI and the values of node labels allow. */

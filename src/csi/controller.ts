@@ -11,6 +11,7 @@ import { handleDeleteVolume } from './delete-volume.ts';
 import { locate } from './existing-volume.ts';
 import * as messages from './messages.ts';
 import type { Notices } from './notices.ts';
+import type { SecretProtection } from './secret-finalizer/protection.ts';
 import { type Methods, rpc } from './unary.ts';
 import { digestOfName, parseVolumeId } from './volume-id.ts';
 
@@ -20,6 +21,8 @@ export interface ControllerOptions extends PlaceRules {
   /** Undefined: not in a cluster, or not to be asked. */
   readonly kube: KubeClient | undefined;
   readonly notices: Notices;
+  /** Undefined: Secrets are left as they are. */
+  readonly protection: SecretProtection | undefined;
 }
 
 const CAPABILITIES = ['CREATE_DELETE_VOLUME', 'EXPAND_VOLUME', 'SINGLE_NODE_MULTI_WRITER'];

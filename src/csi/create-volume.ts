@@ -39,6 +39,13 @@ interface Capacity {
 
 export async function handleCreateVolume(request: messages.CreateVolume, options: ControllerOptions): Promise<object> {
   const wanted = parse(request, options);
+  if (options.protection === undefined) return makeVolume(request, wanted, options);
+  const { name, secrets } = request;
+  const volume = { name, claim: wanted.storageClass.claim, keys: Object.keys(secrets) };
+  return options.protection.during(volume, () => makeVolume(request, wanted, options));
+}
+
+async function makeVolume(request: messages.CreateVolume, wanted: Wanted, options: ControllerOptions): Promise<object> {
   const fileSystem = await fileSystemOf(wanted, options);
   try {
     const directory =

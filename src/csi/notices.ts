@@ -21,7 +21,7 @@ export interface Notice {
   readonly about: Subject | undefined;
   readonly volume: string;
   readonly type: 'Normal' | 'Warning';
-  readonly reason: 'IgnoredSettings' | 'VolumeMountLost' | 'VolumeDeleted';
+  readonly reason: 'IgnoredSettings' | 'VolumeMountLost' | 'VolumeDeleted' | 'SecretNotProtected';
   readonly message: string;
 }
 

@@ -19,6 +19,7 @@ import { NodeService } from './node.ts';
 import { NodeState } from './node-state.ts';
 import { loggedNotices, recordedNotices } from './notices.ts';
 import type { ServiceName } from './proto.ts';
+import { SecretProtection } from './secret-finalizer/protection.ts';
 import { serve, socketOf } from './server.ts';
 import type { Methods } from './unary.ts';
 
@@ -34,6 +35,8 @@ export interface CsiOptions extends PlaceRules {
   readonly stateDirectory: string | undefined;
   /** In a cluster, with an account there: declared file systems and Events. */
   readonly kube: KubeClient | undefined;
+  /** ConfigMap of the pod's namespace, in which Secrets with the finalizer are noted; undefined: none gets one. */
+  readonly secretFinalizer?: string | undefined;
   /** Of mounts, where the node has SELinux. */
   readonly selinuxLabel?: string | undefined;
 }
@@ -58,7 +61,12 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
   let lostMounts: LostMounts | undefined;
   const { kube } = options;
   const notices = kube === undefined ? loggedNotices : recordedNotices(kube, DRIVER_NAME, nodeId || hostname());
-  if (options.mode !== 'node') services.Controller = controllerMethods({ nodeId, kube, notices, ...rules });
+  const { secretFinalizer: record } = options;
+  const protection =
+    kube === undefined || record === undefined
+      ? undefined
+      : new SecretProtection({ client: kube, record, host: hostname(), notices });
+  if (options.mode !== 'node') services.Controller = controllerMethods({ nodeId, kube, notices, protection, ...rules });
   if (options.mode !== 'controller') {
     const directory = options.stateDirectory ?? join(dirname(socketOf(options.endpoint)), 'state');
     keeper = connectKeeper(options.keeperSocket);
@@ -72,6 +80,7 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
   }
   const server = await serve(options.endpoint, services);
   lostMounts?.start();
+  protection?.start();
   log.info('serving', {
     mode: options.mode,
     endpoint: options.endpoint,
@@ -82,6 +91,7 @@ export async function startCsi(options: CsiOptions): Promise<RunningCsi> {
     close: async () => {
       lostMounts?.stop();
       await server.close();
+      await protection?.stop();
       await notices.flush();
       kube?.close();
       keeper?.close();
@@ -96,6 +106,8 @@ const hasSelinux = (): boolean => existsSync('/sys/fs/selinux');
 function checkOptions(options: CsiOptions): void {
   if (options.selinuxLabel !== undefined && !selinuxLabel.test(options.selinuxLabel))
     throw fail('bad-input', '--selinux-label: wanted user:role:type:level');
+  if (options.secretFinalizer !== undefined && (options.kube === undefined || options.mode === 'node'))
+    throw fail('bad-input', '--secret-finalizer: wanted a controller, and --kube');
   const needsNode = options.mode !== 'controller' || options.embedded !== undefined;
   if (needsNode && options.nodeId === '') throw fail('bad-input', '--node-id: is missing');
   if (options.nodeId.length > MAX_NODE_ID) throw fail('bad-input', `--node-id: longer than ${MAX_NODE_ID} characters`);

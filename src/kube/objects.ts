@@ -47,6 +47,15 @@ export interface Secret extends KubeObject {
   readonly data?: Readonly<Record<string, string>>;
 }
 
+export interface ConfigMap extends KubeObject {
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+export interface StorageClass extends KubeObject {
+  readonly provisioner: string;
+  readonly parameters?: Readonly<Record<string, string>>;
+}
+
 export interface Taint {
   readonly key: string;
   readonly value?: string;

@@ -1,5 +1,6 @@
 // Which resources of the API are used, and where each has its path.
 import type {
+  ConfigMap,
   CoreEvent,
   CsiNode,
   KubeObject,
@@ -9,6 +10,7 @@ import type {
   PersistentVolumeClaim,
   Pod,
   Secret,
+  StorageClass,
 } from './objects.ts';
 
 /** `T` is what the resource's objects look like; nothing holds it at run time. */
@@ -38,6 +40,7 @@ function resource<T extends KubeObject>(
 }
 
 export const secrets = resource<Secret>('', 'v1', 'secrets', 'Secret', true);
+export const configMaps = resource<ConfigMap>('', 'v1', 'configmaps', 'ConfigMap', true);
 export const events = resource<CoreEvent>('', 'v1', 'events', 'Event', true);
 export const nodes = resource<Node>('', 'v1', 'nodes', 'Node');
 export const pods = resource<Pod>('', 'v1', 'pods', 'Pod', true);
@@ -49,6 +52,7 @@ export const persistentVolumeClaims = resource<PersistentVolumeClaim>(
   'PersistentVolumeClaim',
   true,
 );
+export const storageClasses = resource<StorageClass>('storage.k8s.io', 'v1', 'storageclasses', 'StorageClass');
 export const csiNodes = resource<CsiNode>('storage.k8s.io', 'v1', 'csinodes', 'CSINode');
 export const leases = resource<Lease>('coordination.k8s.io', 'v1', 'leases', 'Lease', true);
 

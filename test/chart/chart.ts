@@ -111,6 +111,10 @@ export const corners: Readonly<Record<string, Values>> = {
     controller: { secretNamespaces: ['team-a', 'team-b'] },
     operator: { namespaces: ['team-a'] },
   },
+  'Secrets that stay': { controller: { secretFinalizer: true } },
+  'Secrets that stay in named namespaces': {
+    controller: { secretFinalizer: true, secretNamespaces: ['team-a'], replicas: 2 },
+  },
   'Secrets everywhere': { operator: { namespaces: ['*'] } },
   'own Secrets only': { controller: { secretNamespaces: [] } },
   'host network': { hostNetwork: true, metrics: { host: '::' } },

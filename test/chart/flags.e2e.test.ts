@@ -32,7 +32,7 @@ test('the flags of the chart are flags of the program', needed, async () => {
         args.slice(first).filter((arg) => arg.startsWith('--')),
       );
     }
-  assert.deepEqual([...used.keys()].sort(), ['', 'csi', 'keeper', 'operator', 'operator release']);
+  assert.deepEqual([...used.keys()].sort(), ['', 'csi', 'csi-release', 'keeper', 'operator', 'operator release']);
   for (const [command, flags] of used) {
     const help = await known(command === '' ? [] : command.split(' '));
     for (const flag of flags) assert.match(help, new RegExp(`^ .*${flag}\\b`, 'm'), `pageseal ${command} ${flag}`);

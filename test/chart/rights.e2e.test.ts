@@ -78,6 +78,37 @@ test('the controller makes volumes; it reads Secrets by name, everywhere or wher
   assert.deepEqual(own, [...ofController, ...ofControllerHere, 'pageseal-system: get secrets']);
 });
 
+test('with the finalizer it writes to the Secrets that it reads, and a policy stands before that', needed, async () => {
+  const noted = 'pageseal-system: get,patch configmaps pageseal-controller-secrets';
+  const everywhere = { controller: { secretFinalizer: true } };
+  const withNotes = [...ofControllerHere, noted];
+  assert.deepEqual(await rights('pageseal-controller', everywhere), [
+    ...ofController,
+    '*: get,patch secrets',
+    ...withNotes,
+  ]);
+  const named = { controller: { secretFinalizer: true, secretNamespaces: ['team-a'] } };
+  assert.deepEqual(await rights('pageseal-controller', named), [
+    ...ofController,
+    ...withNotes,
+    'team-a: get,patch secrets',
+  ]);
+  // Nobody else has more by it.
+  for (const account of ['pageseal-node', 'pageseal-operator'])
+    assert.deepEqual(await rights(account, everywhere), await rights(account), account);
+  const objects = await render(everywhere);
+  const policy = find(objects, 'ValidatingAdmissionPolicy', 'pageseal-controller-secrets');
+  assert.equal(at(policy, 'spec.failurePolicy'), 'Fail');
+  const account = 'system:serviceaccount:pageseal-system:pageseal-controller';
+  assert.deepEqual(at(policy, 'spec.matchConditions'), [
+    { name: 'controller', expression: `request.userInfo.username == "${account}"` },
+  ]);
+  const binding = find(objects, 'ValidatingAdmissionPolicyBinding', 'pageseal-controller-secrets');
+  assert.deepEqual(at(binding, 'spec'), { policyName: policy.metadata.name, validationActions: ['Deny'] });
+  for (const kind of ['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding', 'ConfigMap'])
+    assert.deepEqual(ofKind(await render({}), kind), [], kind);
+});
+
 test('the controller sees Nodes in embedded mode only', needed, async () => {
   assert.deepEqual(await rights('pageseal-controller', embedded), [
     ...ofController,

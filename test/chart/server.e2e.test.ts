@@ -58,9 +58,9 @@ async function admitted(objects: readonly Rendered[], name: string, place: strin
 }
 
 test('controller and operator keep to the restricted profile', needed, async () => {
-  const objects = await render({});
-  for (const name of ['pageseal-controller', 'pageseal-operator', 'pageseal-release'])
-    assert.equal(await admitted(objects, name, 'team-a'), 'admitted', name);
+  const objects = await render({ controller: { secretFinalizer: true } });
+  const restricted = ['pageseal-controller', 'pageseal-operator', 'pageseal-release', 'pageseal-release-secrets'];
+  for (const name of restricted) assert.equal(await admitted(objects, name, 'team-a'), 'admitted', name);
   // Folders of the node are all that the baseline profile has against the node plugin.
   const node = await admitted(objects, 'pageseal-node', 'team-b');
   assert.match(node, /violates PodSecurity "baseline:latest": hostPath volumes \([^)]*\)$/);

@@ -9,7 +9,7 @@ import { chartValues } from '../../src/config/chart-values.ts';
 import { parseEndpoints } from '../../src/config/endpoints.ts';
 import { run } from '../harness/program.ts';
 import { needs, root } from '../harness/tools.ts';
-import { chartFolder, corners, lint, template, type Values } from './chart.ts';
+import { chartFolder, corners, helmWith, lint, template, type Values } from './chart.ts';
 
 const needed = needs('helm');
 
@@ -65,6 +65,7 @@ const refused: readonly (readonly [string, Values, RegExp])[] = [
   ['a policy of pulling', { image: { pullPolicy: 'Sometimes' } }, /'Always', 'IfNotPresent', 'Never'/],
   ['no controller', { controller: { replicas: 0 } }, /'\/controller\/replicas': minimum: got 0, want 1/],
   ['replicas as text', { controller: { replicas: 'two' } }, /got string, want integer/],
+  ['a finalizer as text', { controller: { secretFinalizer: 'often' } }, /'\/controller\/secretFinalizer': got string/],
   ['a namespace in upper case', { operator: { namespaces: ['Team'] } }, /wanted a namespace, or \* for all/],
   ['all namespaces and one', { operator: { namespaces: ['*', 'a'] } }, /operator\.namespaces: .* stands alone/],
   ['a memory limit of the keeper', { keeper: { resources: { limits: { memory: '1Gi' } } } }, /'memory' not allowed/],
@@ -102,3 +103,19 @@ for (const [name, values, words] of refused)
     assert.notEqual(outcome.code, 0, 'was taken');
     assert.match(outcome.stderr, words);
   });
+
+test('without admission policies there is no finalizer on Secrets', needed, async () => {
+  const values = { controller: { secretFinalizer: true } };
+  const outcome = await helmWith(
+    values,
+    'template',
+    'pageseal',
+    chartFolder,
+    '--kube-version',
+    '1.29.4',
+    '--values',
+    '-',
+  );
+  assert.notEqual(outcome.code, 0, 'was taken');
+  assert.match(outcome.stderr, /controller\.secretFinalizer: wanted Kubernetes 1\.30 or later.*found v1\.29\.4/);
+});

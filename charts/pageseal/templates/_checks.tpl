@@ -18,6 +18,9 @@
 {{- fail "hostNetwork: controller.port, node.port, keeper.port and operator.port must differ, since they share a node's addresses" -}}
 {{- end -}}
 {{- end -}}
+{{- if and $v.controller.secretFinalizer (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "controller.secretFinalizer: wanted Kubernetes 1.30 or later, whose admission policies limit what the controller may write; found %s" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- $names := list -}}
 {{- range $v.storageClasses -}}
 {{- if has .name $names -}}

@@ -4,12 +4,12 @@ import { runOk, until } from '../../harness/program.ts';
 import { programPath } from '../testbed/programs.ts';
 import type { Cluster } from './cluster.ts';
 
-/** `flags` of helm, beside the values of all tests; none: the release as others found it. */
+/** `flags` of helm, beside the values of all tests; none: the release as others found it, also where it was uninstalled. */
 export async function upgrade(cluster: Cluster, flags: readonly string[] = []): Promise<void> {
   const { name, chart, values, namespace } = cluster.release;
   const where = ['--kubeconfig', cluster.described.kubeconfig, '--namespace', namespace];
   const how = ['--reset-values', '--values', values, ...flags, '--wait', '--timeout', '150s'];
-  await runOk(programPath('helm'), ['upgrade', name, chart, ...where, ...how], { timeoutMs: 180_000 });
+  await runOk(programPath('helm'), ['upgrade', '--install', name, chart, ...where, ...how], { timeoutMs: 180_000 });
   await replaceKeeper(cluster);
 }
 
