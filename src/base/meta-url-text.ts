@@ -4,6 +4,7 @@
 /** Parameters that hold no secret under any value. All others are left out, since a newer driver may know more. */
 const open: ReadonlySet<string> = new Set([
   'sslmode', 'search_path', 'table_prefix', 'connect_timeout', 'host', 'port', 'user', 'dbname', 'target_session_attrs',
+  'remote_only',
 ]); // biome-ignore format: a list
 /** Files by name, or PEM text itself. */
 const files: ReadonlySet<string> = new Set(['sslrootcert', 'sslcert', 'sslkey']);
@@ -27,4 +28,16 @@ function openQuery(query: string): string {
     return open.has(name) || (files.has(name) && !/^(-|%2d|\+)/i.test(value));
   });
   return kept.length === 0 ? '' : `?${kept.join('&')}`;
+}
+
+/**
+ * The url of a Secret, with the option by which a database on this machine or its link is refused. Such a url holds no
+ * question mark before its query (connection/postgres-url.ts).
+ */
+export function withRemoteOnly(metaUrl: string): string {
+  if (!/^postgres(?:ql)?:/i.test(metaUrl)) return metaUrl;
+  const question = metaUrl.indexOf('?');
+  if (question < 0) return `${metaUrl}?remote_only=true`;
+  const query = metaUrl.slice(question + 1);
+  return new URLSearchParams(query).has('remote_only') ? metaUrl : `${metaUrl}&remote_only=true`;
 }

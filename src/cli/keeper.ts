@@ -47,7 +47,9 @@ export function register(program: Command): void {
       const { keeperPages } = await import('./http/keeper.ts');
       const pages = keeperPages(flags.runDirectory);
       const watched = await watchIfPossible(httpAddress, pages);
-      await runKeeper({ ...flags, handOver, recoveryDeadlineMs, program: thisProgram() });
+      // Said by who starts a worker, so that it holds for mounts of an earlier version, too.
+      const program = { ...thisProgram(), remoteOnly: true };
+      await runKeeper({ ...flags, handOver, recoveryDeadlineMs, program });
       pages.close();
       await watched.close();
     });

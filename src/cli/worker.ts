@@ -2,8 +2,11 @@
 import type { Command } from 'commander';
 
 export function register(program: Command): void {
-  program.command('worker', { hidden: true }).action(async () => {
-    const { runWorker } = await import('./worker/run.ts');
-    await runWorker();
-  });
+  program
+    .command('worker', { hidden: true })
+    .option('--remote-only')
+    .action(async (options: { readonly remoteOnly?: boolean }) => {
+      const { runWorker } = await import('./worker/run.ts');
+      await runWorker(options);
+    });
 }

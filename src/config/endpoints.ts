@@ -2,6 +2,7 @@
 // node itself or to what only the node can see, and where the driver names its endpoints, to nothing else.
 import { BlockList, isIP } from 'node:net';
 import { fail } from '../base/errors.ts';
+import { isLocalHost, localRefusal } from '../base/local-address.ts';
 
 /** The driver's patterns, checked. Empty: everything that is not forbidden. */
 export interface Endpoints {
@@ -20,24 +21,6 @@ export const MAX_ENDPOINTS = 256;
 /** The shape of one pattern: host, *.domain or network, IPv6 in brackets, and a port. For the chart's schema too. */
 export const endpointShape =
   /^(\[[0-9a-fA-F:.]+\](?:\/[0-9]{1,3})?|[0-9a-zA-Z*.-]+(?:\/[0-9]{1,3})?)(?::([0-9]{1,5}))?$/;
-
-/** Of this machine, of this link (cloud metadata services live there), of everybody, of nobody. */
-const forbidden = new BlockList();
-for (const [net, prefix] of [
-  ['0.0.0.0', 8],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['224.0.0.0', 3],
-] as const)
-  forbidden.addSubnet(net, prefix, 'ipv4');
-for (const [net, prefix] of [
-  ['::', 127],
-  ['fe80::', 10],
-  ['ff00::', 8],
-  // Where Amazon's metadata service is under IPv6, in a range that is otherwise for private use.
-  ['fd00:ec2::', 32],
-] as const)
-  forbidden.addSubnet(net, prefix, 'ipv6');
 
 /** "db.example.com", "*.s3.amazonaws.com", "10.1.0.0/16", each also with ":5432"; separated by commas. */
 export function parseEndpoints(text: string): Endpoints {
@@ -95,8 +78,8 @@ export function checkEndpoint(host: string, port: number, endpoints: Endpoints, 
   const canonical = canonicalHost(found);
   if (canonical === undefined || canonical !== found)
     throw fail('bad-input', `${what}: its host is not spelled as a plain name or address`);
-  if (isLocal(canonical))
-    throw fail('refused', `${what}: an endpoint rule refuses this machine, its link and its metadata service`);
+  // Names by what they are; by what they lead to once somebody connects (base/local-address.ts).
+  if (isLocalHost(canonical)) throw localRefusal(what);
   if (endpoints.patterns.length === 0 || endpoints.patterns.some(({ matches }) => matches(canonical, port))) return;
   throw fail('refused', `${what}: ${canonical}:${port} is not among the endpoints that this driver allows`, {
     hint: '--allowed-endpoints of the driver names them',
@@ -112,17 +95,4 @@ function canonicalHost(host: string): string | undefined {
   if (isIP(host) === 0 && !isName(host)) return undefined;
   const url = `https://${host}/`;
   return URL.canParse(url) ? new URL(url).hostname : undefined;
-}
-
-function isLocal(host: string): boolean {
-  if (isIP(host) === 0) return host === 'localhost' || host.endsWith('.localhost') || host.endsWith('.localdomain');
-  return isAddressIn(forbidden, host) || isAddressIn(forbidden, embeddedIpv4(host));
-}
-
-/** Of ::ffff:a.b.c.d, the older ::a.b.c.d, and 64:ff9b::a.b.c.d, which gateways translate; else the host itself. */
-function embeddedIpv4(host: string): string {
-  const [, high, low] = /^(?:::ffff:|::|64:ff9b::)([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(host) ?? [];
-  if (high === undefined || low === undefined) return host;
-  const [a, b] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
-  return [a >> 8, a & 255, b >> 8, b & 255].join('.');
 }

@@ -13,6 +13,7 @@ export function storeSettingsOf(place: Place): StoreSettings {
     ...(secretKey !== undefined && { secretKey }),
     ...(sessionToken !== undefined && { sessionToken }),
     ...(caBundle !== undefined && { caBundle }),
+    remoteOnly: true,
   };
 }
 

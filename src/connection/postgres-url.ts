@@ -1,6 +1,7 @@
 // The `metaurl` of a Secret that names PostgreSQL. A tenant may have written it and a node acts on it, so only one plain
 // shape is taken, in which no two parsers can see two things, and nothing in it names a path of the node.
 import { fail } from '../base/errors.ts';
+import { withRemoteOnly } from '../base/meta-url-text.ts';
 import { checkEndpoint, type Endpoints } from '../config/endpoints.ts';
 import type { Connection } from '../config/secret.ts';
 import { FILE_SYSTEM_PLACEHOLDER, secretNames } from '../config/secret-names.ts';
@@ -58,7 +59,9 @@ export function postgresPlace(metaUrl: string, connection: Connection, endpoints
   const place = `${host}:${at}/${decoded(database)}`;
   const text = [...options].map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
   return {
-    metaUrl: `postgres://${user}:${passwordOf(password, connection)}@${host}:${at}/${database}${text === '' ? '' : `?${text}`}`,
+    metaUrl: withRemoteOnly(
+      `postgres://${user}:${passwordOf(password, connection)}@${host}:${at}/${database}${text === '' ? '' : `?${text}`}`,
+    ),
     identity: `postgres://${place}?search_path=${schema ?? ''}&table_prefix=${options.get('table_prefix') ?? ''}`,
     schema,
   };

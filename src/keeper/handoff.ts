@@ -14,6 +14,7 @@ export interface StoreOverrides {
   readonly downloadLimit?: number;
   readonly caBundle?: string;
   readonly allowInsecureLoopback?: boolean;
+  readonly remoteOnly?: boolean;
 }
 
 export interface WorkerSettings {

@@ -11,6 +11,8 @@ import { Control, type KeeperMessage, type WorkerMessage } from './control.ts';
 export interface Program {
   readonly file: string;
   readonly args: readonly string[];
+  /** Its workers lead to places that others name: neither to this machine nor to its link. */
+  readonly remoteOnly?: boolean;
 }
 
 /** A key derivation may take 128 MiB, and the pods of a node all start at once after a reboot. */
@@ -58,7 +60,7 @@ export class WorkerProcess {
     try {
       this.#spawned = native.spawn({
         file: program.file,
-        args: [program.file, ...program.args, 'worker'],
+        args: [program.file, ...program.args, 'worker', ...(program.remoteOnly ? ['--remote-only'] : [])],
         env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LANG=C.UTF-8'],
         directory: '/',
         fds: [nothing, 2, 2, theirs, state, fuse ?? nothing],

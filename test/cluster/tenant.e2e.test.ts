@@ -8,6 +8,7 @@ import { Backend } from './harness/backend.ts';
 import { type Cluster, clusterNeeds, sharedCluster, type TestNamespace } from './harness/cluster.ts';
 import type { KubeObject } from './harness/kubectl.ts';
 import { claim, pod, secret } from './harness/objects.ts';
+import { LOOPBACK_NAME, METADATA_NAME } from './testbed/servers.ts';
 
 const needed = needs(...clusterNeeds);
 const CALLS = ['provisioner', 'node-stage', 'node-publish'];
@@ -17,6 +18,8 @@ interface Way {
   /** Keys of the Secret that differ from a good one's. */
   readonly keys: Readonly<Record<string, string>>;
   readonly refusal: RegExp;
+  /** Not tried at a node: it reads the record in the database before it opens the store, and here there is none. */
+  readonly onlyMade?: boolean;
 }
 
 const endpoint = (what: string, host: string, refusal: RegExp): Way[] => [
@@ -24,6 +27,12 @@ const endpoint = (what: string, host: string, refusal: RegExp): Way[] => [
   { what: `a database at ${what}`, keys: { metaurl: `postgres://canary:canary@${host}:5432/d` }, refusal },
 ];
 const ours = /endpoint rule refuses this machine, its link and its metadata service/;
+/** Allowed by their names. */
+const lookedUp = (host: string, address: string): Way[] => {
+  const leadsTo = new RegExp(`${ours.source}, and it leads to ${address.replaceAll('.', '\\.')}`);
+  const both = endpoint(`${host}, which leads to ${address}`, host, leadsTo);
+  return both.map((way) => ({ ...way, onlyMade: 'bucket' in way.keys }));
+};
 const spelled = /not spelled as a plain name or address|wanted postgres:|refuses this machine/;
 
 const ways: readonly Way[] = [
@@ -50,6 +59,8 @@ const ways: readonly Way[] = [
   ...endpoint('the loopback as a number', '2130706433', spelled),
   ...endpoint('the metadata service', '169.254.169.254', ours),
   ...endpoint('the link of IPv6', '[fe80::1]', ours),
+  ...lookedUp(LOOPBACK_NAME, '127.0.0.1'),
+  ...lookedUp(METADATA_NAME, '169.254.169.254'),
   ...endpoint('another host', 'elsewhere.example.com', /is not among the endpoints that this driver allows/),
   ...endpoint('the API server', '10.96.0.1', /is not among the endpoints that this driver allows/),
 ]; // biome-ignore format: a table reads better than a column
@@ -130,7 +141,7 @@ describe('what a Secret of a tenant may not name', needed, () => {
     await refused(
       ways.flatMap((way, index) => [
         { kind: 'PersistentVolumeClaim', name: `made-${index}`, way },
-        { kind: 'Pod', name: `user-${index}`, way },
+        ...(way.onlyMade === true ? [] : [{ kind: 'Pod', name: `user-${index}`, way }]),
       ]),
     );
     assert.deepEqual(backend.objects(), [], 'nothing was made');

@@ -7,8 +7,10 @@ import { after, test } from 'node:test';
 import { hasCode } from '../../src/base/errors.ts';
 import { parseEndpoints } from '../../src/config/endpoints.ts';
 import type { Connection } from '../../src/config/secret.ts';
+import { storeSettingsOf } from '../../src/connection/file-system.ts';
 import { identityOf, isPerVolume, type Place, placeOf } from '../../src/connection/place.ts';
 import { inspectFiles, makeFolders } from '../../src/csi/embedded.ts';
+import { parseMetaUrl } from '../../src/filesystem/sql/url.ts';
 
 const FS = '$' + '{fs}';
 const none: Connection = {
@@ -108,7 +110,7 @@ const at = (changed: Partial<Connection>, more: object = {}): Place =>
 
 test('a database and a store elsewhere need no embedded directory', () => {
   const place = at({});
-  assert.equal(place.metaUrl, 'postgres://me:canary@db.example:5433/meta?search_path=vol');
+  assert.equal(place.metaUrl, 'postgres://me:canary@db.example:5433/meta?search_path=vol&remote_only=true');
   assert.deepEqual(place.files, { database: undefined, bucket: undefined });
   assert.equal(place.bucket, 'https://objects.example/bucket');
   assert.equal(place.ownSchema, undefined);
@@ -180,6 +182,21 @@ test('no store in clear text, on this machine, or by the credentials of the node
   refused(() => at({ secretKey: undefined }, { ambientCredentials: true }), 'bad-input');
 });
 
+test('whatever a Secret names is never of this machine or its link, once its name is looked up', () => {
+  for (const metaUrl of [
+    'postgres://me@db.example/m',
+    'postgres://me@db.example/m?search_path=a',
+    'postgres://me:&remote_only=@db.example/m',
+  ]) {
+    const place = at({ metaUrl });
+    const location = parseMetaUrl(place.metaUrl);
+    assert(location.kind === 'postgres' && location.remoteOnly, metaUrl);
+    assert.equal(storeSettingsOf(place).remoteOnly, true);
+  }
+  for (const value of ['true', 'false', ''])
+    refused(() => at({ metaUrl: `postgres://me@db.example/m?remote_only=${value}` }), 'bad-input');
+});
+
 test('with a list of endpoints the database and the store must both be on it', () => {
   const listed = { endpoints: parseEndpoints('db.example:5433,objects.example') };
   at({}, listed);
@@ -204,7 +221,7 @@ test('on PostgreSQL a file system of one volume has a schema of its own, and not
   assert.equal(isPerVolume(own, undefined), true);
   const place = at(own);
   assert.equal(place.ownSchema, fileSystem);
-  assert.match(place.metaUrl, new RegExp(`search_path=${fileSystem}$`));
+  assert.match(place.metaUrl, new RegExp(`[?&]search_path=${fileSystem}&`));
   for (const metaUrl of [
     `postgres://me@db.example/${FS}`, `postgres://${FS}@db.example/m?search_path=${FS}`, `postgres://me@${FS}.example/m`,
     `postgres://me@db.example/m?table_prefix=${FS}`, `postgres://me@db.example/m?search_path=x${FS}`, `postgres://me@db.example/m?search_path=${FS}x`,

@@ -1,5 +1,6 @@
 // Settings and `-o` options as filesystem/open.ts and fuse/ want them.
 
+import { withRemoteOnly } from '../../base/meta-url-text.ts';
 import { waitsOfAttempts } from '../../base/outage.ts';
 import { MiB } from '../../base/units.ts';
 import { parseMbps } from '../../config/bandwidth.ts';
@@ -95,3 +96,10 @@ export function openOptionsOf(settings: WorkerSettings): OpenOptions {
   const store = Object.assign({ ...settings.store }, ...settings.options.map(limitOf));
   return { metaUrl, store, subdir: directory, readOnly, mountPoint };
 }
+
+/** With the rule for places that a Secret names. Settings that an earlier version wrote do not hold it. */
+export const remoteOnly = (settings: WorkerSettings): WorkerSettings => ({
+  ...settings,
+  metaUrl: withRemoteOnly(settings.metaUrl),
+  store: { ...settings.store, remoteOnly: true },
+});

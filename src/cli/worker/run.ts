@@ -20,7 +20,7 @@ import { native } from '../../native/native.ts';
 import { nativeFiles } from './files.ts';
 import { watchKept } from './kept-files.ts';
 import { keyOf } from './key.ts';
-import { openOptionsOf, splitOptions } from './options.ts';
+import { openOptionsOf, remoteOnly, splitOptions } from './options.ts';
 import { refuseOwnMounts } from './own-mounts.ts';
 import { prove } from './prove.ts';
 import { inFlightIn, marksIn } from './tables.ts';
@@ -31,18 +31,21 @@ const FLUSH_AHEAD_MS = 10_000;
 export interface WorkerOptions {
   /** Tests: behave as on a kernel that cannot send requests again. */
   readonly withoutResend?: boolean;
+  /** Whatever its settings say: nothing on this machine or its link is connected to. */
+  readonly remoteOnly?: boolean;
 }
 
 export async function runWorker(options: WorkerOptions = {}): Promise<void> {
   native.setDumpable(false);
   if (fstatSync(workerFds.control, { throwIfNoEntry: false })?.isSocket() !== true)
     throw fail('bad-input', 'worker: is started by a keeper only', { hint: 'pageseal mount' });
-  await new Worker(StateMemory.attach(workerFds.state), options.withoutResend ?? !kernelResends()).run();
+  await new Worker(StateMemory.attach(workerFds.state), options).run();
 }
 
 class Worker {
   readonly #state: StateMemory;
   readonly #withoutResend: boolean;
+  readonly #remoteOnly: boolean;
   readonly #control: Control<WorkerMessage, KeeperMessage>;
   readonly #mayUnlock = Promise.withResolvers<void>();
   readonly #serve = Promise.withResolvers<void>();
@@ -51,9 +54,10 @@ class Worker {
   #ending = false;
   readonly #ended = Promise.withResolvers<void>();
 
-  constructor(state: StateMemory, withoutResend: boolean) {
+  constructor(state: StateMemory, options: WorkerOptions) {
     this.#state = state;
-    this.#withoutResend = withoutResend;
+    this.#withoutResend = options.withoutResend ?? !kernelResends();
+    this.#remoteOnly = options.remoteOnly === true;
     this.#control = new Control<WorkerMessage, KeeperMessage>(
       workerFds.control,
       (message) => this.#received(message),
@@ -67,7 +71,8 @@ class Worker {
   async run(): Promise<void> {
     const packed = this.#state.unseal();
     try {
-      const handoff = unpackHandoff(packed);
+      const unpacked = unpackHandoff(packed);
+      const handoff = this.#remoteOnly ? { ...unpacked, settings: remoteOnly(unpacked.settings) } : unpacked;
       // Set here and not inherited: what the kernel shows of a process's environment is what it was started with.
       Object.assign(process.env, handoff.settings.environment);
       await this.#trust(handoff.settings);

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { FsError, fail } from '../../base/errors.ts';
+import { checkRemoteHost, localRefusal, remoteLookup } from '../../base/local-address.ts';
 import { isSocketFolder, type PostgresHost, type PostgresLocation } from './postgres-url.ts';
 
 /** Length 8, code 1234.5679: "may we speak TLS?" (PostgreSQL protocol, SSLRequest). */
@@ -46,7 +47,7 @@ export async function openSocket(
   signal: AbortSignal,
 ): Promise<Socket | TLSSocket> {
   const options = location.transport === 'clear' || isSocketFolder(host) ? undefined : await tlsOptions(location);
-  const plain = await connected(host, signal);
+  const plain = await connected(host, location, signal);
   try {
     if (options !== undefined) return await secured(plain, options, host, location, signal);
     if (!isSocketFolder(host) && !isLoopbackAddress(plain.remoteAddress ?? '')) throw notLoopback(host, plain);
@@ -57,7 +58,11 @@ export async function openSocket(
   }
 }
 
-async function connected(host: PostgresHost, signal: AbortSignal): Promise<Socket> {
+async function connected(host: PostgresHost, { remoteOnly }: PostgresLocation, signal: AbortSignal): Promise<Socket> {
+  if (remoteOnly) {
+    if (isSocketFolder(host)) throw localRefusal('connect to a unix socket');
+    checkRemoteHost(host.host);
+  }
   const socket = connectTcp(
     isSocketFolder(host)
       ? { path: `${host.host}/.s.PGSQL.${host.port}` }
@@ -67,6 +72,7 @@ async function connected(host: PostgresHost, signal: AbortSignal): Promise<Socke
           noDelay: true,
           keepAlive: true,
           keepAliveInitialDelay: KEEPALIVE_MS,
+          ...(remoteOnly && { lookup: remoteLookup }),
         },
   );
   socket.on('error', () => undefined); // whoever waits has a listener of his own

@@ -27,6 +27,8 @@ export interface PostgresLocation {
   readonly searchPath: string;
   readonly tablePrefix: string;
   readonly connectTimeoutMs: number;
+  /** Neither this machine nor its link, whatever its names lead to: for urls that others wrote. */
+  readonly remoteOnly: boolean;
   /** Host, port and database: what messages may show. */
   readonly description: string;
 }
@@ -69,6 +71,7 @@ const known = new Set([
   'table_prefix',
   'connect_timeout',
   'target_session_attrs',
+  'remote_only',
 ]);
 
 /** `rest` is what stands after `postgres://`. */
@@ -94,6 +97,7 @@ export function parsePostgresUrl(rest: string): PostgresLocation {
     searchPath: searchPathOf(options.get('search_path') ?? ''),
     tablePrefix,
     connectTimeoutMs: 1000 * secondsOf(options.get('connect_timeout'), hosts.length),
+    remoteOnly: remoteOnlyOf(options.get('remote_only')),
     description,
   };
 }
@@ -198,6 +202,12 @@ function secondsOf(text: string | undefined, hosts: number): number {
       `postgres url: connect_timeout ${JSON.stringify(text)}: wanted seconds up to ${MAX_CONNECT_TIMEOUT_S}`,
     );
   return seconds === 0 ? usual : seconds;
+}
+
+/** Ours. Nobody who writes it means that it should not count. */
+function remoteOnlyOf(text: string | undefined): boolean {
+  if (text === undefined || text === 'true') return text === 'true';
+  throw fail('bad-input', `postgres url: remote_only ${JSON.stringify(text)}: wanted true`);
 }
 
 /** The start-up message ends its texts with NUL. */

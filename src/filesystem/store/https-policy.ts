@@ -4,6 +4,8 @@ import { fail } from '../../base/errors.ts';
 
 export interface TransportExceptions {
   readonly allowInsecureLoopback?: boolean | undefined;
+  /** A place that others named: none of them counts. */
+  readonly remoteOnly?: boolean | undefined;
 }
 
 /**
@@ -27,8 +29,9 @@ export function checkTransport(url: URL, exceptions: TransportExceptions, from =
   const { protocol, hostname, host } = url;
   if (protocol === 'https:') return;
   if (protocol !== 'http:') throw fail('bad-input', `${from} ${host}: wanted https://, found ${protocol}//`);
-  if (exceptions.allowInsecureLoopback === true && isLoopback(hostname)) return;
-  if (internalHosts.some((pattern) => pattern.test(hostname))) return;
+  const { allowInsecureLoopback = false, remoteOnly = false } = exceptions;
+  if (!remoteOnly && allowInsecureLoopback && isLoopback(hostname)) return;
+  if (!remoteOnly && internalHosts.some((pattern) => pattern.test(hostname))) return;
   throw fail('refused', `${from} http://${host}: the transport rule refuses connections without TLS`, { hint: HINT });
 }
 

@@ -3,6 +3,7 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { fail } from '../../base/errors.ts';
+import { checkRemoteHost } from '../../base/local-address.ts';
 import { checkTransport, type TransportExceptions } from './https-policy.ts';
 import type { S3Address } from './s3-address.ts';
 import { s3Kind } from './s3-kinds.ts';
@@ -105,6 +106,7 @@ class GuardedHandler {
   async handle(request: Request, options?: Options): Promise<Answer> {
     const { protocol, hostname } = request;
     if (protocol !== 'https:') checkTransport(new URL(`${protocol}//${hostname}`), this.#settings);
+    if (this.#settings.remoteOnly === true) checkRemoteHost(hostname);
     const handler = await this.#handler(hostname);
     const answer = await handler.handle(request, options);
     const { statusCode, headers } = answer.response;

@@ -78,4 +78,6 @@ export interface StoreSettings {
   readonly clientKey?: string;
   /** `http://` to this very machine, for tests and gateways that run beside. */
   readonly allowInsecureLoopback?: boolean;
+  /** Neither this machine nor its link, whatever the store's names lead to: for places that others named. */
+  readonly remoteOnly?: boolean;
 }

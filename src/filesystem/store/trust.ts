@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Agent, type AgentOptions } from 'node:https';
 import { createSecureContext, getCACertificates } from 'node:tls';
 import { fail } from '../../base/errors.ts';
+import { remoteLookup } from '../../base/local-address.ts';
 import type { StoreSettings } from './store.ts';
 
 /** Above what a mount has under way at once (uploads, downloads, deletes): who waits for a socket is short of its time. */
@@ -13,7 +14,7 @@ const IDLE_SOCKET_MS = 15_000;
 /** Of several addresses of a host the next is tried then; Node's own quarter of a second is less than some ways take. */
 const NEXT_ADDRESS_MS = 2000;
 
-export type Trust = Pick<StoreSettings, 'caBundle' | 'clientCertificate' | 'clientKey'>;
+export type Trust = Pick<StoreSettings, 'caBundle' | 'clientCertificate' | 'clientKey' | 'remoteOnly'>;
 
 /** Files named in the environment whose authorities count, too. A worker gets Node's own after Node has looked for it. */
 const CA_VARIABLES = ['AWS_CA_BUNDLE', 'SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'] as const;
@@ -29,7 +30,8 @@ export async function httpsAgent(settings: Trust, host: string, env: NodeJS.Proc
     ...tlsOptions(settings, env),
   };
   const proxy = proxyFor(host, env);
-  if (proxy === undefined) return new Agent(options);
+  // A proxy is where the administrator says; it looks the store's name up itself.
+  if (proxy === undefined) return new Agent({ ...options, ...(settings.remoteOnly && { lookup: remoteLookup }) });
   const { tunnelAgent } = await import('./tunnel.ts');
   return tunnelAgent(proxy, options);
 }

@@ -1,7 +1,7 @@
 // What a worker makes of the options it is told.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openOptionsOf, splitOptions } from '../../../src/cli/worker/options.ts';
+import { openOptionsOf, remoteOnly, splitOptions } from '../../../src/cli/worker/options.ts';
 import { parseMountOptions } from '../../../src/config/mount-options.ts';
 import type { WorkerSettings } from '../../../src/keeper/handoff.ts';
 
@@ -42,4 +42,23 @@ test('bandwidths are told to the store, those of volumes of pods as mount option
   assert.deepEqual(openOptionsOf(settings).store, { bucket: 'b', uploadLimit: 100, downloadLimit: 2000 });
   for (const bad of ['upload-limit=fast', 'upload-limit=0.5', 'download-limit=-1'])
     assert.throws(() => parseMountOptions([bad]), { code: 'bad-input' });
+});
+
+test('settings that an earlier version wrote get the rule for what a Secret names, once', () => {
+  const settings = (metaUrl: string): WorkerSettings =>
+    ({ metaUrl, options: [], store: { bucket: 'b' } }) as unknown as WorkerSettings;
+  const [bare, asked] = [
+    'postgres://me:&remote_only=@db/x&remote_only=true',
+    'postgres://me@db/x?search_path=remote_only',
+  ];
+  for (const [before, after] of [
+    [bare, `${bare}?remote_only=true`],
+    [asked, `${asked}&remote_only=true`],
+    ['sqlite3:///srv/meta.db', 'sqlite3:///srv/meta.db'],
+  ] as const) {
+    const ruled = remoteOnly(settings(before));
+    assert.equal(ruled.metaUrl, after);
+    assert.deepEqual(openOptionsOf(ruled).store, { bucket: 'b', remoteOnly: true });
+    assert.deepEqual(remoteOnly(ruled), ruled);
+  }
 });

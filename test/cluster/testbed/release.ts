@@ -7,7 +7,7 @@ import { root } from '../../harness/tools.ts';
 import { Kubectl } from '../harness/kubectl.ts';
 import { SERVERS_ADDRESS } from './machine.ts';
 import { pagesealArchive, pagesealImage, programPath } from './programs.ts';
-import { hostAliases, POSTGRES_NAME, S3_NAME } from './servers.ts';
+import { hostAliases, LOOPBACK_NAME, METADATA_NAME, POSTGRES_NAME, S3_NAME } from './servers.ts';
 import type { Testbed } from './testbed.ts';
 
 export const RELEASE = 'pageseal';
@@ -28,7 +28,7 @@ const [repository = '', tag = ''] = pagesealImage.split(/:(?=[^/]*$)/);
 /** What differs from the chart's defaults. */
 const testValues = {
   // As where tenants write Secrets: the servers beside the cluster, and whatever a test starts there.
-  allowedEndpoints: [`${POSTGRES_NAME}:5432`, `${S3_NAME}:443`, SERVERS_ADDRESS],
+  allowedEndpoints: [`${POSTGRES_NAME}:5432`, `${S3_NAME}:443`, SERVERS_ADDRESS, LOOPBACK_NAME, METADATA_NAME],
   image: { repository, tag },
   // What may not be in a log is looked for in what says most.
   logLevel: 'debug',

@@ -11,8 +11,16 @@ export const S3_NAME = 's3.example.com';
 const POSTGRES_PORT = 5432;
 const S3_PORT = 443;
 
+/** Names that lead to the machine that looks them up, and to its cloud's metadata service. */
+export const LOOPBACK_NAME = 'loopback.here.example.com';
+export const METADATA_NAME = 'metadata.here.example.com';
+
 /** For the chart's values. */
-export const hostAliases = [{ ip: SERVERS_ADDRESS, hostnames: [POSTGRES_NAME, S3_NAME] }];
+export const hostAliases = [
+  { ip: SERVERS_ADDRESS, hostnames: [POSTGRES_NAME, S3_NAME] },
+  { ip: '127.0.0.1', hostnames: [LOOPBACK_NAME] },
+  { ip: '169.254.169.254', hostnames: [METADATA_NAME] },
+];
 
 /** As handed on to the test files of a run. */
 export interface ClusterServers {

@@ -9,6 +9,7 @@ import { change, type Engine, query, read, write } from '../../../src/filesystem
 import { openEngine, openSnapshot } from '../../../src/filesystem/sql/open-engine.ts';
 import { Authority } from '../../harness/certificates.ts';
 import { PostgresServer } from '../../harness/postgres.ts';
+import { TcpProxy } from '../../harness/tcp-proxy.ts';
 import { makeTemp } from '../../harness/temp.ts';
 import { needs } from '../../harness/tools.ts';
 
@@ -172,4 +173,21 @@ test('a schema of its own, by search_path, and a prefix with capitals', tools, a
   await engine.close();
   assert.equal(await server.sql('SELECT id FROM volumes."jfs_Team_thing"', 'one'), '1');
   await server.stop();
+});
+
+test('who may not come out on this machine: names are looked up, and nothing is connected to', tools, async () => {
+  const server = await PostgresServer.start(temp);
+  await server.createDatabase('here');
+  const proxy = await TcpProxy.start(temp, server);
+  const { at } = proxy;
+  const rule = / an endpoint rule refuses this machine, its link and its metadata service/;
+  const url = (host: string): string => server.url('here', { remote_only: 'true' }, host);
+  // Spelled so, it is a name to Node and an address to the C library.
+  for (const host of [at, `localhost:${proxy.port}`, `127.1:${proxy.port}`, `[::ffff:7f00:1]:${proxy.port}`])
+    await refused(url(host), 'refused', rule);
+  await refused(server.url('here', { remote_only: 'true', host: server.socketFolder }), 'refused', rule);
+  await refused(server.url('here', { remote_only: 'no' }), 'bad-input', /remote_only "no": wanted true/);
+  assert.equal(proxy.connections, 0);
+  await works(server.url('here', {}, `localhost:${proxy.port}`));
+  assert.notEqual(proxy.connections, 0, 'without the rule there is a way');
 });

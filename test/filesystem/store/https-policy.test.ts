@@ -50,3 +50,10 @@ test('internal endpoints of three clouds, and nothing that only looks like one',
   for (const host of ['oss-cn-hangzhou.aliyuncs.com', 's3-cn-bj.ufileos.com', 's3.cn-north-1.jdcloud-oss.com'])
     assert.throws(() => check(`http://${host}/data`), { code: 'refused' }, host);
 });
+
+test('for places that others named there is no exception', () => {
+  const exceptions = { allowInsecureLoopback: true, remoteOnly: true };
+  checkTransport(new URL('https://bucket.oss-cn-hangzhou-internal.aliyuncs.com'), exceptions);
+  for (const host of ['127.0.0.1', 'localhost', 'bucket.oss-cn-hangzhou-internal.aliyuncs.com'])
+    assert.throws(() => checkTransport(new URL(`http://${host}`), exceptions), { code: 'refused' }, host);
+});

@@ -7,6 +7,7 @@ import type { ObjectStore, StoreSettings } from '../../../src/filesystem/store/s
 import { proxyFor } from '../../../src/filesystem/store/trust.ts';
 import { Authority } from '../../harness/certificates.ts';
 import { S3Server } from '../../harness/s3.ts';
+import { TcpProxy } from '../../harness/tcp-proxy.ts';
 import { makeTemp } from '../../harness/temp.ts';
 import { needs } from '../../harness/tools.ts';
 import { bareServer } from './bare-server.ts';
@@ -116,6 +117,32 @@ describe('trust', needs('versitygw', 'openssl'), () => {
     await withEnv({ ...through, NO_PROXY: '127.0.0.1' }, async () => {
       const before = proxy.asked.length;
       await (await open()).close();
+      assert.equal(proxy.asked.length, before);
+    });
+    proxy.close();
+  });
+
+  test('who may not come out on this machine: names are looked up, and nothing is connected to', async () => {
+    const way = await TcpProxy.start(temp, server);
+    const refused = { code: 'refused', message: / an endpoint rule refuses this machine, its link and its metadata/ };
+    const at = (host: string): Partial<StoreSettings> => ({ bucket: `https://${host}:${way.port}/trusted` });
+    for (const host of ['localhost', '127.0.0.1', '[::ffff:127.0.0.1]'])
+      await assert.rejects(open({ ...at(host), remoteOnly: true }), refused, host);
+    assert.equal(way.connections, 0);
+    await (await open(at('localhost'))).close();
+    assert.notEqual(way.connections, 0, 'without the rule there is a way');
+  });
+
+  test('a proxy is where the environment says, and looks names up itself; what it is asked for is refused by its text only', async () => {
+    const proxy = await connectProxy(server.port);
+    const place = { storage: 'obs', bucket: `https://trusted.${DOMAIN}:${server.port}`, remoteOnly: true };
+    await withEnv({ HTTPS_PROXY: proxy.url }, async () => {
+      await (await open(place)).close();
+      const before = proxy.asked.length;
+      for (const host of ['127.0.0.1', 'localhost'])
+        await assert.rejects(open({ bucket: `https://${host}:${server.port}/trusted`, remoteOnly: true }), {
+          code: 'refused',
+        });
       assert.equal(proxy.asked.length, before);
     });
     proxy.close();
