@@ -17,7 +17,7 @@ import { sizes } from '../sizes.ts';
  * found above then, and knows nothing of what others have pending. It makes no links: it counts them otherwise than it
  * checks them; and of files with several it changes no length: it asks for their directories only afterwards, when we may
  * have moved one of the names. Which may have several is known by their letter, which stays: another name may come at any
- * moment.
+ * moment. It moves none from one directory to another: it reads the length that it takes along without a lock.
  */
 const WORK = `
 import errno, os, random, sys
@@ -40,6 +40,7 @@ for step in range(steps):
         elif act < 0.45:
             if not fixed(old): os.truncate(old, random.randint(0, 60000))
         elif act < 0.6:
+            if who == 'juicefs': name = f'{os.path.dirname(old)}/{os.path.basename(name)}'
             if (old[-2] in linked) == (name[-2] in linked): os.rename(old, name)
         elif act < 0.7: os.unlink(old)
         elif act < 0.8: os.chown(old, random.randint(0, 3), random.randint(0, 3))
