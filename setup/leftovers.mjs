@@ -9,6 +9,7 @@ import { root } from './step.mjs';
 /** What is ending when the tests end gets this long; then it counts as left behind. */
 const GRACE_MS = 5000;
 const POLL_MS = 100;
+const pause = () => new Promise((resolve) => setTimeout(resolve, POLL_MS));
 /** What this project and the original client mount. */
 const TESTED_TYPES = new Set(['fuse.pageseal', 'fuse.juicefs']);
 
@@ -37,13 +38,17 @@ export class Leftovers {
         ...this.#ofClusters().map((path) => `folder ${path}`),
       ];
       if (left.length === 0 || Date.now() > deadline) return left;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await pause();
     }
   }
 
   /** Takes the run's own things away: processes, then mounts from the inside out, then the folder. */
-  remove() {
-    for (const pid of this.#processes()) kill(pid);
+  async remove() {
+    const killed = this.#processes();
+    for (const pid of killed) kill(pid);
+    // A killed process holds its mounts and files until it has ended; one that is stuck in the kernel may never.
+    const deadline = Date.now() + GRACE_MS;
+    while (killed.some(isRunning) && Date.now() < deadline) await pause();
     for (const path of this.#mounts().reverse()) spawnSync('umount', ['-l', path], { stdio: 'ignore' });
     for (const file of this.#records()) rmSync(file, { force: true });
     for (const path of this.#ofClusters()) if (path.startsWith(CONTROL_GROUPS)) removeControlGroup(path);

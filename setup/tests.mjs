@@ -84,7 +84,7 @@ export async function runTests({ files, scaled = [], cluster = [], long }) {
     process.stderr.write(`\npageseal: the tests left behind:\n${left.map((line) => `  ${line}\n`).join('')}`);
     return 1;
   } finally {
-    leftovers.remove();
+    await leftovers.remove();
     restoreSignals();
   }
 }
