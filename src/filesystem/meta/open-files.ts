@@ -39,8 +39,9 @@ export interface OtherSession {
   readonly looksAfterFiles: boolean;
 }
 
+/** Those that do not end (stale-sessions.ts). */
 export const otherSessions = (sid: bigint): Query<OtherSession> =>
-  query('SELECT sid, BYTES(info) FROM jfs_session2 WHERE sid <> ? ORDER BY sid', [sid], (row) => ({
+  query('SELECT sid, BYTES(info) FROM jfs_session2 WHERE sid <> ? AND expire > 0 ORDER BY sid', [sid], (row) => ({
     sid: bigintAt(row, 0),
     looksAfterFiles: versionOf(bytesAt(row, 1)).endsWith(OUR_MARK),
   }));

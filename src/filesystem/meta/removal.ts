@@ -14,6 +14,7 @@ import {
   insertDelfile,
   insertEdge,
   insertSustained,
+  insertSustainedOf,
   updateNode,
 } from './statements.ts';
 import { hourName, trashName } from './trash.ts';
@@ -145,15 +146,15 @@ function* removeLink(
   // Who else has it open is not known here: every other mount of ours is asked to look, at its next heartbeat.
   // Not asked for where the trash keeps most files, and this one was not to go there.
   const sessions = known ?? (yield* read(otherSessions(env.sid)))[0];
-  const keepers = sessions.filter(({ looksAfterFiles }) => looksAfterFiles).map(({ sid }) => sid);
+  const others = sessions.filter(({ looksAfterFiles }) => looksAfterFiles);
   const own = env.sid !== 0n && env.isOpen(node.ino);
-  if (own) keepers.push(env.sid);
-  if (keepers.length > 0)
+  if (own || others.length > 0)
     return {
       changes: [
         updateNode(node.ino, { nlink: 0, ctime: now }),
         deleteXattrs(node.ino),
-        ...keepers.map((sid) => insertSustained(sid, node.ino)),
+        ...others.map(({ sid }) => insertSustainedOf(sid, node.ino)),
+        ...(own ? [insertSustained(env.sid, node.ino)] : []),
       ],
       effects: { usage, ...(own ? { sustained: node.ino } : {}) },
     };

@@ -49,8 +49,9 @@ function describe(mountPoint: string): Buffer {
   return Buffer.from(JSON.stringify(info));
 }
 
+/** Who unlinks a file of this session need not wait for that. */
 const sessionRow = (sid: bigint) =>
-  query('SELECT sid FROM jfs_session2 WHERE sid = ? FOR UPDATE', [sid], (row) => bigintAt(row, 0));
+  query('SELECT sid FROM jfs_session2 WHERE sid = ? FOR NO KEY UPDATE', [sid], (row) => bigintAt(row, 0));
 
 const highestSession = query('SELECT COALESCE(MAX(sid), 0) FROM jfs_session2', [], (row) => bigintAt(row, 0));
 

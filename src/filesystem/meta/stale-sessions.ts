@@ -28,6 +28,7 @@ export async function endSession(
   sid: bigint,
   deleted: (ino: Ino) => void,
 ): Promise<void> {
+  await engine.run(() => askNoMore(sid));
   for (;;) {
     const inodes = await engine.view(() => sustainedOf(sid));
     for (const ino of inodes) await dropSustained(engine, usage, sid, ino, deleted);
@@ -35,9 +36,15 @@ export async function endSession(
   }
 }
 
-/** False when another mount has just asked this session to keep a file. */
+/** From here on nobody asks this session to keep a file: else it might never come to an end of them. */
+function* askNoMore(sid: bigint): Op<void> {
+  yield* write(change('UPDATE jfs_session2 SET expire = 0 WHERE sid = ?', sid));
+}
+
+/** False when another mount had asked this session to keep a file: it has the row locked until that is seen. */
 function* deleteSession(sid: bigint): Op<boolean> {
-  const [kept] = yield* read(
+  const [, kept] = yield* read(
+    query('SELECT sid FROM jfs_session2 WHERE sid = ? FOR UPDATE', [sid], (row) => bigintAt(row, 0)),
     query('SELECT inode FROM jfs_sustained WHERE sid = ? LIMIT 1', [sid], (row) => bigintAt(row, 0)),
   );
   if (kept.length > 0) return false;

@@ -136,6 +136,22 @@ export const insertDelfile = (ino: Ino, length: bigint, now: bigint): Change =>
 export const insertSustained = (sid: bigint, ino: Ino): Change =>
   change('INSERT INTO jfs_sustained (sid, inode) VALUES (?, ?) ON CONFLICT (sid, inode) DO NOTHING', sid, ino);
 
+/**
+ * The same of another mount's session, whose row is locked: it ends before this, and the operation begins again, or after
+ * the row of the file is there for it to see.
+ */
+export const insertSustainedOf = (sid: bigint, ino: Ino): Change =>
+  must(
+    1,
+    change(
+      `INSERT INTO jfs_sustained (sid, inode) SELECT s.sid, ? FROM jfs_session2 s WHERE s.sid = ? FOR KEY SHARE
+       ON CONFLICT (sid, inode) DO UPDATE SET inode = excluded.inode`,
+      ino,
+      sid,
+    ),
+    () => fail('EBUSY', `unlink inode ${ino}: session ${sid} ends, and again another one`),
+  );
+
 export const insertDirStats = (ino: Ino): Change =>
   change('INSERT INTO jfs_dir_stats (inode, data_length, used_space, used_inodes) VALUES (?, 0, 0, 0)', ino);
 

@@ -11,8 +11,9 @@
 // `write` is the last yield of an operation, and nothing after it uses its results (the runner asks for the return value
 // before it sends the flight, to store the answer of a resendable request in the same transaction).
 //
-// SQL text is written once with the canonical table names jfs_* and pageseal_*, '?' placeholders, a trailing FOR UPDATE
-// where rows are to be locked, and BYTES(column) around byte columns that are read; engines rewrite these.
+// SQL text is written once with the canonical table names jfs_* and pageseal_*, '?' placeholders, FOR UPDATE (or FOR NO KEY
+// UPDATE, FOR KEY SHARE) where rows are to be locked, and BYTES(column) around byte columns that are read; engines rewrite
+// these.
 import { type FsError, fail } from '../../base/errors.ts';
 
 /** Integers are always bigint, both ways; a JavaScript number would bind as REAL in SQLite. */

@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { fail } from '../../base/errors.ts';
 import type { SqlValue } from './op.ts';
-import { rewriteBytes, withInfix } from './table-names.ts';
+import { rewriteBytes, withInfix, withoutRowLocks } from './table-names.ts';
 
 /** As the wire has it: texts, bytes in hexadecimal. */
 export type WireValue = string | null;
@@ -82,7 +82,7 @@ export class PostgresDialect {
 
   #rewrite(sql: string, params: readonly SqlValue[], use: Use): string {
     const bytes = rewriteBytes(sql, (x) => x);
-    const locked = use === 'view' ? bytes.replace(/\s+FOR UPDATE\b/g, '') : bytes;
+    const locked = use === 'view' ? withoutRowLocks(bytes) : bytes;
     return numbered(quoted(withInfix(locked, this.#infix), this.#infix), params);
   }
 }

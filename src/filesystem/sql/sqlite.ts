@@ -22,7 +22,7 @@ import {
 import { busyTooLong, fromSqlite, isBusy, isCannotOpen } from './sqlite-errors.ts';
 import { refuseUnsafePlace } from './sqlite-place.ts';
 import { WalSync } from './sqlite-sync.ts';
-import { rewriteBytes, tableInfix, withInfix } from './table-names.ts';
+import { rewriteBytes, tableInfix, withInfix, withoutRowLocks } from './table-names.ts';
 import { reads, writes } from './transactions.ts';
 
 export interface SqliteOptions {
@@ -317,9 +317,9 @@ export class SqliteEngine implements Engine {
   }
 }
 
-/** See op.ts: texts are written once for all databases. SQLite locks the whole database, so FOR UPDATE is nothing. */
+/** See op.ts: texts are written once for all databases. SQLite locks the whole database, so FOR UPDATE and its like are nothing. */
 export const rewriteSql = (sql: string, infix: string): string =>
-  withInfix(rewriteBytes(sql, (x) => `CAST(${x} AS BLOB)`).replace(/\s+FOR UPDATE\b/g, ''), infix);
+  withInfix(withoutRowLocks(rewriteBytes(sql, (x) => `CAST(${x} AS BLOB)`)), infix);
 
 function connect(file: string | URL, readOnly: boolean): DatabaseSync {
   const database = new DatabaseSync(file, {

@@ -15,6 +15,9 @@ export const tableInfix = (tablePrefix: string): string => (tablePrefix === '' ?
 export const withInfix = (sql: string, infix: string): string =>
   infix === '' ? sql : sql.replace(/(jfs|pageseal)_(?=[a-z])/g, `$1_${infix}`);
 
+/** For transactions that lock no rows: readers, and databases that are locked as a whole. */
+export const withoutRowLocks = (sql: string): string => sql.replace(/\s+FOR (?:NO KEY UPDATE|UPDATE|KEY SHARE)\b/g, '');
+
 /** BYTES(x), nested or not, becomes what `inner` makes of x. */
 export function rewriteBytes(sql: string, inner: (x: string) => string): string {
   const start = sql.lastIndexOf('BYTES(');

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { OpenedMeta } from '../../../src/filesystem/meta/open-meta.ts';
 import { RENAME_EXCHANGE } from '../../../src/filesystem/meta/rename.ts';
 import { type Ino, ROOT } from '../../../src/filesystem/meta/types.ts';
+import { isScaled } from '../../harness/place.ts';
 import { until } from '../../harness/program.ts';
 import { makeTemp } from '../../harness/temp.ts';
 import { root, TestVolume } from './volume.ts';
@@ -103,6 +104,50 @@ test('when the keeper dies it goes with the session', async (t) => {
   await until('the session is gone', () => volume.rows('SELECT sid FROM jfs_session2').length === 1);
   assert.deepEqual(volume.rows('SELECT sid FROM jfs_session2'), [[a.sessionId]]);
 });
+
+test('what is unlinked while mounts come and go is kept for none that is gone', async () => {
+  const volume = await TestVolume.make(temp, { trashDays: 0 });
+  const a = await volume.open(soon);
+  let coming = true;
+  const unlink = async (worker: number): Promise<void> => {
+    for (let turn = 0; coming; turn += 1) {
+      const file = name(`${worker} ${turn}`);
+      await a.create(root, ROOT, file, 0o644, true);
+      await a.unlink(root, ROOT, file);
+    }
+  };
+  const come = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn += 1) await (await volume.open(soon)).close();
+  };
+  const unlinking = Promise.all([0, 1, 2, 3].map(unlink));
+  await Promise.all([come(), come()]).finally(() => {
+    coming = false;
+  });
+  await unlinking;
+  assert.deepEqual(keepers(volume), []);
+  await a.close();
+  assert.deepEqual(await volume.violations(), []);
+});
+
+// SQLite locks all of the database, and for nobody else.
+if (isScaled)
+  test('a session that is asked to keep a file while it ends sees that', async (t) => {
+    const { volume, a, b, ino, sids } = await two(t, 0, false);
+    await a.unlink(root, ROOT, name('a'));
+    await b.closed(ino);
+    const asked = `SELECT sid FROM jfs_session2 WHERE sid = ${sids[1]} FOR KEY SHARE`;
+    const ended = await volume.place.whileLocked(asked, async (stuck) => {
+      const { attr } = await a.create(root, ROOT, name('b'), 0o644, true);
+      const closing = b.close();
+      await stuck();
+      volume.change(`UPDATE jfs_node SET nlink = 0 WHERE inode = ${attr.ino};
+        INSERT INTO jfs_sustained (sid, inode) VALUES (${sids[1]}, ${attr.ino})`);
+      return { closing, ino: attr.ino };
+    });
+    await ended.closing;
+    assert.deepEqual(keepers(volume), []);
+    assert.ok(gone(volume, ended.ino)());
+  });
 
 test('rows of the original client and of nobody keep nothing for others', async (t) => {
   const volume = await TestVolume.make(temp, { trashDays: 0 });
