@@ -23,6 +23,9 @@ const KEEP_ALIVE_MS = 30_000;
 /** One per watch, and a few requests; more would be load that nobody asked for. */
 const MAX_SOCKETS = 16;
 
+/** The library's name for a context of its own, where it has found no file: http://localhost:8080. */
+const MADE_UP = 'loaded-context';
+
 export interface AccessOptions {
   /** File of a kubeconfig; absent: the service account, or where there is none what KUBECONFIG or the home folder has. */
   readonly kubeconfig?: string | undefined;
@@ -80,10 +83,12 @@ async function fromKubeconfig(file: string | undefined): Promise<Access> {
   const server = cluster === null ? undefined : URL.parse(cluster.server);
   if (server === undefined || server === null)
     throw fail('bad-input', 'kubeconfig: its current context names no cluster');
-  if (server.protocol !== 'https:')
-    throw fail('refused', 'kubeconfig: the transport rule wants https:// for the API server', {
-      hint: 'set KUBECONFIG, or name a file by --kubeconfig',
+  if (file === undefined && config.getCurrentContext() === MADE_UP)
+    throw fail('bad-input', 'kubeconfig: wanted a file that says where the API server is, found none', {
+      hint: 'set KUBECONFIG, name a file by --kubeconfig, or have one in ~/.kube/config',
     });
+  if (server.protocol !== 'https:')
+    throw fail('refused', `kubeconfig: the transport rule wants https:// for the API server, found ${server.origin}`);
   let agent: { destroy?(): void } | undefined;
   return {
     server,

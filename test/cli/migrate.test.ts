@@ -1,11 +1,13 @@
 // `pageseal migrate pv` on files: what it prints, what it leaves out and tells, and what it refuses with which reason.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { parseMountOptions } from '../../src/config/mount-options.ts';
 import { parseVolumeContext } from '../../src/config/volume-context.ts';
 import { pagesealProgram } from '../harness/pageseal.ts';
+import { makeTemp } from '../harness/temp.ts';
 
 const secretRef = { name: 'juicefs-secret', namespace: 'default' };
 
@@ -166,4 +168,29 @@ test('what cannot be mapped is refused with its reason', () => {
     assert.equal(stdout, '');
     assert.match(stderr, reason);
   }
+});
+
+test('without a way to the cluster it says what is missing', (t) => {
+  const run = (env: NodeJS.ProcessEnv): Ran =>
+    spawnSync(pagesealProgram, ['migrate', 'pv', 'some-pv'], {
+      env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...env },
+      encoding: 'utf8',
+    });
+  const none = run({});
+  assert.equal(none.status, 2);
+  assert.match(none.stderr, /kubeconfig: wanted a file .* found none\nhint: set KUBECONFIG/);
+  const temp = makeTemp(t);
+  const clear = {
+    clusters: [{ name: 'c', cluster: { server: 'http://api.example.com' } }],
+    contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+    users: [{ name: 'u', user: {} }],
+    'current-context': 'c',
+  };
+  writeFileSync(temp.at('config'), stringify(clear));
+  const refused = run({ KUBECONFIG: temp.at('config') });
+  assert.equal(refused.status, 8);
+  assert.match(refused.stderr, /transport rule wants https:\/\/ .* found http:\/\/api.example.com\n/);
+  const missing = run({ KUBECONFIG: temp.at('elsewhere') });
+  assert.equal(missing.status, 2);
+  assert.match(missing.stderr, /cannot be read/);
 });
