@@ -4,6 +4,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { ended } from '../harness/program.ts';
 import type { Temp } from '../harness/temp.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
 import type { Answer, Order, Seen } from './orders.ts';
@@ -38,10 +39,8 @@ export class ModelClient {
   }
 
   async end(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    const gone = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.stdin.end();
-    await gone;
+    await ended(this.#child);
     this.#lines.close();
   }
 }
