@@ -317,7 +317,7 @@ export class SqliteEngine implements Engine {
   }
 }
 
-/** See op.ts: texts are written once for all databases. SQLite locks the whole database, so FOR UPDATE and its like are nothing. */
+/** See op.ts: texts are written once for all databases. SQLite locks the whole database, so row locks are nothing. */
 export const rewriteSql = (sql: string, infix: string): string =>
   withInfix(withoutRowLocks(rewriteBytes(sql, (x) => `CAST(${x} AS BLOB)`)), infix);
 
