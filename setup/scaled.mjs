@@ -44,6 +44,7 @@ export const scaledFiles = [
   'test/interop/sessions.e2e.test.ts',
   'test/interop/summary.e2e.test.ts',
   'test/interop/trash.e2e.test.ts',
+  'test/interop/unlinked.e2e.test.ts',
   'test/interop/volumes.e2e.test.ts',
   'test/interop/written.e2e.test.ts',
   'test/model/contention.e2e.test.ts',

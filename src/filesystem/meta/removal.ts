@@ -148,10 +148,11 @@ function* removeLink(
   const sessions = known ?? (yield* read(otherSessions(env.sid)))[0];
   const others = sessions.filter(({ looksAfterFiles }) => looksAfterFiles);
   const own = env.sid !== 0n && env.isOpen(node.ino);
+  // What the original client writes to it meanwhile it adds to the directory that the row names, whatever nlink is.
   if (own || others.length > 0)
     return {
       changes: [
-        updateNode(node.ino, { nlink: 0, ctime: now }),
+        updateNode(node.ino, { nlink: 0, ctime: now, parent: 0n }),
         deleteXattrs(node.ino),
         ...others.map(({ sid }) => insertSustainedOf(sid, node.ino)),
         ...(own ? [insertSustained(env.sid, node.ino)] : []),
