@@ -13,6 +13,12 @@ const POLL_MS = 20;
 /** Set in the environment of everything started through a folder. */
 const MARK = 'PAGESEAL_TEST_TEMP';
 
+/** A server that is ending may make a folder again on its way out: what is there when this process ends goes, too. */
+const removed: Temp[] = [];
+process.once('exit', () => {
+  for (const temp of removed) if (temp.mounts().length === 0) rmSync(temp.path, { recursive: true, force: true });
+});
+
 export class Temp {
   readonly path = realpathSync(mkdtempSync(join(tmpdir(), 'pageseal-')));
   /** For children: the test's environment, without a passphrase, and their home and temporary files in the folder. */
@@ -65,10 +71,7 @@ export class Temp {
     if (left.length > 0) throw new Error(`still mounted: ${left.join(', ')}`);
     removeMountRecords(this.path);
     rmSync(this.path, { recursive: true, force: true });
-    // A server that is ending may make a folder again on its way out: whatever is there when this process ends goes, too.
-    process.once('exit', () => {
-      if (this.mounts().length === 0) rmSync(this.path, { recursive: true, force: true });
-    });
+    removed.push(this);
   }
 
   /** By the folder's name in their environment or on their command line. */
