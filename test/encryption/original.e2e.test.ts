@@ -1,7 +1,8 @@
 // The original client against a conversion: its live mount blocks one, one that slips in under the lock leaves, none of its
 // commands writes a byte in clear, and where the key is in the metadata it reads what we wrote.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { beginConversion, conversionState } from '../../src/filesystem/encryption/lock.ts';
@@ -20,6 +21,7 @@ import { OWNER, pemOf } from './fixture.ts';
 const CLEAR = 'written in clear ';
 /** Both clients' sessions end after five of them; a conversion waits for two at least. */
 const HEARTBEAT_S = 1;
+const PACE = ['--heartbeat', String(HEARTBEAT_S)];
 const waiting = { leastMs: 5 * HEARTBEAT_S * 1000 };
 
 interface Bench {
@@ -61,12 +63,33 @@ async function lockUnder(place: Place): Promise<void> {
   });
 }
 
+/** Locked under the client, which writes before it has seen that. Where its heartbeat comes first it leaves: then again. */
+async function writtenUnderLock({ place, juicefs, mountPoint }: Bench): Promise<void> {
+  const late = join(mountPoint, 'late');
+  await until('the client to write between the lock and its next heartbeat', async () => {
+    await lockUnder(place);
+    try {
+      writeFileSync(late, CLEAR);
+    } catch {
+      // It was leaving.
+    }
+    if (inClear(place).length > 0) return true;
+    await abandon({ metaUrl: place.metaUrl }, OWNER);
+    spawnSync('umount', ['-l', '--no-canonicalize', mountPoint]);
+    rmSync(late, { force: true }); // on the disk, if it had left before
+    await juicefs.mount(place.metaUrl, mountPoint, PACE);
+    rmSync(late, { force: true });
+    return false;
+  });
+}
+
 suite('the original client and a conversion', { ...needs(...interopNeeds), concurrency: 2 }, () => {
   test('its mount blocks one; one that slips in leaves, and what it wrote blocks', async (t) => {
-    const { place, juicefs, mountPoint, pageseal } = await bench(t);
+    const it = await bench(t);
+    const { place, juicefs, mountPoint, pageseal } = it;
     const { metaUrl } = place;
     const before = await recordOf(place);
-    await juicefs.mount(metaUrl, mountPoint, ['--heartbeat', String(HEARTBEAT_S)]);
+    await juicefs.mount(metaUrl, mountPoint, PACE);
     const begun = await beginConversion({ metaUrl }, OWNER);
     assert.ok(begun.kind === 'blocked');
     assert.match(
@@ -77,15 +100,13 @@ suite('the original client and a conversion', { ...needs(...interopNeeds), concu
     assert.deepEqual([told.code, /LiveSession: mounted by juicefs on host/.test(told.stdout)], [6, true], told.stdout);
     assert.equal(await recordOf(place), before);
 
-    await lockUnder(place);
-    // It has not seen the lock yet, and writes: to be found when it is gone.
-    writeFileSync(join(mountPoint, 'late'), CLEAR);
-    const inode = statSync(mountPoint).ino;
+    // To be found when it is gone.
+    await writtenUnderLock(it);
     assert.deepEqual(await confirmNoSessions({ metaUrl }, waiting), { kind: 'confirmed' });
     assert.throws(() => {
       writeFileSync(join(mountPoint, 'later'), CLEAR);
-      // A folder on the disk by then, where nothing of the volume is.
-      if (statSync(mountPoint).ino !== inode) throw new Error('not mounted');
+      // A folder on the disk by then, where nothing of the volume is: its root is inode 1.
+      if (statSync(mountPoint).ino !== 1) throw new Error('not mounted');
     });
     const key = { kind: 'self-managed' } as const;
     await assert.rejects(turnOn({ metaUrl }, { ...OWNER, key, waiting }), /LiveFile: 1 files/);
